@@ -1,0 +1,1 @@
+"""Acts on a running lab: power, link, impair; each can be undone."""

@@ -1,0 +1,139 @@
+"""What a lab is, once everything is planned: nodes, interfaces, links, addresses.
+
+All of it is frozen and plain; there is no I/O here. A :class:`Lab` is made from a
+topology by :mod:`labctl.model.plan` and written to ``lab.json`` by render.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+__all__ = ["Endpoint", "Interface", "Lab", "Link", "Node"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One end of a link: an interface of a node, by name."""
+
+    node: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable between two interfaces.
+
+    Attributes:
+        index: 0-based, in the order of the expanded topology.
+        a: the first end.
+        b: the second end.
+        mtu: bytes of IP packet, both ends.
+    """
+
+    index: int
+    a: Endpoint
+    b: Endpoint
+    mtu: int = 1500
+
+    def peer(self, node: str) -> Endpoint:
+        """The end that is not on ``node``."""
+        return self.b if self.a.node == node else self.a
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One end of a link as its node sees it.
+
+    Attributes:
+        name: ``eth1`` upwards, in the order of the node's links.
+        link: index of the :class:`Link`.
+        peer: the other end.
+        peer_role: role of the node at the other end.
+        mac: lower-case colon form, locally administered.
+        mtu: bytes of IP packet.
+        ipv4: address on the segment, or None where the link is unnumbered.
+        ipv6: the same for IPv6 (the link-local address is always there besides).
+        peer_ipv4: the address of the node at the other end of a point-to-point link
+            (None on a switched segment or an unnumbered link).
+        peer_ipv6: the same for IPv6.
+        side: for gateways: name of the part of the topology behind this interface, that is of
+            the connected component that is left when all gateways are taken out; empty elsewhere.
+    """
+
+    name: str
+    link: int
+    peer: Endpoint
+    peer_role: str
+    mac: str
+    mtu: int = 1500
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+    peer_ipv4: IPv4Interface | None = None
+    peer_ipv6: IPv6Interface | None = None
+    side: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A device of the lab.
+
+    Attributes:
+        name: a DNS label.
+        role: name of the folder under templates/ that says how it is built.
+        index: 0-based, in the order of the expanded topology.
+        interfaces: in the order of their names.
+        loopback4: the node's own /32, reachable from everywhere that routing reaches.
+        loopback6: the node's own /128.
+        asn: BGP autonomous system number, or None where the role speaks no BGP.
+        params: what the user gave under the node's ``vars:`` over the role's defaults.
+    """
+
+    name: str
+    role: str
+    index: int
+    interfaces: tuple[Interface, ...] = ()
+    loopback4: IPv4Interface | None = None
+    loopback6: IPv6Interface | None = None
+    asn: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def interface(self, name: str) -> Interface:
+        """The interface of that name; KeyError if there is none."""
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A whole lab, planned.
+
+    Attributes:
+        name: the topology's name, or what ``--name`` gave.
+        nodes: in topology order.
+        links: in topology order; ``links[i].index == i``.
+        vars: the topology's variables after ``--set``.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    vars: Mapping[str, Any] = field(default_factory=dict)
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def links_of(self, node: str) -> tuple[Link, ...]:
+        """Every link with an end on ``node``."""
+        return tuple(link for link in self.links if node in (link.a.node, link.b.node))

@@ -1,0 +1,1 @@
+"""The overlay: state database, simulation, datapath, agent, gateway, trace."""

@@ -1,0 +1,1 @@
+"""Packet specs, sender, receiver, clocks, tally."""

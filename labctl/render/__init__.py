@@ -1,0 +1,1 @@
+"""Model -> definition: a containerlab file and a folder a node."""

@@ -1,0 +1,1 @@
+"""Result -> terminal, html, junit, step summary, comparison."""

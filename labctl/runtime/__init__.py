@@ -1,0 +1,1 @@
+"""Definition -> running lab, behind one seam (:mod:`labctl.runtime.base`)."""

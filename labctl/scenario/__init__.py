@@ -1,0 +1,1 @@
+"""Plan, timeline, conditions, runner, journal."""

@@ -1,0 +1,1 @@
+"""Journal -> result. Pure: the same journal gives the same verdict, offline."""
