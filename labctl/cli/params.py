@@ -1,0 +1,79 @@
+"""Parameters that several commands share, declared once, with their completions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Json", "LabName", "LabOrFile", "NodeName", "RuntimeName", "Sets", "Timeout", "TopologyFile"]
+
+RUNTIMES = ("auto", "netns", "containerlab")
+
+
+def lab_names(incomplete: str) -> list[str]:
+    """Names of the labs of this machine, for shell completion."""
+    from labctl.runtime.state import labs
+
+    return [lab.name for lab in labs() if lab.name.startswith(incomplete)]
+
+
+def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the nodes of the lab that stands before on the command line, for completion."""
+    return [name for name in _nodes_of(str(ctx.params.get("lab", ""))) if name.startswith(incomplete)]
+
+
+def _nodes_of(lab: str) -> Iterator[str]:
+    from labctl.runtime.state import STATE_ROOT
+
+    try:
+        planned = json.loads((STATE_ROOT / lab / "def" / "lab.json").read_text())
+        yield from (str(node["name"]) for node in planned["nodes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def known_runtime(value: str) -> str:
+    """Refuse what is no runtime."""
+    if value not in RUNTIMES:
+        raise typer.BadParameter(f"{value!r} is none of {', '.join(RUNTIMES)}")
+    return value
+
+
+TopologyFile = Annotated[
+    Path, typer.Argument(metavar="TOPOLOGY", help="A topology, or a containerlab file (*.clab.yml).")
+]
+LabName = Annotated[
+    str, typer.Argument(metavar="LAB", help="Name of a running lab.", autocompletion=lab_names)
+]
+LabOrFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[LAB|TOPOLOGY]",
+        help="Name of a lab, or the file it was made from; may be left out where only one lab runs.",
+        autocompletion=lab_names,
+    ),
+]
+NodeName = Annotated[
+    str, typer.Argument(metavar="NODE", help="Name of a node of the lab.", autocompletion=node_names)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a variable of the topology; may be given again."),
+]
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="auto|netns|containerlab",
+        help="What runs the lab.",
+        callback=known_runtime,
+        autocompletion=lambda: list(RUNTIMES),
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long every node may take to be ready."),
+]

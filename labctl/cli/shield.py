@@ -1,0 +1,186 @@
+"""Between the commands and the process: errors become one line and an exit code.
+
+No traceback reaches a user. What nobody foresaw is written to a crash file, whose name is printed;
+``LABCTL_DEBUG=1`` lets the traceback through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from labctl.errors import InputError, LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "Escaped", "guard", "run"]
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141  # what a program that SIGPIPE ended gives
+
+# typer carries click under its own name in newer releases, so that it has no import path which
+# holds for all: the bases of BadParameter are UsageError and ClickException in every release.
+_USAGE, _CLICK = typer.BadParameter.__mro__[1:3]
+
+
+class Escaped(Exception):  # noqa: N818 - an envelope, no error
+    """Carries an exception past typer, which would end the process for it."""
+
+    def __init__(self, inner: BaseException) -> None:
+        super().__init__(str(inner))
+        self.inner = inner
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: words after the program's name; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    from labctl.cli.app import build
+
+    words = list(sys.argv[1:] if argv is None else argv)
+
+    def call() -> object:
+        return build().main(args=words, prog_name="labctl", standalone_mode=False)
+
+    with _signals():
+        return guard(call)
+
+
+def guard(call: Callable[[], object]) -> int:
+    """Call, print what went wrong as a user can read it, and return the exit code."""
+    try:
+        try:
+            result = call()
+            sys.stdout.flush()
+        except Escaped as envelope:
+            raise envelope.inner  # noqa: B904 - the envelope says nothing of its own
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else EXIT_ERROR * bool(error.code)
+    except KeyboardInterrupt:
+        return _interrupted("interrupted")
+    except LabctlError as error:
+        return _told(error)
+    except Exception as error:  # noqa: BLE001 - the last one who can say it in one line
+        return _foreign(error)
+    return result if isinstance(result, int) else 0
+
+
+def _told(error: LabctlError) -> int:
+    if error.exit_code == EXIT_INTERRUPTED:
+        return _interrupted(str(error) or "interrupted")
+    for line in (str(error) or type(error).__name__).splitlines():
+        # A problem in a file begins with its place, so that editors can jump there.
+        _stderr(line if isinstance(error, InputError) else f"labctl: {line}")
+    return error.exit_code
+
+
+def _foreign(error: Exception) -> int:
+    if isinstance(error, _USAGE):
+        return _usage(error)
+    if isinstance(error, _CLICK):
+        _stderr(f"labctl: {error.format_message()}")  # type: ignore[attr-defined]
+        return EXIT_ERROR
+    if isinstance(error, typer.Abort):
+        return _interrupted("interrupted")
+    if isinstance(error, BrokenPipeError) and _reader_gone():
+        # Nobody reads any more (labctl ls | head): no error, and nothing to say to anybody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        _stderr(f"labctl: {error.strerror}: {error.filename} (this may need root: try it with sudo)")
+        return EXIT_ERROR
+    return _crash(error)
+
+
+def _usage(error: Any) -> int:  # noqa: ANN401 - click's UsageError under either name
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return EXIT_ERROR
+    name = context.command_path if context else "labctl"
+    message = error.format_message().rstrip(".")
+    _stderr(f"{name}: {message[:1].lower()}{message[1:]}; see '{name} --help'")
+    return EXIT_ERROR
+
+
+def _interrupted(message: str) -> int:
+    _stderr(f"labctl: {message}")
+    return EXIT_INTERRUPTED
+
+
+def _crash(error: Exception) -> int:
+    if os.environ.get("LABCTL_DEBUG"):
+        raise error
+    import tempfile
+    import traceback
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    first = (str(error).splitlines() or [""])[0]
+    line = f"labctl: internal error: {type(error).__name__}: {first} ({frame.filename}:{frame.lineno})"
+    with contextlib.suppress(OSError):
+        handle, path = tempfile.mkstemp(prefix="labctl-crash-", suffix=".txt")
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{sys.argv}\n")
+            traceback.print_exception(error, file=file)
+        line += f"; the details are in {path}"
+    _stderr(line)
+    return EXIT_ERROR
+
+
+def _stderr(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that does
+
+
+def _reader_gone() -> bool:
+    """Whether whoever read our stdout has gone: else the broken pipe was another one, and a fault."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP are treated like Ctrl-C; a second one does not stop the healing.
+
+    The first raises KeyboardInterrupt where the command is; what the command then does (undo its
+    faults, take the lab down) may take seconds. The second only says so. The third gives up.
+    """
+    count = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal count
+        count += 1
+        if count == 2:  # noqa: PLR2004
+            _stderr("labctl: cleaning up; once more gives up and leaves the lab as it is")
+            return
+        raise KeyboardInterrupt
+
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {}
+    for number in wanted:
+        # nohup and & in a script set these to be ignored: then they stay so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
