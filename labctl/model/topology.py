@@ -1,0 +1,122 @@
+"""What a lab is before anything is planned: every node and link by name, and what the user gave.
+
+Ranges, counts and variables are gone by now; :func:`labctl.model.plan.plan` makes a
+:class:`~labctl.model.lab.Lab` of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Any
+
+__all__ = ["MAX_LINKS", "MAX_NODES", "Behaviour", "EndRequest", "LinkRequest", "NodeRequest", "Pools", "Topology"]
+
+MAX_NODES = 4096
+"""More nodes than this are taken for a slip of the pen."""
+
+MAX_LINKS = 16384
+"""The same for links."""
+
+
+class Behaviour(StrEnum):
+    """How a role is planned for, whatever its name.
+
+    ``host``: an end system, numbered links. ``router``: forwards, has an AS number, unnumbered
+    links. ``gateway``: a router that stands between the sides of the topology. ``switch``: a
+    bridge; has no address, and what is joined by switches shares one subnet.
+    """
+
+    HOST = "host"
+    ROUTER = "router"
+    GATEWAY = "gateway"
+    SWITCH = "switch"
+
+    @property
+    def has_asn(self) -> bool:
+        """Whether a node of that kind gets an AS number of its own unasked."""
+        return self in (Behaviour.ROUTER, Behaviour.GATEWAY)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRequest:
+    """A node, and what was given for it; None is to be planned.
+
+    Attributes:
+        name: a DNS label.
+        role: name of its role's folder.
+        behaviour: how it is planned for.
+        loopback4, loopback6: its own address.
+        asn: BGP autonomous system number.
+        image: container image in the place of the role's own; empty for the role's.
+        params: role's defaults and the user's ``vars``, merged.
+    """
+
+    name: str
+    role: str
+    behaviour: Behaviour
+    loopback4: IPv4Address | None = None
+    loopback6: IPv6Address | None = None
+    asn: int | None = None
+    image: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequest:
+    """One end of a link, and what was given for it; None (or empty) is to be planned."""
+
+    node: str
+    interface: str = ""
+    mac: str = ""
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """A link between two nodes. ``mtu`` is in bytes of IP packet."""
+
+    a: EndRequest
+    b: EndRequest
+    mtu: int = 1500
+
+    @property
+    def ends(self) -> tuple[EndRequest, EndRequest]:
+        """Both ends, ``a`` first."""
+        return (self.a, self.b)
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Where planned values come from.
+
+    Attributes:
+        loopback4, loopback6: one address a node.
+        link4, link6: /31 and /127 of point-to-point links with a host at one end.
+        segment4: a /24 a switched segment in the lower half, a /19 in the upper half for those
+            with more than 254 members.
+        segment6: a /64 a switched segment.
+        asn: the first AS number; RFC 6996 keeps 4200000000 to 4294967294 for private use.
+    """
+
+    loopback4: IPv4Network = IPv4Network("10.255.0.0/16")
+    loopback6: IPv6Network = IPv6Network("fd5c:1ab:7e57:ffff::/64")
+    link4: IPv4Network = IPv4Network("10.254.0.0/16")
+    link6: IPv6Network = IPv6Network("fd5c:1ab:7e57:fffe::/64")
+    segment4: IPv4Network = IPv4Network("10.192.0.0/11")
+    segment6: IPv6Network = IPv6Network("fd5c:1ab:7e57::/49")
+    asn: int = 4_200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A whole topology, expanded, with names that are known to be right."""
+
+    name: str
+    nodes: tuple[NodeRequest, ...]
+    links: tuple[LinkRequest, ...]
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    pools: Pools = field(default_factory=Pools)
