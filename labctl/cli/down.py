@@ -1,0 +1,59 @@
+"""labctl down: take labs away."""
+
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import need_root, say
+from labctl.cli.params import LabOrFile
+from labctl.cli.pick import lab_of
+from labctl.cli.progress import watching
+from labctl.errors import LabctlError, LabNotFoundError
+from labctl.runtime.state import LabDir, labs
+
+__all__ = ["command"]
+
+
+def command(
+    lab: LabOrFile = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every lab of this machine, half-made ones too.")
+    ] = False,
+) -> int:
+    """Take labs down and leave nothing behind.
+
+    Processes, containers, links, namespaces, mounts and state go. A lab that is not there is no
+    error, so that it may be called again; neither is one that a killed labctl left half made.
+    """
+    if every and lab is not None:
+        raise typer.BadParameter("give a lab or --all, not both")
+    need_root("taking nodes and links away")
+    if every:
+        failed = [one.name for one in labs() if not _down_or_tell(one)]
+        return 2 if failed else 0
+    try:
+        target = lab_of(lab)
+    except LabNotFoundError as error:
+        if lab is None:
+            raise
+        say(f"{error}: nothing to take down")
+        return 0
+    _down(target)
+    return 0
+
+
+def _down(lab: LabDir) -> None:
+    from labctl.runtime.labs import take_down
+
+    with watching(f"stopping {lab.name}") as (listen, _):
+        take_down(lab, listen)
+    say(f"{lab.name} is down")
+
+
+def _down_or_tell(lab: LabDir) -> bool:
+    try:
+        _down(lab)
+    except LabctlError as error:
+        say(f"labctl: {lab.name}: {error}")
+        return False
+    return True

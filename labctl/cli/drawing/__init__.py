@@ -1,0 +1,1 @@
+"""Drawings of a planned lab: one file a format, pure functions from Lab to text."""

@@ -1,0 +1,58 @@
+"""labctl link: the links of a running lab."""
+
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import need_root, out, out_json
+from labctl.cli.effects import as_json, as_lines
+from labctl.cli.params import Json, LabName, node_names
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Cut a link, or restore it.")
+
+EndA = Annotated[
+    str,
+    typer.Argument(
+        metavar="A",
+        help="A node, or node:interface where several links join the two.",
+        autocompletion=node_names,
+    ),
+]
+EndB = Annotated[
+    str, typer.Argument(metavar="B", help="The other end, in the same way.", autocompletion=node_names)
+]
+
+
+@app.command("cut")
+def cut(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+    """Cut a link: both ends lose carrier, both keep their addresses."""
+    _act("cut_link", lab, a, b, json)
+
+
+@app.command("restore")
+def restore(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+    """Restore a link that was cut or made a black hole."""
+    _act("restore_link", lab, a, b, json)
+
+
+@app.command("blackhole")
+def blackhole(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+    """Let a link lose everything in silence: carrier stays at both ends."""
+    _act("blackhole_link", lab, a, b, json)
+
+
+def _act(action: str, lab: str, a: str, b: str, json: bool) -> None:
+    need_root("acting on a link")
+    from labctl.events import silent
+    from labctl.fault import link
+    from labctl.runtime.labs import open_lab
+
+    runtime, lab_dir = open_lab(lab)
+    effect = getattr(link, action)(runtime, lab_dir, a, b, silent)
+    if json:
+        out_json(as_json(effect))
+        return
+    for line in as_lines(effect):
+        out(line)

@@ -1,0 +1,97 @@
+"""labctl power: the power of a node."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import need_root, out, out_json, say
+from labctl.cli.effects import as_json, as_lines
+from labctl.cli.params import Json, LabName, NodeName, Timeout
+from labctl.fault.types import Effect, PowerMode
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Take power from a node, or give it back.")
+
+Mode = Annotated[
+    PowerMode,
+    typer.Option(
+        "--mode",
+        help="cut: the cord is pulled. graceful: the node's stop program runs first. "
+        "freeze: processes stop, carrier stays.",
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the node is ready again.")]
+
+
+@app.command("off")
+def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = False) -> None:
+    """Take power from a node.
+
+    Prints when each peer saw the carrier go, and the window in which all of them did.
+    """
+    need_root("acting on a node")
+    _show([_off(lab, node, mode)], json)
+
+
+@app.command("on")
+def on(lab: LabName, node: NodeName, wait: Wait = True, timeout: Timeout = 60.0, json: Json = False) -> None:
+    """Give power back to a node: the same cables, booted anew from its configuration."""
+    need_root("acting on a node")
+    _show([_on(lab, node, timeout if wait else 0.0)], json)
+
+
+@app.command("cycle")
+def cycle(
+    lab: LabName,
+    node: NodeName,
+    *,
+    mode: Mode = PowerMode.CUT,
+    off_for: Annotated[
+        float, typer.Option("--for", metavar="SECONDS", min=0.0, help="How long the node stays off.")
+    ] = 2.0,
+    wait: Wait = True,
+    timeout: Timeout = 60.0,
+    json: Json = False,
+) -> None:
+    """Take power from a node and give it back; it comes back on Ctrl-C too."""
+    need_root("acting on a node")
+    went = _off(lab, node, mode)
+    try:
+        time.sleep(off_for)
+    finally:
+        came = _on(lab, node, timeout if wait else 0.0)
+    _show([went, came], json)
+
+
+def _off(lab: str, node: str, mode: PowerMode) -> Effect:
+    from labctl.events import silent
+    from labctl.fault.power import power_off
+    from labctl.runtime.labs import open_lab
+
+    runtime, lab_dir = open_lab(lab)
+    return power_off(runtime, lab_dir, node, mode, silent)
+
+
+def _on(lab: str, node: str, wait_s: float) -> Effect:
+    from labctl.events import silent
+    from labctl.fault.power import power_on
+    from labctl.runtime.labs import open_lab, wait_ready
+
+    runtime, lab_dir = open_lab(lab)
+    effect = power_on(runtime, lab_dir, node, silent)
+    if wait_s:
+        begin = time.monotonic()
+        wait_ready(runtime, lab_dir, [node], wait_s, silent)
+        say(f"{node} is ready again after {time.monotonic() - begin:.1f} s")
+    return effect
+
+
+def _show(effects: list[Effect], json: bool) -> None:
+    if json:
+        out_json([as_json(effect) for effect in effects] if len(effects) > 1 else as_json(effects[0]))
+        return
+    for effect in effects:
+        for line in as_lines(effect):
+            out(line)

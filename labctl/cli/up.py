@@ -1,0 +1,51 @@
+"""labctl up: bring a lab up."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import need_root, out_json, say
+from labctl.cli.params import Json, RuntimeName, Sets, Timeout, TopologyFile
+from labctl.cli.progress import watching
+
+__all__ = ["command"]
+
+
+def command(
+    topology: TopologyFile,
+    *,
+    runtime: RuntimeName = "auto",
+    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    set_: Sets = None,
+    timeout: Timeout = 120.0,
+    json: Json = False,
+) -> None:
+    """Bring a lab up and wait until every node is ready.
+
+    When a node does not start, or is not ready in time, everything is taken down again.
+    """
+    need_root("making nodes and links")
+    from labctl.runtime.labs import bring_up
+
+    begin = time.monotonic()
+    with watching("loading") as (listen, progress):
+        lab = bring_up(
+            topology, name=name, sets=set_ or (), runtime=runtime, timeout_s=timeout, listen=listen
+        )
+    seconds = time.monotonic() - begin
+    if json:
+        from labctl.cli.status import describe
+
+        out_json({**describe(lab.name), "seconds": round(seconds, 3)})
+        return
+    nodes = list(progress.nodes)
+    say(f"{lab.name} is up on {lab.record().runtime}: {len(nodes)} nodes ready in {seconds:.1f} s")
+    first, last = (nodes[0], nodes[-1]) if nodes else ("NODE", "NODE")
+    for line in (
+        f"labctl status {lab.name}",
+        f"labctl exec {lab.name} {first} -- ip route",
+        f"labctl power off {lab.name} {last}",
+        f"labctl down {lab.name}",
+    ):
+        say(f"  {line}")
