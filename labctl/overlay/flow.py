@@ -63,6 +63,9 @@ class Match(IntEnum):
     """Every unicast IP packet from that ingress to the same destination address whose source is
     not an inside address (:func:`labctl.overlay.simulation.inward.inside_prefixes`)."""
 
+    INGRESS = 2
+    """Every packet from that ingress."""
+
 
 class FlowKey(NamedTuple):
     """What tells one flow from another in the flow cache.
@@ -299,12 +302,15 @@ class Answer:
         frames: whole Ethernet frames, checksums filled in.
         what: a short fixed phrase, such as ``arp reply``, good as the name of a counter.
         tags: as in :class:`Forward`.
+        hold: whether a flow entry that drops may stand for about a second after it, so that a
+            stream to nowhere does not come to the simulation packet by packet.
         steps: as in :class:`Forward`.
     """
 
     frames: tuple[bytes, ...]
     what: str
     tags: frozenset[str]
+    hold: bool = False
     steps: tuple[Step, ...] = ()
 
 

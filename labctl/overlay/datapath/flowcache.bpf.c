@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+//
+// The flow cache of an overlay host: tc programs on the ports of virtual machines, on the uplinks of
+// gateways, on the one collect-metadata VXLAN device and on the agent's own veth pair.
+//
+// A packet without an entry goes to the agent (an upcall), which simulates its way through the
+// virtual topology, writes the entry and sends the packet again. From then on the kernel does all.
+//
+// Only stable helpers and the kernel's own user-space headers are used, so one build runs on any
+// little-endian machine. The layout of keys and values is told to Python in layout.py.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual Apache/GPL";
+
+// Which fields of a key are compared: the others are zero. The agent chooses the widest scope that
+// the simulation allows: it may leave out what it never read.
+enum scope { SCOPE_FLOW = 0, SCOPE_PAIR = 1, SCOPE_DESTINATION = 2 };
+
+enum kind {
+	ACT_DROP = 0,
+	ACT_PORT = 1,   // out of a port of this host
+	ACT_TUNNEL = 2, // encapsulated, to another host
+	ACT_STACK = 3,  // to this host's own routing
+	ACT_UPCALL = 4, // to the agent, as if there were no entry
+};
+
+enum { FLAG_MACS = 1, FLAG_TTL = 2, FLAG_TUNNEL_V6 = 4, FLAG_PEER = 8 };
+
+enum { FRAG_NONE = 0, FRAG_FIRST = 1, FRAG_LATER = 2 };
+
+// Roles of an interface that one of the programs stands on.
+enum { PORT_VM = 0, PORT_UPLINK = 1 };
+
+enum { ICMP_ECHO_REPLY4 = 0, ICMP_ECHO4 = 8, ICMP_ECHO6 = 128, ICMP_ECHO_REPLY6 = 129 };
+
+#define TUNNEL_BIT 0x80000000u // in flow_key.port: the packet came by tunnel, the rest is its key
+#define GATEWAY_KEY 1u         // tunnel key of all gateways: hand to the host's own routing
+
+struct flow_key {
+	__u32 port;
+	__u16 eth_type; // network order
+	__u8 proto;
+	__u8 scope_frag; // scope << 4 | frag
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u16 sport; // network order; ICMP type in the low byte of the field's memory
+	__u16 dport; // network order; ICMP identifier
+	__u8 src[16];
+	__u8 dst[16];
+};
+
+struct flow_value {
+	__u32 kind;
+	__u32 out_ifindex;
+	__u32 tunnel_key;
+	__u16 mtu; // largest IP packet that may leave; 0: not checked
+	__u8 flags;
+	__u8 pad;
+	__u8 tunnel_dst[16]; // IPv4 in the first four bytes, network order
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u32 cookie; // the agent's own mark
+	__u64 last_ns;
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct port {
+	__u32 id;
+	__u32 role;
+	__u32 rate;  // upcalls a second
+	__u32 burst; // upcalls at once
+	__u64 tokens_ns; // the bucket, as time: how far the port has drawn ahead of the clock
+	__u64 rationed;  // upcalls refused
+};
+
+struct settings {
+	__u32 upcall_ifindex; // where upcalls are sent to
+	__u32 vxlan_ifindex;
+	__u32 epoch; // raised by the agent at each start
+	__u32 tunnel_rate; // upcalls a second for what comes by tunnel
+};
+
+enum counter { CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED, CNT_TOO_BIG, CNT_MAX };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct flow_key);
+	__type(value, struct flow_value);
+} lc_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_key);
+	__type(value, struct flow_value);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} lc_fixed SEC(".maps"); // entries that must never be evicted: the inward direction of gateways
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); // ifindex; for what comes by tunnel: 0
+	__type(value, struct port);
+} lc_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} lc_settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CNT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} lc_counters SEC(".maps");
+
+static __always_inline void count(__u32 which)
+{
+	__u64 *value = bpf_map_lookup_elem(&lc_counters, &which);
+
+	if (value)
+		*value += 1;
+}
+
+struct view {
+	struct flow_key key;
+	__u16 ip_len; // length of the IP packet by its own header
+};
+
+static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struct view *view)
+{
+	__be16 ports[2];
+
+	if (view->key.proto == IPPROTO_TCP || view->key.proto == IPPROTO_UDP || view->key.proto == IPPROTO_SCTP) {
+		if (bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
+			return -1;
+		view->key.sport = ports[0];
+		view->key.dport = ports[1];
+	} else if (view->key.proto == IPPROTO_ICMP || view->key.proto == IPPROTO_ICMPV6) {
+		__u8 head[8];
+
+		if (bpf_skb_load_bytes(skb, offset, head, sizeof(head)))
+			return -1;
+		view->key.sport = bpf_htons(((__u16)head[0] << 8) | head[1]);
+		// Only echo has an identifier; elsewhere these bytes are a length or a sequence.
+		if (head[0] == ICMP_ECHO4 || head[0] == ICMP_ECHO_REPLY4 || head[0] == ICMP_ECHO6 || head[0] == ICMP_ECHO_REPLY6)
+			__builtin_memcpy(&view->key.dport, head + 4, 2);
+	}
+	return 0;
+}
+
+static __always_inline int read_ipv4(struct __sk_buff *skb, struct view *view)
+{
+	struct iphdr ip;
+	__u16 fragment;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return -1;
+	view->key.proto = ip.protocol;
+	// IPv4 addresses stand in the last four bytes behind ::ffff:0:0/96, as RFC 4291 maps them.
+	view->key.src[10] = view->key.src[11] = 0xff;
+	view->key.dst[10] = view->key.dst[11] = 0xff;
+	__builtin_memcpy(view->key.src + 12, &ip.saddr, 4);
+	__builtin_memcpy(view->key.dst + 12, &ip.daddr, 4);
+	view->ip_len = bpf_ntohs(ip.tot_len);
+	fragment = bpf_ntohs(ip.frag_off);
+	if (fragment & 0x1fff) {
+		view->key.scope_frag = FRAG_LATER;
+		return 0;
+	}
+	if (fragment & 0x2000)
+		view->key.scope_frag = FRAG_FIRST;
+	return read_ports(skb, ETH_HLEN + ip.ihl * 4, view);
+}
+
+static __always_inline int read_ipv6(struct __sk_buff *skb, struct view *view)
+{
+	struct ipv6hdr ip;
+	__u32 offset = ETH_HLEN + sizeof(ip);
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 6)
+		return -1;
+	view->key.proto = ip.nexthdr;
+	__builtin_memcpy(view->key.src, &ip.saddr, 16);
+	__builtin_memcpy(view->key.dst, &ip.daddr, 16);
+	view->ip_len = bpf_ntohs(ip.payload_len) + sizeof(ip);
+	if (ip.nexthdr == IPPROTO_FRAGMENT) {
+		struct {
+			__u8 next, reserved;
+			__be16 offset;
+			__be32 id;
+		} fragment;
+
+		if (bpf_skb_load_bytes(skb, offset, &fragment, sizeof(fragment)))
+			return -1;
+		view->key.proto = fragment.next;
+		if (bpf_ntohs(fragment.offset) & 0xfff8) {
+			view->key.scope_frag = FRAG_LATER;
+			return 0;
+		}
+		view->key.scope_frag = FRAG_FIRST;
+		offset += sizeof(fragment);
+	}
+	return read_ports(skb, offset, view);
+}
+
+static __always_inline int read_packet(struct __sk_buff *skb, __u32 port, struct view *view)
+{
+	struct ethhdr eth;
+
+	__builtin_memset(view, 0, sizeof(*view));
+	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+		return -1;
+	view->key.port = port;
+	view->key.eth_type = eth.h_proto;
+	__builtin_memcpy(view->key.dmac, eth.h_dest, 6);
+	__builtin_memcpy(view->key.smac, eth.h_source, 6);
+	if (eth.h_proto == bpf_htons(ETH_P_IP))
+		return read_ipv4(skb, view);
+	if (eth.h_proto == bpf_htons(ETH_P_IPV6))
+		return read_ipv6(skb, view);
+	return 0;
+}
+
+static __always_inline struct flow_value *find(const struct flow_key *key)
+{
+	struct flow_value *value = bpf_map_lookup_elem(&lc_flows, key);
+	struct flow_key wide;
+
+	if (value)
+		return value;
+	wide = *key;
+	wide.scope_frag = SCOPE_PAIR << 4;
+	wide.proto = 0;
+	wide.sport = 0;
+	wide.dport = 0;
+	return bpf_map_lookup_elem(&lc_flows, &wide);
+}
+
+// The bucket holds time: each upcall costs 1/rate, and may be drawn ahead by burst/rate. Two CPUs
+// may race here; then one upcall more than the ration gets through, which does no harm.
+static __always_inline int within_ration(__u32 ifindex)
+{
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+	__u64 now, cost, start;
+
+	if (!port || !port->rate)
+		return 0;
+	now = bpf_ktime_get_ns();
+	cost = 1000000000ull / port->rate;
+	start = port->tokens_ns > now ? port->tokens_ns : now;
+	if (start - now > cost * port->burst) {
+		__sync_fetch_and_add(&port->rationed, 1);
+		return 0;
+	}
+	port->tokens_ns = start + cost;
+	return 1;
+}
+
+// The mark tells the agent where the packet came from: an ifindex, or a tunnel key with its bit.
+static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 ration)
+{
+	__u32 zero = 0;
+	struct settings *settings = bpf_map_lookup_elem(&lc_settings, &zero);
+
+	if (!settings || !within_ration(ration)) {
+		count(CNT_RATIONED);
+		return TC_ACT_SHOT;
+	}
+	count(CNT_UPCALL);
+	skb->mark = from;
+	return bpf_redirect(settings->upcall_ifindex, 0);
+}
+
+static __always_inline int decrement_ttl(struct __sk_buff *skb, __u16 eth_type)
+{
+	if (eth_type == bpf_htons(ETH_P_IP)) {
+		__u8 ttl;
+		__u16 before, after;
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, ttl), &ttl, 1) || ttl <= 1)
+			return -1;
+		before = ttl;
+		after = ttl - 1;
+		bpf_l3_csum_replace(skb, ETH_HLEN + offsetof(struct iphdr, check), before, after, 2);
+		ttl -= 1;
+		return bpf_skb_store_bytes(skb, ETH_HLEN + offsetof(struct iphdr, ttl), &ttl, 1, 0);
+	} else {
+		__u8 hops;
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, hop_limit), &hops, 1) || hops <= 1)
+			return -1;
+		hops -= 1;
+		return bpf_skb_store_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, hop_limit), &hops, 1, 0);
+	}
+}
+
+static __always_inline int to_tunnel(struct __sk_buff *skb, const struct flow_value *value)
+{
+	struct bpf_tunnel_key tunnel = {};
+	__u32 zero = 0;
+	__u64 flags = BPF_F_ZERO_CSUM_TX;
+	struct settings *settings = bpf_map_lookup_elem(&lc_settings, &zero);
+
+	if (!settings)
+		return TC_ACT_SHOT;
+	tunnel.tunnel_id = value->tunnel_key;
+	tunnel.tunnel_ttl = 64;
+	if (value->flags & FLAG_TUNNEL_V6) {
+		__builtin_memcpy(tunnel.remote_ipv6, value->tunnel_dst, 16);
+		flags |= BPF_F_TUNINFO_IPV6;
+	} else {
+		__u32 remote;
+
+		__builtin_memcpy(&remote, value->tunnel_dst, 4);
+		tunnel.remote_ipv4 = bpf_ntohl(remote); // the helper wants host order
+	}
+	if (bpf_skb_set_tunnel_key(skb, &tunnel, sizeof(tunnel), flags))
+		return TC_ACT_SHOT;
+	count(CNT_TUNNEL_TX);
+	return bpf_redirect(settings->vxlan_ifindex, 0);
+}
+
+static __always_inline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 ration)
+{
+	__u32 kind = value->kind;
+	__u32 wire = skb->gso_size ? 0 : view->ip_len; // segments are cut to fit the sender's own MTU
+
+	value->last_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&value->packets, 1);
+	__sync_fetch_and_add(&value->bytes, skb->len);
+	if (kind == ACT_DROP) {
+		count(CNT_DROP);
+		return TC_ACT_SHOT;
+	}
+	if (kind == ACT_UPCALL)
+		return upcall(skb, from, ration);
+	if (value->mtu && wire > value->mtu) {
+		count(CNT_TOO_BIG);
+		return upcall(skb, from, ration); // the agent answers with ICMP
+	}
+	if (value->flags & FLAG_TTL) {
+		if (decrement_ttl(skb, view->key.eth_type))
+			return upcall(skb, from, ration); // the same: time exceeded
+	}
+	if (value->flags & FLAG_MACS) {
+		__u8 macs[12];
+
+		__builtin_memcpy(macs, value->dmac, 6);
+		__builtin_memcpy(macs + 6, value->smac, 6);
+		bpf_skb_store_bytes(skb, 0, macs, 12, 0);
+	}
+	count(CNT_HIT);
+	if (kind == ACT_PORT) {
+		skb->mark = 0;
+		if (value->flags & FLAG_PEER)
+			return bpf_redirect_peer(value->out_ifindex, 0);
+		return bpf_redirect(value->out_ifindex, 0);
+	}
+	if (kind == ACT_TUNNEL) {
+		skb->mark = 0;
+		return to_tunnel(skb, value);
+	}
+	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+	return TC_ACT_OK;
+}
+
+static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 port, __u32 from, __u32 ration)
+{
+	struct view view;
+	struct flow_value *value;
+
+	if (read_packet(skb, port, &view)) {
+		count(CNT_MALFORMED);
+		return TC_ACT_SHOT;
+	}
+	value = find(&view.key);
+	if (value)
+		return act(skb, &view, value, from, ration);
+	count(CNT_MISS);
+	return upcall(skb, from, ration);
+}
+
+// Ingress of a port: what a virtual machine sent.
+SEC("tc")
+int from_port(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+
+	if (!port) {
+		count(CNT_DROP);
+		return TC_ACT_SHOT; // not bound yet, or no more
+	}
+	return look_up_and_act(skb, port->id, ifindex, ifindex);
+}
+
+// Ingress of a gateway's uplink: what comes from outside for a virtual machine, all in one map by
+// destination, written ahead. Everything else (BGP, BFD, ND) is the host's own.
+SEC("tc")
+int from_uplink(struct __sk_buff *skb)
+{
+	struct view view;
+	struct flow_key inward = {};
+	struct flow_value *value;
+
+	if (read_packet(skb, 0, &view))
+		return TC_ACT_OK;
+	if (view.key.eth_type != bpf_htons(ETH_P_IP) && view.key.eth_type != bpf_htons(ETH_P_IPV6))
+		return TC_ACT_OK;
+	inward.eth_type = view.key.eth_type;
+	inward.scope_frag = SCOPE_DESTINATION << 4;
+	__builtin_memcpy(inward.dst, view.key.dst, 16);
+	value = bpf_map_lookup_elem(&lc_fixed, &inward);
+	if (!value)
+		return TC_ACT_OK;
+	// What is too big or too old for the way inward is the kernel's to answer: it has a route for
+	// the tenants' prefixes that ends here, with the tunnel's MTU.
+	if (value->mtu && !skb->gso_size && view.ip_len > value->mtu)
+		return TC_ACT_OK;
+	value->last_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&value->packets, 1);
+	__sync_fetch_and_add(&value->bytes, skb->len);
+	if (value->kind != ACT_TUNNEL)
+		return TC_ACT_OK;
+	if (decrement_ttl(skb, view.key.eth_type))
+		return TC_ACT_OK;
+	{
+		__u8 macs[12];
+
+		__builtin_memcpy(macs, value->dmac, 6);
+		__builtin_memcpy(macs + 6, value->smac, 6);
+		bpf_skb_store_bytes(skb, 0, macs, 12, 0);
+	}
+	count(CNT_HIT);
+	return to_tunnel(skb, value);
+}
+
+// Ingress of the VXLAN device: what another host sent. Its key names the port of destination.
+SEC("tc")
+int from_tunnel(struct __sk_buff *skb)
+{
+	struct bpf_tunnel_key tunnel = {};
+
+	if (bpf_skb_get_tunnel_key(skb, &tunnel, sizeof(tunnel), 0)) {
+		// Perhaps it came over IPv6; the kernel wants to be told.
+		if (bpf_skb_get_tunnel_key(skb, &tunnel, sizeof(tunnel), BPF_F_TUNINFO_IPV6))
+			return TC_ACT_SHOT;
+	}
+	count(CNT_TUNNEL_RX);
+	if (tunnel.tunnel_id == GATEWAY_KEY) {
+		struct flow_key open = { .port = TUNNEL_BIT | GATEWAY_KEY };
+		struct flow_value *value = bpf_map_lookup_elem(&lc_fixed, &open);
+
+		if (!value || value->kind != ACT_STACK)
+			return TC_ACT_SHOT; // no gateway, or one that is shut
+		value->last_ns = bpf_ktime_get_ns();
+		__sync_fetch_and_add(&value->packets, 1);
+		bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+		return TC_ACT_OK;
+	}
+	return look_up_and_act(skb, TUNNEL_BIT | tunnel.tunnel_id, TUNNEL_BIT | tunnel.tunnel_id, 0);
+}
+
+// Ingress of the agent's veth: a packet sent again after its entry was written. The mark says
+// where it first came from; if there is still no entry it is dropped, never sent round again.
+SEC("tc")
+int from_agent(struct __sk_buff *skb)
+{
+	struct view view;
+	struct flow_value *value;
+	__u32 from = skb->mark, port_id = from;
+
+	if (!(from & TUNNEL_BIT)) {
+		struct port *port = bpf_map_lookup_elem(&lc_ports, &from);
+
+		if (!port)
+			return TC_ACT_SHOT;
+		port_id = port->id;
+	}
+	if (read_packet(skb, port_id, &view))
+		return TC_ACT_SHOT;
+	value = find(&view.key);
+	if (!value || value->kind == ACT_UPCALL) {
+		count(CNT_DROP);
+		return TC_ACT_SHOT;
+	}
+	return act(skb, &view, value, from, 0xffffffff);
+}

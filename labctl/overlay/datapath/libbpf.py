@@ -1,0 +1,254 @@
+"""libbpf by ctypes: load one object, find its maps and programs, attach them to interfaces.
+
+libbpf.so.1 (Debian's libbpf1) does the work; here is only what its C interface asks for. Nothing is
+pinned: a program on an interface holds its maps, so they live and die with the network namespace.
+An agent that starts again finds them by asking the interface (``maps_behind``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["LibBpf", "Loaded"]
+
+_TC_INGRESS = 1
+_TC_REPLACE = 1
+_HANDLE = 1
+_PRIORITY = 1
+_OBJECT_NAME_LENGTH = 16
+
+
+class _TcHook(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("ifindex", ctypes.c_int),
+        ("attach_point", ctypes.c_int),
+        ("parent", ctypes.c_uint32),
+    )
+
+
+class _TcOpts(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("prog_fd", ctypes.c_int),
+        ("flags", ctypes.c_uint32),
+        ("prog_id", ctypes.c_uint32),
+        ("handle", ctypes.c_uint32),
+        ("priority", ctypes.c_uint32),
+    )
+
+
+class _ProgInfo(ctypes.Structure):
+    """The head of the kernel's struct bpf_prog_info, up to the name."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("tag", ctypes.c_uint8 * 8),
+        ("jited_prog_len", ctypes.c_uint32),
+        ("xlated_prog_len", ctypes.c_uint32),
+        ("jited_prog_insns", ctypes.c_uint64),
+        ("xlated_prog_insns", ctypes.c_uint64),
+        ("load_time", ctypes.c_uint64),
+        ("created_by_uid", ctypes.c_uint32),
+        ("nr_map_ids", ctypes.c_uint32),
+        ("map_ids", ctypes.c_uint64),
+        ("name", ctypes.c_char * _OBJECT_NAME_LENGTH),
+    )
+
+
+class _MapInfo(ctypes.Structure):
+    """The head of the kernel's struct bpf_map_info, up to the name."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("name", ctypes.c_char * _OBJECT_NAME_LENGTH),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """File descriptors of a loaded object, by name."""
+
+    programs: Mapping[str, int]
+    maps: Mapping[str, int]
+
+
+class LibBpf:
+    """The few calls of libbpf that a flow cache needs. Every failure is an OSError with its errno."""
+
+    def __init__(self) -> None:
+        """Open the library.
+
+        Raises:
+            HostError: libbpf.so.1 is not there.
+        """
+        try:
+            self._lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        except OSError as error:
+            raise HostError("libbpf.so.1 is missing: install the package libbpf1") from error
+        for name in (
+            "bpf_object__open_file",
+            "bpf_object__find_program_by_name",
+            "bpf_object__find_map_by_name",
+        ):
+            getattr(self._lib, name).restype = ctypes.c_void_p
+        self._lib.libbpf_set_print(None)  # what it would print on stderr comes back as errno too
+
+    def load(
+        self, path: Path, programs: tuple[str, ...], maps: tuple[str, ...], reuse: Mapping[str, int]
+    ) -> Loaded:
+        """Load an object; maps of the same name in ``reuse`` (name -> fd) are taken over with contents."""
+        lib = self._lib
+        obj = lib.bpf_object__open_file(os.fsencode(path), None)
+        if not obj:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+        handle = ctypes.c_void_p(obj)
+        try:
+            for name, fd in reuse.items():
+                found = lib.bpf_object__find_map_by_name(handle, name.encode())
+                if found:
+                    _check(lib.bpf_map__reuse_fd(ctypes.c_void_p(found), fd), f"take over map {name}")
+            _check(lib.bpf_object__load(handle), f"load {path.name}")
+            # The object closes its own descriptors; ours are copies.
+            return Loaded(
+                {name: os.dup(self._program_fd(handle, name)) for name in programs},
+                {
+                    name: os.dup(_check(lib.bpf_object__find_map_fd_by_name(handle, name.encode()), name))
+                    for name in maps
+                },
+            )
+        finally:
+            lib.bpf_object__close(handle)
+
+    def _program_fd(self, handle: ctypes.c_void_p, name: str) -> int:
+        program = self._lib.bpf_object__find_program_by_name(handle, name.encode())
+        if not program:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return _check(self._lib.bpf_program__fd(ctypes.c_void_p(program)), name)
+
+    def attach_ingress(self, ifindex: int, program_fd: int) -> None:
+        """Put a program on the ingress of an interface, in place of the one that was there."""
+        hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _TC_INGRESS, 0)
+        made = self._lib.bpf_tc_hook_create(ctypes.byref(hook))
+        if made not in (0, -errno.EEXIST):
+            _check(made, f"clsact on interface {ifindex}")
+        opts = _TcOpts(ctypes.sizeof(_TcOpts), program_fd, _TC_REPLACE, 0, _HANDLE, _PRIORITY)
+        _check(
+            self._lib.bpf_tc_attach(ctypes.byref(hook), ctypes.byref(opts)), f"program on interface {ifindex}"
+        )
+
+    def detach_ingress(self, ifindex: int) -> None:
+        """Take our program off an interface; no error if there is none."""
+        hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _TC_INGRESS, 0)
+        opts = _TcOpts(ctypes.sizeof(_TcOpts), 0, 0, 0, _HANDLE, _PRIORITY)
+        gone = self._lib.bpf_tc_detach(ctypes.byref(hook), ctypes.byref(opts))
+        if gone not in (0, -errno.ENOENT, -errno.ENODEV, -errno.EINVAL):
+            _check(gone, f"program off interface {ifindex}")
+
+    def maps_behind(self, ifindex: int) -> dict[str, int]:
+        """The maps (name -> new fd) of the program on an interface's ingress; empty if there is none."""
+        hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _TC_INGRESS, 0)
+        opts = _TcOpts(ctypes.sizeof(_TcOpts), 0, 0, 0, _HANDLE, _PRIORITY)
+        if self._lib.bpf_tc_query(ctypes.byref(hook), ctypes.byref(opts)):
+            return {}
+        program = _check(self._lib.bpf_prog_get_fd_by_id(opts.prog_id), "program by its id")
+        try:
+            ids = (ctypes.c_uint32 * 64)()
+            info = _ProgInfo(nr_map_ids=len(ids), map_ids=ctypes.addressof(ids))
+            self._info(program, info)
+            fds = [
+                _check(self._lib.bpf_map_get_fd_by_id(ids[i]), "map by its id")
+                for i in range(info.nr_map_ids)
+            ]
+        finally:
+            os.close(program)
+        return {self._map_name(fd): fd for fd in fds}
+
+    def _map_name(self, fd: int) -> str:
+        info = _MapInfo()
+        self._info(fd, info)
+        return bytes(info.name).decode()
+
+    def _info(self, fd: int, info: ctypes.Structure) -> None:
+        length = ctypes.c_uint32(ctypes.sizeof(info))
+        _check(self._lib.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(length)), "object info")
+
+    def update(self, fd: int, key: bytes, value: bytes) -> None:
+        """Write one entry."""
+        _check(self._lib.bpf_map_update_elem(fd, key, value, ctypes.c_uint64(0)), "map update")
+
+    def update_batch(self, fd: int, keys: bytes, values: bytes, count: int) -> None:
+        """Write ``count`` entries in one call."""
+        done = ctypes.c_uint32(count)
+        _check(
+            self._lib.bpf_map_update_batch(fd, keys, values, ctypes.byref(done), None),
+            "map update of a batch",
+        )
+
+    def lookup(self, fd: int, key: bytes, size: int) -> bytes | None:
+        """One value of ``size`` bytes, or None."""
+        value = ctypes.create_string_buffer(size)
+        code = self._lib.bpf_map_lookup_elem(fd, key, value)
+        if code == -errno.ENOENT:
+            return None
+        _check(code, "map lookup")
+        return value.raw
+
+    def delete(self, fd: int, key: bytes) -> bool:
+        """Remove one entry; whether it was there."""
+        code = self._lib.bpf_map_delete_elem(fd, key)
+        if code == -errno.ENOENT:
+            return False
+        _check(code, "map delete")
+        return True
+
+    def entries(
+        self, fd: int, key_size: int, value_size: int, chunk: int = 4096
+    ) -> list[tuple[bytes, bytes]]:
+        """Every entry of a hash map, read in chunks; what changes meanwhile may be missed or new."""
+        keys = ctypes.create_string_buffer(key_size * chunk)
+        values = ctypes.create_string_buffer(value_size * chunk)
+        cursor = ctypes.create_string_buffer(max(key_size, 8))
+        found: list[tuple[bytes, bytes]] = []
+        first = True
+        while True:
+            count = ctypes.c_uint32(chunk)
+            code = self._lib.bpf_map_lookup_batch(
+                fd, None if first else cursor, cursor, keys, values, ctypes.byref(count), None
+            )
+            first = False
+            if code not in (0, -errno.ENOENT):
+                _check(code, "map lookup of a batch")
+            raw_keys, raw_values = keys.raw, values.raw
+            found += [
+                (
+                    raw_keys[i * key_size : (i + 1) * key_size],
+                    raw_values[i * value_size : (i + 1) * value_size],
+                )
+                for i in range(count.value)
+            ]
+            if code == -errno.ENOENT:
+                return found
+
+
+def _check(code: int, what: str) -> int:
+    if code < 0:
+        number = -code if code > -4096 else ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return int(code)
