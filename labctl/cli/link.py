@@ -27,7 +27,10 @@ EndB = Annotated[
 
 @app.command("cut")
 def cut(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
-    """Cut a link: both ends lose carrier, both keep their addresses."""
+    """Cut a link.
+
+    Both ends lose carrier, both keep their interface and addresses.
+    """
     _act("cut_link", lab, a, b, json)
 
 
@@ -39,7 +42,10 @@ def restore(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
 
 @app.command("blackhole")
 def blackhole(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
-    """Let a link lose everything in silence: carrier stays at both ends."""
+    """Let a link lose everything in silence.
+
+    Carrier stays at both ends, so that only a liveness protocol can notice.
+    """
     _act("blackhole_link", lab, a, b, json)
 
 

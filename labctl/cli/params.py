@@ -50,7 +50,7 @@ LabName = Annotated[
 LabOrFile = Annotated[
     str | None,
     typer.Argument(
-        metavar="[LAB|TOPOLOGY]",
+        metavar="LAB|TOPOLOGY",
         help="Name of a lab, or the file it was made from; may be left out where only one lab runs.",
         autocompletion=lab_names,
     ),

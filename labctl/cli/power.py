@@ -37,7 +37,10 @@ def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = F
 
 @app.command("on")
 def on(lab: LabName, node: NodeName, wait: Wait = True, timeout: Timeout = 60.0, json: Json = False) -> None:
-    """Give power back to a node: the same cables, booted anew from its configuration."""
+    """Give power back to a node.
+
+    It gets the same cables, and boots anew from its rendered configuration.
+    """
     need_root("acting on a node")
     _show([_on(lab, node, timeout if wait else 0.0)], json)
 
@@ -55,7 +58,10 @@ def cycle(
     timeout: Timeout = 60.0,
     json: Json = False,
 ) -> None:
-    """Take power from a node and give it back; it comes back on Ctrl-C too."""
+    """Take power from a node and give it back.
+
+    Power comes back on Ctrl-C too.
+    """
     need_root("acting on a node")
     went = _off(lab, node, mode)
     try:
