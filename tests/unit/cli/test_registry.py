@@ -19,19 +19,19 @@ HEAVY = ("rich", "pyroute2", "pydantic", "scapy", "docker", "numpy", "jinja2", "
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_summary_is_the_first_line_of_the_commands_own_help(name):
+def test_the_summary_is_the_first_line_of_the_commands_own_help(name: str) -> None:
     command = load_command(name)
     first = re.split(r"\n\s*\n", command.help.strip())[0]
     assert " ".join(first.split()) == COMMANDS[name].summary
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_known_section(name):
+def test_every_command_has_a_known_section(name: str) -> None:
     assert COMMANDS[name].section in SECTIONS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_parameter_of_every_command_is_explained(name):
+def test_every_parameter_of_every_command_is_explained(name: str) -> None:
     command = load_command(name)
     for one in [command, *getattr(command, "commands", {}).values()]:
         for param in one.params:
@@ -39,7 +39,7 @@ def test_every_parameter_of_every_command_is_explained(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_loading_a_command_for_its_help_imports_nothing_heavy(name):
+def test_loading_a_command_for_its_help_imports_nothing_heavy(name: str) -> None:
     code = (
         "import sys; from labctl.cli.app import load_command; load_command(sys.argv[1]);"
         f"print(*(heavy for heavy in {HEAVY} if heavy in sys.modules))"
@@ -48,13 +48,13 @@ def test_loading_a_command_for_its_help_imports_nothing_heavy(name):
     assert done.stdout.split() == []
 
 
-def test_no_file_of_the_room_is_forgotten():
+def test_no_file_of_the_room_is_forgotten() -> None:
     files = {path.stem for path in Path(labctl.cli.__file__).parent.glob("*.py")} - {"__init__"}
     helpers = {name for name in files if name.startswith("_")}
     assert files - NOT_COMMANDS - helpers >= {name.replace("-", "_") for name in COMMANDS}
 
 
-def test_help_answers_within_its_bound():
+def test_help_answers_within_its_bound() -> None:
     # The best of several: what is measured is the program, not who else runs on this machine.
     times = []
     for _ in range(5):
