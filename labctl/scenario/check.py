@@ -1,0 +1,182 @@
+"""What can be wrong with a scenario whose form is right: by itself, and against its topology.
+
+Each check yields ``(path in the file, message, hint)``.
+"""
+
+from __future__ import annotations
+
+
+from typing import TYPE_CHECKING
+
+from labctl.load.hints import nearest
+from labctl.scenario.durations import format_duration
+from labctl.scenario.model import ACTIONS, Action, Condition, Loss, Ready, Scenario, Step, TrafficSpec, Width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from labctl.model.lab import Lab
+
+__all__ = ["Wrong", "check_against_lab", "check_by_itself"]
+
+Wrong = tuple[tuple[str | int, ...], str, str]
+
+
+def check_by_itself(scenario: Scenario) -> Iterator[Wrong]:
+    """Names that occur twice, streams that do not exist, times that go backwards, impossible orders."""
+    yield from _twice(scenario.traffic)
+    yield from _streams(scenario)
+    yield from _backwards(scenario.timeline)
+    yield from _order(scenario.timeline)
+
+
+def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
+    """Nodes and links that the topology does not have, and nodes that cannot take traffic."""
+    names = [node.name for node in lab.nodes]
+    for index, spec in enumerate(scenario.traffic):
+        for key, node in (("from", spec.source), ("to", spec.destination)):
+            place = ("traffic", index, key)
+            if node not in names:
+                yield place, f"unknown node {node!r}", nearest(node, names)
+                continue
+            found = lab.node(node)
+            for family in spec.families:
+                if (found.loopback4 if family == 4 else found.loopback6) is None:  # noqa: PLR2004 - IP version
+                    yield place, f"{node} ({found.role}) has no IPv{family} address of its own", ""
+    for path, condition in _conditions(scenario):
+        for key, node in _nodes_of(condition):
+            if node not in names:
+                yield (*path, key), f"unknown node {node!r}", nearest(node, names)
+    for step in scenario.timeline:
+        yield from _target(step, lab, names)
+
+
+def _twice(traffic: Iterable[TrafficSpec]) -> Iterator[Wrong]:
+    seen: dict[str, str] = {}
+    for index, spec in enumerate(traffic):
+        if spec.source == spec.destination:
+            yield ("traffic", index, "to"), f"stream {spec.name!r} goes from {spec.source} to itself", ""
+        for name in {spec.name, *spec.stream_names}:
+            if name in seen:
+                yield (
+                    ("traffic", index, "name"),
+                    f"stream {name!r} is there twice",
+                    "every stream needs its own name",
+                )
+                break
+        seen.update(dict.fromkeys((spec.name, *spec.stream_names), spec.name))
+
+
+def _streams(scenario: Scenario) -> Iterator[Wrong]:
+    known = {name for spec in scenario.traffic for name in (spec.name, *spec.stream_names)}
+    selected: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
+        ((*path, "loss"), condition.streams)
+        for path, condition in _conditions(scenario)
+        if isinstance(condition, Loss)
+    ]
+    selected += [(("expect", index, wish.kind), wish.streams) for index, wish in enumerate(scenario.expect)]
+    for path, names in selected:
+        for name in names:
+            if name not in known:
+                yield path, f"unknown stream {name!r}", nearest(name, [*known, "all"])
+
+
+def _backwards(timeline: Iterable[Step]) -> Iterator[Wrong]:
+    earliest = 0
+    for step in timeline:
+        if step.at_ns is None:
+            earliest += step.plus_ns
+            continue
+        if step.at_ns < earliest:
+            message = (
+                f"time goes backwards: {format_duration(step.at_ns)} stands after a step"
+                f" that is due at {format_duration(earliest)} or later"
+            )
+            yield ("timeline", step.index, "at"), message, ""
+        earliest = max(earliest, step.at_ns)
+
+
+def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
+    """Power returned to what has it, cut from what has none; a wait for a node that is off."""
+    broken: dict[str, int] = {}
+    for step in timeline:
+        action = step.action
+        place = ("timeline", step.index, action.kind)
+        if isinstance(step.after, Ready):
+            for node in step.after.nodes:
+                if f"power-off {node}" in broken:
+                    message = f"waits for {node} to be ready, which has no power since step {broken[f'power-off {node}'] + 1}"
+                    yield ("timeline", step.index, "after"), message, ""
+        breaker, label = _breaker(action)
+        if ACTIONS[action.kind].breaks:
+            if label in broken:
+                yield place, f"{action.label} has suffered that already, in step {broken[label] + 1}", ""
+            broken[label] = step.index
+        elif label in broken:
+            del broken[label]
+        else:
+            on = sorted(key.partition(" ")[2] for key in broken if key.startswith(breaker))
+            yield place, f"{action.label} is not off at that moment", f"there {_are(on)}" if on else ""
+
+
+def _breaker(action: Action) -> tuple[str, str]:
+    """The action that breaks, and a key for it and its target, whichever way round a link is named."""
+    breaker = action.kind
+    if not ACTIONS[breaker].breaks:
+        breaker = next(kind.name for kind in ACTIONS.values() if kind.undo == action.kind)
+    return breaker, f"{breaker} {':'.join(sorted(action.target))}"
+
+
+def _are(names: list[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} only {', '.join(names)}"
+
+
+def _conditions(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
+    for index, condition in enumerate(scenario.steady):
+        yield ("steady", index), condition
+    for step in scenario.timeline:
+        if step.after is not None:
+            yield ("timeline", step.index, "after"), step.after
+
+
+def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
+    if isinstance(condition, Ready):
+        for node in condition.nodes:
+            yield "ready", node
+    elif isinstance(condition, Width):
+        yield "width", condition.node
+        yield "to", condition.to
+
+
+def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
+    place = ("timeline", step.index, step.action.kind)
+    unknown = [node for node in step.action.nodes if node not in names]
+    for node in unknown:
+        yield place, f"unknown node {node!r}", nearest(node, names)
+    if unknown or not ACTIONS[step.action.kind].on_link:
+        return
+    a, b = step.action.target
+    matches = [
+        link
+        for link in lab.links
+        if (_names_end(a, link.a.node, link.a.interface) and _names_end(b, link.b.node, link.b.interface))
+        or (_names_end(a, link.b.node, link.b.interface) and _names_end(b, link.a.node, link.a.interface))
+    ]
+    if not matches:
+        peers = sorted({link.peer(step.action.nodes[0]).node for link in lab.links_of(step.action.nodes[0])})
+        yield (
+            place,
+            f"there is no link between {a} and {b}",
+            f"{step.action.nodes[0]} has links to {', '.join(peers)}",
+        )
+    elif len(matches) > 1:
+        ends = ", ".join(f"{link.a} - {link.b}" for link in matches)
+        yield (
+            place,
+            f"there are {len(matches)} links between {a} and {b}",
+            f"name one as node:interface: {ends}",
+        )
+
+
+def _names_end(end: str, node: str, interface: str) -> bool:
+    return end in (node, f"{node}:{interface}")

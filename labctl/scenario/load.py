@@ -1,0 +1,216 @@
+"""A scenario file -> :class:`~labctl.scenario.model.Scenario`, or every problem in it at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from labctl.errors import InputError
+from labctl.load.document import read_document
+from labctl.load.problems import problems_from
+from labctl.scenario.check import check_against_lab, check_by_itself
+from labctl.scenario.model import (
+    DEFAULT_SETTLE_NS,
+    Action,
+    Condition,
+    Delay,
+    Expectation,
+    Loss,
+    Ready,
+    Scenario,
+    Step,
+    TrafficSpec,
+    Width,
+)
+from labctl.scenario.schema import (
+    ACTION_FIELDS,
+    EXPECT_FIELDS,
+    ConditionEntry,
+    ExpectEntry,
+    ScenarioFile,
+    StepEntry,
+    TrafficEntry,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from labctl.errors import Problem
+    from labctl.load.document import Document
+    from labctl.model.lab import Lab
+
+__all__ = ["load_scenario", "looks_like_scenario"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None) -> tuple[Scenario, Lab]:
+    """Read a scenario and the topology that it names, and check the one against the other.
+
+    Args:
+        path: the scenario, as the user gave it.
+        sets: ``key=value`` for the topology; they win over those of the scenario.
+        name: of the lab, instead of the topology's own.
+
+    Returns:
+        The scenario and the planned lab.
+
+    Raises:
+        InputError: every problem of both files.
+    """
+    from labctl.load import load_topology
+
+    document = read_document(path)
+    problems = _schema_problems(document)
+    scenario = _build(document, path, sets)
+    problems += [document.problem(*wrong) for wrong in check_by_itself(scenario)]
+    lab = None
+    if document.has(("topology",)) and isinstance(document.data["topology"], str):
+        try:
+            lab = load_topology(scenario.topology, scenario.sets, name)
+        except InputError as error:
+            problems += _of_topology(error, document, scenario)
+    if lab is not None:
+        problems += [document.problem(*wrong) for wrong in check_against_lab(scenario, lab)]
+    if problems or lab is None:
+        raise InputError(problems)
+    return scenario, lab
+
+
+def looks_like_scenario(document: Document) -> bool:
+    """Whether a YAML file is meant as a scenario rather than a topology."""
+    data = document.data
+    return (
+        isinstance(data, dict)
+        and ("traffic" in data or "timeline" in data or "topology" in data)
+        and ("nodes" not in data)
+    )
+
+
+def _of_topology(error: InputError, document: Document, scenario: Scenario) -> list[Problem]:
+    """A topology that is not there is a problem of the scenario's line that names it."""
+    if not scenario.topology.exists():
+        return [
+            document.problem(("topology",), f"there is no topology {problem.file}", problem.hint)
+            for problem in error.problems
+        ]
+    return list(error.problems)
+
+
+def _schema_problems(document: Document) -> list[Problem]:
+    if not isinstance(document.data, dict):
+        return [document.problem((), "a mapping with name, topology, traffic was expected")]
+    try:
+        ScenarioFile.model_validate(document.data)
+    except ValidationError as error:
+        return problems_from(error, document, ScenarioFile)
+    return []
+
+
+# From here on only what is sound is built: the rest has been complained of already.
+
+
+def _build(document: Document, path: Path, sets: Sequence[str]) -> Scenario:
+    data = document.data if isinstance(document.data, dict) else {}
+    topology = data.get("topology")
+    own = data.get("set") if isinstance(data.get("set"), dict) else {}
+    settle = _entry(
+        ScenarioFile,
+        {
+            "name": "x",
+            "topology": "x",
+            "traffic": [{"name": "x", "from": "x", "to": "x"}],
+            "settle": data.get("settle"),
+        },
+    )
+    return Scenario(
+        name=str(data.get("name", path.stem)),
+        path=path,
+        text=document.text,
+        topology=path.parent / topology if isinstance(topology, str) else path,
+        traffic=tuple(_traffic(entry) for _, entry in _sound(data, "traffic", TrafficEntry)),
+        steady=tuple(_condition(entry) for _, entry in _sound(data, "steady", ConditionEntry)),
+        timeline=tuple(_step(index, entry) for index, entry in _sound(data, "timeline", StepEntry)),
+        expect=tuple(
+            _expectation(entry, _line_text(document, index))
+            for index, entry in _sound(data, "expect", ExpectEntry)
+        ),
+        sets=(*(f"{key}={_scalar(value)}" for key, value in (own or {}).items()), *sets),
+        settle_ns=DEFAULT_SETTLE_NS if settle is None or settle.settle is None else settle.settle,
+    )
+
+
+def _sound(data: dict[str, Any], section: str, model: type[_Model]) -> list[tuple[int, _Model]]:
+    entries = data.get(section)
+    if not isinstance(entries, list):
+        return []
+    return [(index, entry) for index, raw in enumerate(entries) if (entry := _entry(model, raw)) is not None]
+
+
+def _entry(model: type[_Model], raw: object) -> _Model | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _traffic(entry: TrafficEntry) -> TrafficSpec:
+    return TrafficSpec(
+        name=entry.name,
+        source=entry.from_,
+        destination=entry.to,
+        proto=entry.proto,
+        rate_pps=entry.rate,
+        flows=entry.flows,
+        size=entry.size,
+        families=(4, 6) if entry.family == "both" else (entry.family,),
+    )
+
+
+def _condition(entry: ConditionEntry) -> Condition:
+    within = entry.within or 0
+    if entry.ready is not None:
+        return Ready(entry.ready, within)
+    if entry.loss is not None:
+        return Loss(entry.loss, entry.packets or 0, entry.for_ or 0, within)
+    if entry.width is not None:
+        return Width(entry.width, entry.to or "", entry.paths or 0, within)
+    return Delay(entry.delay or 0)
+
+
+def _step(index: int, entry: StepEntry) -> Step:
+    attribute = next(key for key in ACTION_FIELDS if getattr(entry, key) is not None)
+    target = getattr(entry, attribute)
+    mode = (entry.mode or "cut") if attribute == "power_off" else ""
+    action = Action(ACTION_FIELDS[attribute], (target,) if isinstance(target, str) else tuple(target), mode)
+    after = None if entry.after is None else _condition(entry.after)
+    return Step(index, action, entry.at, after, entry.plus or 0)
+
+
+def _expectation(entry: ExpectEntry, text: str) -> Expectation:
+    attribute = next(key for key in EXPECT_FIELDS if getattr(entry, key) is not None)
+    return Expectation(
+        kind=EXPECT_FIELDS[attribute],
+        streams=getattr(entry, attribute),
+        packets=entry.packets or 0,
+        longest_ns=entry.longest or 0,
+        quantile=1.0 if entry.quantile is None else entry.quantile,
+        bound=entry.bound or 0.0,
+        text=text,
+    )
+
+
+def _line_text(document: Document, index: int) -> str:
+    """The expectation in one line, as its keys and values were written."""
+    entry = document.at("expect", index).data
+    words = (
+        f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in entry.items()
+    )
+    return ", ".join(words)

@@ -1,0 +1,254 @@
+"""What a scenario is, once read and checked: frozen data, durations in nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.scenario.durations import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = [
+    "ACTIONS",
+    "DEFAULT_SETTLE_NS",
+    "Action",
+    "ActionKind",
+    "Condition",
+    "Delay",
+    "Expectation",
+    "Loss",
+    "Ready",
+    "Scenario",
+    "Step",
+    "TrafficSpec",
+    "Width",
+]
+
+DEFAULT_SETTLE_NS = 5_000_000_000
+"""Watched after the last step before anything is healed: longer than a BGP hold time of 3 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionKind:
+    """What the scenario language knows of one kind of action.
+
+    Attributes:
+        name: the key in the timeline.
+        on_link: whether its target is a link (two ends) or one node.
+        undo: the action that takes it back; empty for an action that takes something back itself.
+    """
+
+    name: str
+    on_link: bool
+    undo: str = ""
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it takes something away: a fail-over is counted for it."""
+        return bool(self.undo)
+
+
+ACTIONS: Mapping[str, ActionKind] = {
+    kind.name: kind
+    for kind in (
+        ActionKind("power-off", on_link=False, undo="power-on"),
+        ActionKind("power-on", on_link=False),
+        ActionKind("link-cut", on_link=True, undo="link-restore"),
+        ActionKind("link-restore", on_link=True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing done to the lab.
+
+    Attributes:
+        kind: a key of :data:`ACTIONS`.
+        target: one node, or the two ends of a link (``node`` or ``node:interface``).
+        mode: how power is lost (``cut``, ``graceful``, ``freeze``); empty for other actions.
+    """
+
+    kind: str
+    target: tuple[str, ...]
+    mode: str = ""
+
+    @property
+    def label(self) -> str:
+        """The target in one word: ``gw1``, or ``r1:gw1`` for a link."""
+        return ":".join(self.target)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that it touches."""
+        return tuple(end.partition(":")[0] for end in self.target)
+
+    def undone(self) -> Action:
+        """The action that takes this one back."""
+        return Action(ACTIONS[self.kind].undo, self.target)
+
+    def __str__(self) -> str:
+        words = f"{self.kind} {' - '.join(self.target)}"
+        return f"{words} ({self.mode})" if self.mode not in ("", "cut") else words
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Wait until nodes say that they are ready; no names means every node that has power."""
+
+    nodes: tuple[str, ...]
+    within_ns: int
+
+    def __str__(self) -> str:
+        return f"ready: {_names(self.nodes)} within {format_duration(self.within_ns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """No more than ``packets`` of the packets sent in a window of ``for_ns`` are lost.
+
+    Attributes:
+        streams: names; empty for all.
+        packets: over all these streams together.
+        for_ns: length of the window.
+        within_ns: how long it is tried again with later windows; 0 for one try only.
+    """
+
+    streams: tuple[str, ...]
+    packets: int
+    for_ns: int
+    within_ns: int = 0
+
+    def __str__(self) -> str:
+        return f"loss: {_names(self.streams)} at most {self.packets} in {format_duration(self.for_ns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Wait until a node's kernel has at least ``paths`` live next hops towards another node."""
+
+    node: str
+    to: str
+    paths: int
+    within_ns: int
+
+    def __str__(self) -> str:
+        paths = f"{self.paths} paths from {self.node} to {self.to}"
+        return f"width: {paths} within {format_duration(self.within_ns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Let time go by."""
+
+    for_ns: int
+
+    def __str__(self) -> str:
+        return f"delay: {format_duration(self.for_ns)}"
+
+
+Condition = Ready | Loss | Width | Delay
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One entry of the timeline.
+
+    Attributes:
+        index: 0-based place in the timeline.
+        action: what is done.
+        at_ns: moment after the zero of the timeline; None if it waits for a condition.
+        after: the condition that it waits for, or None.
+        plus_ns: time between the condition's fulfilment and the action.
+    """
+
+    index: int
+    action: Action
+    at_ns: int | None = None
+    after: Condition | None = None
+    plus_ns: int = 0
+
+    def __str__(self) -> str:
+        if self.at_ns is not None:
+            return f"{self.action} at {format_duration(self.at_ns)}"
+        return f"{self.action} {format_duration(self.plus_ns)} after ({self.after})"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSpec:
+    """Streams as the user asks for them; see :class:`labctl.probe.types.Stream` for the units.
+
+    Attributes:
+        families: 4, 6 or both; with both there is one stream each, of the full rate and flows.
+    """
+
+    name: str
+    source: str
+    destination: str
+    proto: str = "udp"
+    rate_pps: float = 1000.0
+    flows: int = 1
+    size: int = 128
+    families: tuple[int, ...] = (4,)
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """Names of the streams that it becomes."""
+        if len(self.families) == 1:
+            return (self.name,)
+        return tuple(f"{self.name}-v{family}" for family in self.families)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must hold, judged from the journal alone.
+
+    Attributes:
+        kind: ``loss``, ``repair-loss`` or ``outage``.
+        streams: names of streams; empty for all.
+        packets: for losses: at most so many a run, over these streams together.
+        longest_ns: for outages: no longer than this ...
+        quantile: ... for this share of the flows that crossed the victim, over all faults and runs.
+        bound: share of fail-overs that may miss it at most, with 95 % confidence; 0 if not asked.
+        text: as the user wrote it.
+    """
+
+    kind: str
+    streams: tuple[str, ...] = ()
+    packets: int = 0
+    longest_ns: int = 0
+    quantile: float = 1.0
+    bound: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole scenario.
+
+    Attributes:
+        name: as given.
+        path: its file, as the user gave it.
+        text: the file itself.
+        topology: path of the topology, resolved against the scenario's folder.
+        sets: ``key=value`` for the topology, as ``--set`` would give them.
+        settle_ns: watched after the last step before faults still in force are healed.
+    """
+
+    name: str
+    path: Path
+    text: str
+    topology: Path
+    traffic: tuple[TrafficSpec, ...]
+    steady: tuple[Condition, ...] = ()
+    timeline: tuple[Step, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    sets: tuple[str, ...] = ()
+    settle_ns: int = DEFAULT_SETTLE_NS
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "all"

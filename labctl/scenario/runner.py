@@ -1,0 +1,153 @@
+"""One run of a scenario over a world: steady, timeline, heal, steady again, drain, tally.
+
+Whatever happens in between, faults are taken back in reverse order and everything measured so far
+is written down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import ActionError, LabctlError, LabInterrupted
+from labctl.events import Event
+from labctl.scenario.conditions import Waiting
+from labctl.scenario.model import Loss
+from labctl.scenario.timeline import Timeline
+
+if TYPE_CHECKING:
+    from labctl.events import Listener
+    from labctl.scenario.model import Condition
+    from labctl.scenario.plan import Plan
+    from labctl.scenario.world import RunningTraffic, World
+
+__all__ = ["DRAIN_S", "run_once"]
+
+DRAIN_S = 1.0
+"""After the last packet left, so long is waited for those on their way."""
+
+
+def run_once(plan: Plan, world: World, emit: Listener) -> bool:
+    """Carry out one run and write everything to the journal.
+
+    Args:
+        plan: what is to be done.
+        world: a lab that is up.
+        emit: gets every event; the verdict is made of nothing else.
+
+    Returns:
+        Whether the run went through (whatever it measured): False after a ``run.error``.
+
+    Raises:
+        LabInterrupted: the user stopped it; the lab is healed.
+    """
+    run = _Run(plan, world, emit)
+    try:
+        run.carry_out()
+    except LabctlError as error:
+        run.tell("run.error", {"error": str(error), "type": type(error).__name__})
+        return False
+    except KeyboardInterrupt as error:
+        run.tell("run.interrupted", {})
+        raise LabInterrupted("interrupted; every fault has been taken back") from error
+    except BaseException as error:
+        run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "type": type(error).__name__})
+        raise
+    run.tell("run.done", {})
+    return True
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    world: World
+    emit: Listener
+    traffic: RunningTraffic | None = None
+    timeline: Timeline | None = None
+    missed: list[str] = field(default_factory=list)
+
+    def carry_out(self) -> None:
+        try:
+            self._forth()
+        except BaseException:
+            self._wind_up(quietly=True)
+            raise
+        self._wind_up(quietly=False)
+
+    def tell(self, kind: str, data: dict[str, Any]) -> None:
+        self.emit(Event(kind, self.world.now_ns(), data))
+
+    def _forth(self) -> None:
+        for condition in self.plan.scenario.steady:
+            if isinstance(condition, Loss):
+                self._start_traffic()
+            if not self._steady(condition, "before"):
+                raise ActionError(f"not steady before the first fault: {condition} was missed")
+        self._start_traffic()
+        self.timeline = Timeline(self.plan, self.world, self._waiting(), self.emit, self.world.now_ns())
+        self.tell("timeline.started", {"streams": [asdict(stream) for stream in self.plan.streams]})
+        self.timeline.run()
+        if self.plan.steps:
+            self.world.sleep_until(self.world.now_ns() + self.plan.scenario.settle_ns)
+        self.timeline.heal()
+        for condition in self.plan.scenario.steady:
+            # A miss is the verdict's to judge: what was lost stands in the tally, too.
+            self._steady(condition, "after")
+
+    def _steady(self, condition: Condition, when: str) -> bool:
+        about = {"condition": str(condition), "when": when}
+        self.tell("steady.started", about)
+        measured = self._waiting().wait(condition)
+        self.tell("steady.met" if measured.met else "steady.missed", {**about, "measured": measured.values})
+        return measured.met
+
+    def _waiting(self) -> Waiting:
+        return Waiting(self.world, self.traffic, self._off, lambda values: self.tell("loss.retried", values))
+
+    def _off(self) -> set[str]:
+        faults = self.timeline.in_force if self.timeline else []
+        return {fault.target[0] for fault in faults if fault.kind == "power-off"}
+
+    def _start_traffic(self) -> None:
+        if self.traffic is not None:
+            return
+        self.traffic = self.world.start_traffic(self.plan.streams)
+        self.tell("traffic.started", {"streams": [stream.name for stream in self.plan.streams]})
+
+    def _wind_up(self, *, quietly: bool) -> None:
+        """Heal and count, each whatever becomes of the other.
+
+        Args:
+            quietly: an error is on its way already: another one is noted, not raised.
+        """
+        errors: list[LabctlError] = []
+        for part in (self._heal, self._count):
+            try:
+                part()
+            except LabctlError as error:
+                errors.append(error)
+                self.tell("heal.failed" if part == self._heal else "tally.failed", {"error": str(error)})
+        if errors and not quietly:
+            raise errors[0]
+
+    def _heal(self) -> None:
+        if self.timeline is None or not self.timeline.in_force:
+            return
+        try:
+            self.timeline.heal()
+        except LabctlError:
+            # The state on disk may know better what is in force than this process does.
+            self.world.undo_all(self.emit)
+            raise
+
+    def _count(self) -> None:
+        if self.traffic is None:
+            return
+        try:
+            tallies = self.traffic.stop(DRAIN_S)
+            self.tell("traffic.stopped", {"streams": [tally.stream.name for tally in tallies]})
+            for tally in tallies:
+                self.tell("tally", asdict(tally))
+        finally:
+            self.traffic.close()
+            self.traffic = None

@@ -1,0 +1,231 @@
+"""The scenario file as pydantic sees it: one model an entry, and the JSON Schema made of them.
+
+These models know nothing of a topology; :mod:`labctl.scenario.check` does that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from labctl.scenario.durations import DURATION_PATTERN, parse_duration
+
+__all__ = [
+    "ExpectEntry",
+    "ScenarioFile",
+    "SteadyEntry",
+    "StepEntry",
+    "TrafficEntry",
+    "json_schema",
+]
+
+Duration: TypeAlias = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {
+            "description": "number and unit: 50ms, 3s, 2m",
+            "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}],
+        }
+    ),
+]
+
+
+def _as_names(value: object) -> object:
+    """``all`` is no names; one name is a list of one."""
+    if value == "all":
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+Name: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*)$")
+]
+Names: TypeAlias = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_as_names),
+    WithJsonSchema(
+        {
+            "description": "all, one name, or a list of names",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+        }
+    ),
+]
+LinkEnds: TypeAlias = Annotated[
+    tuple[str, str], Field(description="two nodes, or node:interface for one of many")
+]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class TrafficEntry(_Entry):
+    """One stream, in one direction."""
+
+    name: Name
+    from_: Annotated[Name, Field(alias="from", description="node that sends")]
+    to: Annotated[Name, Field(description="node that receives")]
+    proto: Literal["udp", "icmp"] = "udp"
+    rate: Annotated[float, Field(gt=0, le=2_000_000, description="packets a second, all flows together")] = (
+        1000
+    )
+    flows: Annotated[int, Field(ge=1, le=4096, description="number of 5-tuples")] = 1
+    size: Annotated[int, Field(ge=64, le=9000, description="bytes of IP packet")] = 128
+    family: Annotated[Literal[4, 6, "both"], Field(description="IP version; both: a stream of each")] = 4
+
+
+class ConditionEntry(_Entry):
+    """Exactly one of ready, loss, width, delay; with the keys that belong to it."""
+
+    ready: Annotated[Names | None, Field(description="nodes that must say they are ready")] = None
+    loss: Annotated[Names | None, Field(description="streams whose loss is counted over a window")] = None
+    width: Annotated[Name | None, Field(description="node whose live next hops towards `to` are counted")] = (
+        None
+    )
+    delay: Annotated[Duration | None, Field(description="let time go by")] = None
+    within: Annotated[Duration | None, Field(description="how long it may take")] = None
+    packets: Annotated[int | None, Field(ge=0, description="loss: at most so many")] = None
+    for_: Annotated[Duration | None, Field(alias="for", description="loss: length of the window")] = None
+    to: Annotated[Name | None, Field(description="width: the node that the paths lead to")] = None
+    paths: Annotated[int | None, Field(ge=1, description="width: at least so many next hops")] = None
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> ConditionEntry:
+        kinds = [kind for kind in _CONDITION_KEYS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"exactly one of {', '.join(_CONDITION_KEYS)} was expected, not {_list(kinds)}")
+        allowed, needed = _CONDITION_KEYS[kinds[0]]
+        given = {key for key in _CONDITION_OPTIONS if getattr(self, key) is not None}
+        if extra := sorted(given - set(allowed)):
+            raise ValueError(f"{_list(extra)} does not belong to {kinds[0]}".replace("for_", "for"))
+        if lacking := [key for key in needed if key not in given]:
+            raise ValueError(f"{kinds[0]} needs {_list(lacking)}".replace("for_", "for"))
+        return self
+
+
+_CONDITION_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "ready": (("within",), ("within",)),
+    "loss": (("packets", "for_", "within"), ("for_",)),
+    "width": (("to", "paths", "within"), ("to", "paths", "within")),
+    "delay": ((), ()),
+}
+_CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
+
+SteadyEntry = ConditionEntry
+
+
+class StepEntry(_Entry):
+    """One moment and exactly one action."""
+
+    at: Annotated[Duration | None, Field(description="moment after the zero of the timeline")] = None
+    after: Annotated[ConditionEntry | None, Field(description="a condition to wait for")] = None
+    plus: Annotated[Duration | None, Field(description="time to let go by after the condition")] = None
+    power_off: Annotated[Name | None, Field(alias="power-off")] = None
+    power_on: Annotated[Name | None, Field(alias="power-on")] = None
+    link_cut: Annotated[LinkEnds | None, Field(alias="link-cut")] = None
+    link_restore: Annotated[LinkEnds | None, Field(alias="link-restore")] = None
+    mode: Annotated[Literal["cut", "graceful", "freeze"] | None, Field(description="how power is lost")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one_moment_one_action(self) -> StepEntry:
+        complaints = []
+        if (self.at is None) == (self.after is None):
+            complaints.append("exactly one of at and after was expected")
+        if self.plus is not None and self.after is None:
+            complaints.append("plus belongs to after")
+        actions = [key for key in ACTION_FIELDS if getattr(self, key) is not None]
+        if len(actions) != 1:
+            keys = ", ".join(ACTION_FIELDS.values())
+            complaints.append(f"exactly one action ({keys}) was expected, not {len(actions) or 'none'}")
+        if self.mode is not None and self.power_off is None:
+            complaints.append("mode belongs to power-off")
+        if complaints:
+            raise ValueError("; ".join(complaints))
+        return self
+
+
+ACTION_FIELDS = {
+    "power_off": "power-off",
+    "power_on": "power-on",
+    "link_cut": "link-cut",
+    "link_restore": "link-restore",
+}
+"""Attribute of :class:`StepEntry` -> key of :data:`labctl.scenario.model.ACTIONS`."""
+
+
+class ExpectEntry(_Entry):
+    """Exactly one of loss, repair-loss, outage; with its limit."""
+
+    loss: Annotated[Names | None, Field(description="streams whose every lost packet counts")] = None
+    repair_loss: Annotated[
+        Names | None,
+        Field(alias="repair-loss", description="the same without the packets in flight at a fault"),
+    ] = None
+    outage: Annotated[Names | None, Field(description="streams whose flows' outages count")] = None
+    packets: Annotated[int | None, Field(ge=0, description="losses: at most so many in a run")] = None
+    longest: Annotated[Duration | None, Field(description="outage: no longer than this")] = None
+    quantile: Annotated[
+        float | None,
+        Field(gt=0, le=1, description="outage: for this share of the flows that crossed the victim"),
+    ] = None
+    bound: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="share of fail-overs that may miss it at most, with 95 % confidence"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_kind_with_its_limit(self) -> ExpectEntry:
+        kinds = [kind for kind in EXPECT_FIELDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            keys = ", ".join(EXPECT_FIELDS.values())
+            raise ValueError(f"exactly one of {keys} was expected, not {_list(kinds)}")
+        if kinds[0] == "outage":
+            if self.longest is None:
+                raise ValueError("outage needs longest")
+            if self.packets is not None:
+                raise ValueError("packets does not belong to outage")
+        else:
+            if self.packets is None:
+                raise ValueError(f"{EXPECT_FIELDS[kinds[0]]} needs packets")
+            if self.longest is not None or self.quantile is not None:
+                raise ValueError("longest and quantile belong to outage")
+        return self
+
+
+EXPECT_FIELDS = {"loss": "loss", "repair_loss": "repair-loss", "outage": "outage"}
+"""Attribute of :class:`ExpectEntry` -> kind of :class:`labctl.scenario.model.Expectation`."""
+
+
+class ScenarioFile(_Entry):
+    """A scenario: a topology, traffic over it, faults in time, and what is expected."""
+
+    name: Name
+    topology: Annotated[str, Field(min_length=1, description="path, relative to this file")]
+    set: Annotated[
+        dict[str, str | int | float | bool],
+        Field(description="variables of the topology, as --set would give them"),
+    ] = {}
+    traffic: Annotated[list[TrafficEntry], Field(min_length=1)]
+    steady: Annotated[
+        list[ConditionEntry], Field(description="must hold before the first fault and after the last heal")
+    ] = []
+    timeline: list[StepEntry] = []
+    settle: Annotated[
+        Duration | None,
+        Field(description="watched after the last step before faults in force are healed; 5s"),
+    ] = None
+    expect: list[ExpectEntry] = []
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the scenario file, for editors."""
+    schema = ScenarioFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "labctl scenario"}
+
+
+def _list(words: list[str]) -> str:
+    return ", ".join(words) or "none"
