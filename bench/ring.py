@@ -44,8 +44,10 @@ def main() -> int:
             print(f"round {number + 1}, {name}: {rounds[name][-1]}", file=sys.stderr)
     lines = [f"a ring of {options.size} FRR routers, from nothing"]
     for name, measured in rounds.items():
-        for phase in ("up", "converged", "down"):
-            lines.append(f"  {name:12} {phase:10} {shape([one[phase] for one in measured], 's')}")
+        lines += [
+            f"  {name:12} {phase:10} {shape([one[phase] for one in measured], 's')}"
+            for phase in ("up", "converged", "down")
+        ]
     ratio = None
     if len(names) == 2:  # noqa: PLR2004 - a ratio is of two
         middle = [quartiles([one["converged"] for one in rounds[name]])[1] for name in names]
