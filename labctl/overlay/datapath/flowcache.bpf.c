@@ -20,9 +20,8 @@
 
 char LICENSE[] SEC("license") = "Dual Apache/GPL";
 
-// Which fields of a key are compared: the others are zero. The agent chooses the widest scope that
-// the simulation allows: it may leave out what it never read.
-enum scope { SCOPE_FLOW = 0, SCOPE_PAIR = 1, SCOPE_DESTINATION = 2 };
+// Which fields of a key are compared; the others are zero (labctl.overlay.flow.Match).
+enum match { MATCH_EXACT = 0, MATCH_DESTINATION = 1, MATCH_INGRESS = 2 };
 
 enum kind {
 	ACT_DROP = 0,
@@ -41,18 +40,18 @@ enum { PORT_VM = 0, PORT_UPLINK = 1 };
 
 enum { ICMP_ECHO_REPLY4 = 0, ICMP_ECHO4 = 8, ICMP_ECHO6 = 128, ICMP_ECHO_REPLY6 = 129 };
 
-#define TUNNEL_BIT 0x80000000u // in flow_key.port: the packet came by tunnel, the rest is its key
-#define GATEWAY_KEY 1u         // tunnel key of all gateways: hand to the host's own routing
+#define FROM_TUNNEL 0x01000000u // in flow_key.ingress: out of a tunnel, on the way to that port
 
+// All integers in the machine's order.
 struct flow_key {
-	__u32 port;
-	__u16 eth_type; // network order
+	__u32 ingress;
+	__u16 eth_type;
 	__u8 proto;
-	__u8 scope_frag; // scope << 4 | frag
+	__u8 match_frag; // match << 4 | frag
 	__u8 dmac[6];
 	__u8 smac[6];
-	__u16 sport; // network order; ICMP type in the low byte of the field's memory
-	__u16 dport; // network order; ICMP identifier
+	__u16 sport; // of ICMP: type << 8 | code
+	__u16 dport; // of ICMP echo: the identifier
 	__u8 src[16];
 	__u8 dst[16];
 };
@@ -107,6 +106,26 @@ struct {
 } lc_fixed SEC(".maps"); // entries that must never be evicted: the inward direction of gateways
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__uint(key_size, 44);
+	__uint(value_size, 8);
+} lc_conns SEC(".maps"); // the agent's memory of connections; it outlives the agent
+
+struct prefix {
+	__u32 length;
+	__u8 address[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix);
+	__type(value, __u32);
+} lc_inside SEC(".maps"); // the tenants' own prefixes: never a source of what comes from outside
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u32); // ifindex; for what comes by tunnel: 0
@@ -147,17 +166,17 @@ static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struc
 	if (view->key.proto == IPPROTO_TCP || view->key.proto == IPPROTO_UDP || view->key.proto == IPPROTO_SCTP) {
 		if (bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
 			return -1;
-		view->key.sport = ports[0];
-		view->key.dport = ports[1];
+		view->key.sport = bpf_ntohs(ports[0]);
+		view->key.dport = bpf_ntohs(ports[1]);
 	} else if (view->key.proto == IPPROTO_ICMP || view->key.proto == IPPROTO_ICMPV6) {
 		__u8 head[8];
 
 		if (bpf_skb_load_bytes(skb, offset, head, sizeof(head)))
 			return -1;
-		view->key.sport = bpf_htons(((__u16)head[0] << 8) | head[1]);
+		view->key.sport = (__u16)head[0] << 8 | head[1];
 		// Only echo has an identifier; elsewhere these bytes are a length or a sequence.
 		if (head[0] == ICMP_ECHO4 || head[0] == ICMP_ECHO_REPLY4 || head[0] == ICMP_ECHO6 || head[0] == ICMP_ECHO_REPLY6)
-			__builtin_memcpy(&view->key.dport, head + 4, 2);
+			view->key.dport = (__u16)head[4] << 8 | head[5];
 	}
 	return 0;
 }
@@ -178,11 +197,11 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct view *view)
 	view->ip_len = bpf_ntohs(ip.tot_len);
 	fragment = bpf_ntohs(ip.frag_off);
 	if (fragment & 0x1fff) {
-		view->key.scope_frag = FRAG_LATER;
+		view->key.match_frag = FRAG_LATER;
 		return 0;
 	}
 	if (fragment & 0x2000)
-		view->key.scope_frag = FRAG_FIRST;
+		view->key.match_frag = FRAG_FIRST;
 	return read_ports(skb, ETH_HLEN + ip.ihl * 4, view);
 }
 
@@ -190,47 +209,59 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct view *view)
 {
 	struct ipv6hdr ip;
 	__u32 offset = ETH_HLEN + sizeof(ip);
+	__u8 next;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 6)
 		return -1;
-	view->key.proto = ip.nexthdr;
 	__builtin_memcpy(view->key.src, &ip.saddr, 16);
 	__builtin_memcpy(view->key.dst, &ip.daddr, 16);
 	view->ip_len = bpf_ntohs(ip.payload_len) + sizeof(ip);
-	if (ip.nexthdr == IPPROTO_FRAGMENT) {
+	next = ip.nexthdr;
+	// At most four headers on the way; a packet with more has the fifth as its protocol.
+	for (int i = 0; i < 4; i++) {
 		struct {
-			__u8 next, reserved;
+			__u8 next, length;
 			__be16 offset;
 			__be32 id;
-		} fragment;
+		} extra;
 
-		if (bpf_skb_load_bytes(skb, offset, &fragment, sizeof(fragment)))
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
+			break;
+		if (bpf_skb_load_bytes(skb, offset, &extra, sizeof(extra)))
 			return -1;
-		view->key.proto = fragment.next;
-		if (bpf_ntohs(fragment.offset) & 0xfff8) {
-			view->key.scope_frag = FRAG_LATER;
-			return 0;
+		if (next == IPPROTO_FRAGMENT) {
+			next = extra.next;
+			offset += sizeof(extra);
+			if (bpf_ntohs(extra.offset) & 0xfff8) {
+				view->key.proto = next;
+				view->key.match_frag = FRAG_LATER;
+				return 0;
+			}
+			if (bpf_ntohs(extra.offset) & 1)
+				view->key.match_frag = FRAG_FIRST;
+		} else {
+			next = extra.next;
+			offset += 8 * (extra.length + 1);
 		}
-		view->key.scope_frag = FRAG_FIRST;
-		offset += sizeof(fragment);
 	}
+	view->key.proto = next;
 	return read_ports(skb, offset, view);
 }
 
-static __always_inline int read_packet(struct __sk_buff *skb, __u32 port, struct view *view)
+static __always_inline int read_packet(struct __sk_buff *skb, __u32 ingress, struct view *view)
 {
 	struct ethhdr eth;
 
 	__builtin_memset(view, 0, sizeof(*view));
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return -1;
-	view->key.port = port;
-	view->key.eth_type = eth.h_proto;
+	view->key.ingress = ingress;
+	view->key.eth_type = bpf_ntohs(eth.h_proto);
 	__builtin_memcpy(view->key.dmac, eth.h_dest, 6);
 	__builtin_memcpy(view->key.smac, eth.h_source, 6);
-	if (eth.h_proto == bpf_htons(ETH_P_IP))
+	if (view->key.eth_type == ETH_P_IP)
 		return read_ipv4(skb, view);
-	if (eth.h_proto == bpf_htons(ETH_P_IPV6))
+	if (view->key.eth_type == ETH_P_IPV6)
 		return read_ipv6(skb, view);
 	return 0;
 }
@@ -238,16 +269,13 @@ static __always_inline int read_packet(struct __sk_buff *skb, __u32 port, struct
 static __always_inline struct flow_value *find(const struct flow_key *key)
 {
 	struct flow_value *value = bpf_map_lookup_elem(&lc_flows, key);
-	struct flow_key wide;
+	struct flow_key wide = {};
 
 	if (value)
 		return value;
-	wide = *key;
-	wide.scope_frag = SCOPE_PAIR << 4;
-	wide.proto = 0;
-	wide.sport = 0;
-	wide.dport = 0;
-	return bpf_map_lookup_elem(&lc_flows, &wide);
+	wide.ingress = key->ingress;
+	wide.match_frag = MATCH_INGRESS << 4;
+	return bpf_map_lookup_elem(&lc_fixed, &wide);
 }
 
 // The bucket holds time: each upcall costs 1/rate, and may be drawn ahead by burst/rate. Two CPUs
@@ -287,7 +315,7 @@ static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 ratio
 
 static __always_inline int decrement_ttl(struct __sk_buff *skb, __u16 eth_type)
 {
-	if (eth_type == bpf_htons(ETH_P_IP)) {
+	if (eth_type == ETH_P_IP) {
 		__u8 ttl;
 		__u16 before, after;
 
@@ -378,12 +406,12 @@ static __always_inline int act(struct __sk_buff *skb, struct view *view, struct 
 	return TC_ACT_OK;
 }
 
-static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 port, __u32 from, __u32 ration)
+static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 ration)
 {
 	struct view view;
 	struct flow_value *value;
 
-	if (read_packet(skb, port, &view)) {
+	if (read_packet(skb, ingress, &view)) {
 		count(CNT_MALFORMED);
 		return TC_ACT_SHOT;
 	}
@@ -415,18 +443,30 @@ int from_uplink(struct __sk_buff *skb)
 {
 	struct view view;
 	struct flow_key inward = {};
+	struct prefix source = {};
 	struct flow_value *value;
+	struct port *port;
+	__u32 ifindex = skb->ifindex;
 
 	if (read_packet(skb, 0, &view))
 		return TC_ACT_OK;
-	if (view.key.eth_type != bpf_htons(ETH_P_IP) && view.key.eth_type != bpf_htons(ETH_P_IPV6))
+	if (view.key.eth_type != ETH_P_IP && view.key.eth_type != ETH_P_IPV6)
 		return TC_ACT_OK;
-	inward.eth_type = view.key.eth_type;
-	inward.scope_frag = SCOPE_DESTINATION << 4;
+	port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+	if (!port)
+		return TC_ACT_OK;
+	inward.ingress = port->id;
+	inward.match_frag = MATCH_DESTINATION << 4;
 	__builtin_memcpy(inward.dst, view.key.dst, 16);
 	value = bpf_map_lookup_elem(&lc_fixed, &inward);
 	if (!value)
 		return TC_ACT_OK;
+	source.length = 128;
+	__builtin_memcpy(source.address, view.key.src, 16);
+	if (bpf_map_lookup_elem(&lc_inside, &source)) {
+		count(CNT_DROP);
+		return TC_ACT_SHOT; // somebody outside claims to be inside
+	}
 	// What is too big or too old for the way inward is the kernel's to answer: it has a route for
 	// the tenants' prefixes that ends here, with the tunnel's MTU.
 	if (value->mtu && !skb->gso_size && view.ip_len > value->mtu)
@@ -461,18 +501,7 @@ int from_tunnel(struct __sk_buff *skb)
 			return TC_ACT_SHOT;
 	}
 	count(CNT_TUNNEL_RX);
-	if (tunnel.tunnel_id == GATEWAY_KEY) {
-		struct flow_key open = { .port = TUNNEL_BIT | GATEWAY_KEY };
-		struct flow_value *value = bpf_map_lookup_elem(&lc_fixed, &open);
-
-		if (!value || value->kind != ACT_STACK)
-			return TC_ACT_SHOT; // no gateway, or one that is shut
-		value->last_ns = bpf_ktime_get_ns();
-		__sync_fetch_and_add(&value->packets, 1);
-		bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
-		return TC_ACT_OK;
-	}
-	return look_up_and_act(skb, TUNNEL_BIT | tunnel.tunnel_id, TUNNEL_BIT | tunnel.tunnel_id, 0);
+	return look_up_and_act(skb, FROM_TUNNEL | tunnel.tunnel_id, FROM_TUNNEL | tunnel.tunnel_id, 0);
 }
 
 // Ingress of the agent's veth: a packet sent again after its entry was written. The mark says
@@ -482,16 +511,16 @@ int from_agent(struct __sk_buff *skb)
 {
 	struct view view;
 	struct flow_value *value;
-	__u32 from = skb->mark, port_id = from;
+	__u32 from = skb->mark, ingress = from;
 
-	if (!(from & TUNNEL_BIT)) {
+	if (!(from & FROM_TUNNEL)) {
 		struct port *port = bpf_map_lookup_elem(&lc_ports, &from);
 
 		if (!port)
 			return TC_ACT_SHOT;
-		port_id = port->id;
+		ingress = port->id;
 	}
-	if (read_packet(skb, port_id, &view))
+	if (read_packet(skb, ingress, &view))
 		return TC_ACT_SHOT;
 	value = find(&view.key);
 	if (!value || value->kind == ACT_UPCALL) {

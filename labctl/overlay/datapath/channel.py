@@ -1,0 +1,106 @@
+"""The way between kernel and agent: packets without an entry come up, and go down again.
+
+A veth pair. The programs redirect an upcall out of the near end with the place it came from as its
+mark; here it arrives on the far end. What is sent back goes through ``from_agent``, with the same
+mark, and follows the entry that was written meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.overlay.flow import FROM_TUNNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Channel", "Upcall"]
+
+_ETH_P_ALL = 0x0003
+_SOL_PACKET = 263
+_PACKET_VNET_HDR = 15
+_PACKET_IGNORE_OUTGOING = 23
+_SO_RCVMARK = 75
+_SO_RCVBUFFORCE = 33
+_BUFFER = 16 << 20
+_LONGEST = 70_000
+
+VNET_HEADER = 10
+"""Bytes of struct virtio_net_hdr before each frame: how it is to be segmented and checksummed."""
+
+_NO_OFFLOAD = bytes(VNET_HEADER)
+
+
+class Upcall(NamedTuple):
+    """A packet that the kernel has no entry for.
+
+    Attributes:
+        origin: where it came from: an ifindex, or ``FROM_TUNNEL`` + tunnel key.
+        head: the vnet header; needed to send the packet on as it was.
+        frame: from the destination MAC on.
+    """
+
+    origin: int
+    head: bytes
+    frame: bytes
+
+    @property
+    def by_tunnel(self) -> bool:
+        """Whether it came out of a tunnel."""
+        return self.origin >= FROM_TUNNEL
+
+    def gso_size(self) -> int:
+        """Payload bytes of each segment that the frame will be cut into; 0 if it is one packet."""
+        return struct.unpack_from("=H", self.head, 4)[0] if self.head[1] else 0
+
+
+class Channel:
+    """The agent's end of the veth pair, and a way out of any port."""
+
+    def __init__(self, agent_end: str) -> None:
+        """Open the far end; needs CAP_NET_RAW and CAP_NET_ADMIN."""
+        self._up = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        self._up.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        self._up.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        self._up.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        self._up.setsockopt(socket.SOL_SOCKET, _SO_RCVMARK, 1)
+        self._up.bind((agent_end, _ETH_P_ALL))
+        # Not bound to a protocol: it only sends.
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+
+    def fileno(self) -> int:
+        """Readable when an upcall waits."""
+        return self._up.fileno()
+
+    def receive(self, most: int) -> Iterator[Upcall]:
+        """Upcalls that wait, at most so many; ends when there is none."""
+        for _ in range(most):
+            try:
+                data, ancillary, _, _ = self._up.recvmsg(_LONGEST, socket.CMSG_SPACE(4))
+            except BlockingIOError:
+                return
+            origin = 0
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SO_MARK:
+                    origin = struct.unpack("=I", value[:4])[0]
+            yield Upcall(origin, data[:VNET_HEADER], data[VNET_HEADER:])
+
+    def again(self, upcall: Upcall) -> None:
+        """Send the packet into the cache once more; its entry is there now."""
+        mark = [(socket.SOL_SOCKET, socket.SO_MARK, struct.pack("=I", upcall.origin))]
+        self._up.sendmsg([upcall.head, upcall.frame], mark)
+
+    def out_of(self, interface: str, frame: bytes) -> None:
+        """Send a frame straight out of an interface, past all entries."""
+        self._out.sendto(frame, (interface, 0))
+
+    def into(self, origin: int, frame: bytes) -> None:
+        """Send a frame of the agent's own into the cache as if it had come from ``origin``."""
+        self.again(Upcall(origin, _NO_OFFLOAD, frame))
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._up.close()
+        self._out.close()
