@@ -43,9 +43,8 @@ def ensure(mtu: int = 65000) -> Devices:
     lines: list[str] = []
     if VXLAN not in there:
         # No learning and no default destination: metadata says all. Its socket takes IPv4 and IPv6.
-        lines.append(
-            f"link add {VXLAN} address {VXLAN_MAC} type vxlan external nolearning dstport {VXLAN_PORT} udp6zerocsumrx"
-        )
+        kind = f"type vxlan external nolearning dstport {VXLAN_PORT} udp6zerocsumrx"
+        lines.append(f"link add {VXLAN} address {VXLAN_MAC} {kind}")
     if KERNEL_END not in there:
         lines.append(f"link add {KERNEL_END} type veth peer name {AGENT_END}")
     for name in (VXLAN, KERNEL_END, AGENT_END):

@@ -101,7 +101,7 @@ class Entry:
         cookie: the agent's own number for the decision behind it.
         last_ns: CLOCK_MONOTONIC of the last packet; written by the kernel.
         packets: counted by the kernel.
-        bytes: counted by the kernel, frames as they came in.
+        octets: counted by the kernel, frames as they came in.
     """
 
     action: Action
@@ -115,7 +115,7 @@ class Entry:
     cookie: int = 0
     last_ns: int = 0
     packets: int = field(default=0, compare=False)
-    bytes: int = field(default=0, compare=False)
+    octets: int = field(default=0, compare=False)
 
     SIZE = _VALUE.size
 
@@ -129,7 +129,7 @@ class Entry:
                 flags |= Flag.TUNNEL_V6
         return _VALUE.pack(
             self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, remote.ljust(16, b"\0"),
-            self.dmac, self.smac, self.cookie, self.last_ns, self.packets, self.bytes,
+            self.dmac, self.smac, self.cookie, self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
     @classmethod
@@ -139,8 +139,9 @@ class Entry:
         text = ""
         if action == Action.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
+        shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
-            Action(action), out, key, text, mtu, Flag(flags & ~Flag.TUNNEL_V6), dmac, smac, cookie, last, packets, octets
+            Action(action), out, key, text, mtu, shown, dmac, smac, cookie, last, packets, octets
         )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ _TC_REPLACE = 1
 _HANDLE = 1
 _PRIORITY = 1
 _OBJECT_NAME_LENGTH = 16
+_LAST_ERRNO = 4095
 
 
 class _TcHook(ctypes.Structure):
@@ -249,6 +250,6 @@ class LibBpf:
 
 def _check(code: int, what: str) -> int:
     if code < 0:
-        number = -code if code > -4096 else ctypes.get_errno()
+        number = -code if code >= -_LAST_ERRNO else ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
     return int(code)
