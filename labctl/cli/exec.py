@@ -18,7 +18,7 @@ def command(
     lab: LabName,
     node: NodeName,
     words: Annotated[
-        list[str], typer.Argument(metavar="COMMAND", help="The command and its arguments, after --.")
+        list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")
     ],
 ) -> None:
     """Run a command in a node.

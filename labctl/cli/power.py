@@ -18,6 +18,7 @@ Mode = Annotated[
     PowerMode,
     typer.Option(
         "--mode",
+        metavar="cut|graceful|freeze",
         help="cut: the cord is pulled. graceful: the node's stop program runs first. "
         "freeze: processes stop, carrier stays.",
     ),
