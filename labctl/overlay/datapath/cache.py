@@ -78,7 +78,7 @@ class FlowCache:
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_uplink" if uplink else "from_port"])
 
     def unbind(self, ifindex: int) -> None:
-        """Throw away what the interface sends from now on (an uplink: leave it to the kernel)."""
+        """Throw away what the interface sends from now on."""
         self._bpf.delete(self._loaded.maps["lc_ports"], struct.pack("=I", ifindex))
 
     def bound(self) -> dict[int, PortRecord]:

@@ -35,9 +35,6 @@ enum { FLAG_MACS = 1, FLAG_TTL = 2, FLAG_TUNNEL_V6 = 4, FLAG_PEER = 8 };
 
 enum { FRAG_NONE = 0, FRAG_FIRST = 1, FRAG_LATER = 2 };
 
-// Roles of an interface that one of the programs stands on.
-enum { PORT_VM = 0, PORT_UPLINK = 1 };
-
 enum { ICMP_ECHO_REPLY4 = 0, ICMP_ECHO4 = 8, ICMP_ECHO6 = 128, ICMP_ECHO_REPLY6 = 129 };
 
 #define FROM_TUNNEL 0x01000000u // in flow_key.ingress: out of a tunnel, on the way to that port
@@ -74,7 +71,7 @@ struct flow_value {
 
 struct port {
 	__u32 id;
-	__u32 role;
+	__u32 pad;
 	__u32 rate;  // upcalls a second
 	__u32 burst; // upcalls at once
 	__u64 tokens_ns; // the bucket, as time: how far the port has drawn ahead of the clock
@@ -436,57 +433,42 @@ int from_port(struct __sk_buff *skb)
 	return look_up_and_act(skb, port->id, ifindex, ifindex);
 }
 
-// Ingress of a gateway's uplink: what comes from outside for a virtual machine, all in one map by
-// destination, written ahead. Everything else (BGP, BFD, ND) is the host's own.
+// Ingress of a gateway's uplink: what its kernel routes inward. All of it has entries by destination
+// alone, written ahead, so that no gateway holds a state that another cannot take over.
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
 	struct view view;
 	struct flow_key inward = {};
-	struct prefix source = {};
+	struct prefix source = { .length = 128 };
 	struct flow_value *value;
-	struct port *port;
 	__u32 ifindex = skb->ifindex;
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
 
-	if (read_packet(skb, 0, &view))
-		return TC_ACT_OK;
-	if (view.key.eth_type != ETH_P_IP && view.key.eth_type != ETH_P_IPV6)
-		return TC_ACT_OK;
-	port = bpf_map_lookup_elem(&lc_ports, &ifindex);
-	if (!port)
-		return TC_ACT_OK;
-	inward.ingress = port->id;
-	inward.match_frag = MATCH_DESTINATION << 4;
-	__builtin_memcpy(inward.dst, view.key.dst, 16);
-	value = bpf_map_lookup_elem(&lc_fixed, &inward);
-	if (!value)
-		return TC_ACT_OK;
-	source.length = 128;
+	if (!port) {
+		count(CNT_DROP);
+		return TC_ACT_SHOT;
+	}
+	if (read_packet(skb, port->id, &view)) {
+		count(CNT_MALFORMED);
+		return TC_ACT_SHOT;
+	}
 	__builtin_memcpy(source.address, view.key.src, 16);
 	if (bpf_map_lookup_elem(&lc_inside, &source)) {
 		count(CNT_DROP);
 		return TC_ACT_SHOT; // somebody outside claims to be inside
 	}
-	// What is too big or too old for the way inward is the kernel's to answer: it has a route for
-	// the tenants' prefixes that ends here, with the tunnel's MTU.
-	if (value->mtu && !skb->gso_size && view.ip_len > value->mtu)
-		return TC_ACT_OK;
-	value->last_ns = bpf_ktime_get_ns();
-	__sync_fetch_and_add(&value->packets, 1);
-	__sync_fetch_and_add(&value->bytes, skb->len);
-	if (value->kind != ACT_TUNNEL)
-		return TC_ACT_OK;
-	if (decrement_ttl(skb, view.key.eth_type))
-		return TC_ACT_OK;
-	{
-		__u8 macs[12];
-
-		__builtin_memcpy(macs, value->dmac, 6);
-		__builtin_memcpy(macs + 6, value->smac, 6);
-		bpf_skb_store_bytes(skb, 0, macs, 12, 0);
-	}
-	count(CNT_HIT);
-	return to_tunnel(skb, value);
+	inward.ingress = port->id;
+	inward.eth_type = view.key.eth_type;
+	inward.match_frag = MATCH_DESTINATION << 4;
+	__builtin_memcpy(inward.dst, view.key.dst, 16);
+	value = bpf_map_lookup_elem(&lc_fixed, &inward);
+	if (!value)
+		value = find(&view.key);
+	if (value)
+		return act(skb, &view, value, ifindex, ifindex);
+	count(CNT_MISS);
+	return upcall(skb, ifindex, ifindex);
 }
 
 // Ingress of the VXLAN device: what another host sent. Its key names the port of destination.
