@@ -1,1 +1,18 @@
-"""YAML -> model. Every problem at once, each with file:line:column and a hint."""
+"""YAML -> model: every problem at once, each with file:line:column and a hint."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labctl.load.topology import load_topology
+
+__all__ = ["load_topology"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
+    """Load the topology loader, and pydantic with it, only when somebody loads a topology."""
+    if name in __all__:
+        return getattr(importlib.import_module("labctl.load.topology"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

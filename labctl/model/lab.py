@@ -92,6 +92,9 @@ class Node:
         loopback6: the node's own /128.
         asn: BGP autonomous system number, or None where the role speaks no BGP.
         params: what the user gave under the node's ``vars:`` over the role's defaults.
+        acts_as: ``host``, ``router``, ``gateway`` or ``switch``: what the node was planned as
+            (:class:`labctl.model.topology.Behaviour`), whatever its role is called.
+        image: container image in the place of the role's own; empty for the role's.
     """
 
     name: str
@@ -102,6 +105,8 @@ class Node:
     loopback6: IPv6Interface | None = None
     asn: int | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    acts_as: str = ""
+    image: str = ""
 
     def interface(self, name: str) -> Interface:
         """The interface of that name; KeyError if there is none."""

@@ -12,7 +12,16 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
-__all__ = ["MAX_LINKS", "MAX_NODES", "Behaviour", "EndRequest", "LinkRequest", "NodeRequest", "Pools", "Topology"]
+__all__ = [
+    "MAX_LINKS",
+    "MAX_NODES",
+    "Behaviour",
+    "EndRequest",
+    "LinkRequest",
+    "NodeRequest",
+    "Pools",
+    "Topology",
+]
 
 MAX_NODES = 4096
 """More nodes than this are taken for a slip of the pen."""
@@ -89,6 +98,11 @@ class LinkRequest:
         return (self.a, self.b)
 
 
+_LOOPBACK4, _LOOPBACK6 = IPv4Network("10.255.0.0/16"), IPv6Network("fd5c:1ab:7e57:ffff::/64")
+_LINK4, _LINK6 = IPv4Network("10.254.0.0/16"), IPv6Network("fd5c:1ab:7e57:fffe::/64")
+_SEGMENT4, _SEGMENT6 = IPv4Network("10.192.0.0/11"), IPv6Network("fd5c:1ab:7e57::/49")
+
+
 @dataclass(frozen=True, slots=True)
 class Pools:
     """Where planned values come from.
@@ -102,12 +116,12 @@ class Pools:
         asn: the first AS number; RFC 6996 keeps 4200000000 to 4294967294 for private use.
     """
 
-    loopback4: IPv4Network = IPv4Network("10.255.0.0/16")
-    loopback6: IPv6Network = IPv6Network("fd5c:1ab:7e57:ffff::/64")
-    link4: IPv4Network = IPv4Network("10.254.0.0/16")
-    link6: IPv6Network = IPv6Network("fd5c:1ab:7e57:fffe::/64")
-    segment4: IPv4Network = IPv4Network("10.192.0.0/11")
-    segment6: IPv6Network = IPv6Network("fd5c:1ab:7e57::/49")
+    loopback4: IPv4Network = _LOOPBACK4
+    loopback6: IPv6Network = _LOOPBACK6
+    link4: IPv4Network = _LINK4
+    link6: IPv6Network = _LINK6
+    segment4: IPv4Network = _SEGMENT4
+    segment6: IPv6Network = _SEGMENT6
     asn: int = 4_200_000_000
 
 

@@ -1,0 +1,193 @@
+"""``links:`` expanded: each with each, or pair by pair; overrides change what is there."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.load.drafts import EndDraft, Given, LinkDraft, Path
+from labctl.load.hints import nearest
+from labctl.load.names import interface_fault
+from labctl.load.ranges import RangeError, expand
+from labctl.model.topology import MAX_LINKS, MAX_NODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.errors import Problem
+    from labctl.load.document import Document
+    from labctl.load.nodes import NodeTable
+    from labctl.load.schema import LinkModel
+
+__all__ = ["LinkTable"]
+
+_AT_ENDS = ("ipv4", "ipv6", "mac")
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What stands at one end of an entry: node names, and the interface if it is named."""
+
+    names: tuple[str, ...]
+    interface: Given | None
+    path: Path
+    text: str
+
+
+class LinkTable:
+    """Every link of a topology, in order.
+
+    Attributes:
+        drafts: in the order of the file.
+        problems: everything found wrong.
+    """
+
+    def __init__(self, document: Document, nodes: NodeTable) -> None:
+        self.drafts: list[LinkDraft] = []
+        self.problems: list[Problem] = []
+        self._document = document
+        self._nodes = nodes
+        self._between: dict[frozenset[str], list[LinkDraft]] = {}
+
+    def add(self, index: int, link: tuple[str, str] | LinkModel) -> None:
+        """Take one entry of the section."""
+        path: Path = ("links", index)
+        if isinstance(link, tuple):
+            self._add(path, (link[0], (*path, 0)), (link[1], (*path, 1)), None)
+        else:
+            self._add(path, (link.a, (*path, "a")), (link.b, (*path, "b")), link)
+
+    def _add(self, path: Path, a: tuple[str, Path], b: tuple[str, Path], model: LinkModel | None) -> None:
+        left, right = self._side(*a), self._side(*b)
+        if left is None or right is None:
+            return
+        pairs = self._pairs(path, left, right, paired=model is not None and model.pair)
+        own = [pair for pair in pairs if pair[0] == pair[1]]
+        if own:
+            more = f" and {len(own) - 1} more such" if len(own) > 1 else ""
+            self._complain(b[1], f"a link from {own[0][0]!r} to itself{more}")
+            return
+        if model is not None and model.override:
+            self._override(path, left, right, pairs, model)
+            return
+        single = len(pairs) == 1
+        if model is not None and not single and self._gives_ends(path, model, len(pairs)):
+            return
+        for first, second in pairs:
+            draft = LinkDraft(EndDraft(first), EndDraft(second), path)
+            self._settle(draft, left, right, model, path)
+            self.drafts.append(draft)
+            self._between.setdefault(frozenset((first, second)), []).append(draft)
+
+    def _side(self, text: str, path: Path) -> _Side | None:
+        expression, colon, interface = text.partition(":")
+        fault = interface_fault(interface) if colon else ""
+        if fault:
+            self._complain(path, fault)
+        try:
+            names = expand(expression, MAX_NODES)
+        except RangeError as error:
+            self._complain(path, str(error))
+            return None
+        unknown = [name for name in names if name not in self._nodes.drafts]
+        if unknown:
+            self._unknown([name for name in unknown if not self._is_refused(name, expression)], path)
+            return None
+        if fault:
+            return None
+        return _Side(names, Given(interface, path) if colon else None, path, expression)
+
+    def _is_refused(self, name: str, expression: str) -> bool:
+        return name in self._nodes.refused or expression in self._nodes.refused
+
+    def _unknown(self, names: Sequence[str], path: Path) -> None:
+        if not names:
+            return
+        shown = ", ".join(repr(name) for name in names[:_NAMED])
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        noun = "nodes" if len(names) > 1 else "node"
+        self._complain(path, f"unknown {noun} {shown}{more}", nearest(names[0], self._nodes.drafts))
+
+    def _pairs(self, path: Path, left: _Side, right: _Side, *, paired: bool) -> list[tuple[str, str]]:
+        if paired:
+            if len(left.names) != len(right.names):
+                message = (
+                    f"pair: {left.text!r} names {len(left.names)} nodes and {right.text!r} "
+                    f"{len(right.names)}, expected as many"
+                )
+                self._complain((*path, "pair"), message, key=True)
+                return []
+            return list(zip(left.names, right.names, strict=True))
+        count = len(left.names) * len(right.names)
+        if count + len(self.drafts) > MAX_LINKS:
+            message = f"with these {count} the lab has {count + len(self.drafts)} links, expected at most {MAX_LINKS}"
+            self._complain(path, message)
+            return []
+        return list(itertools.product(left.names, right.names))
+
+    def _gives_ends(self, path: Path, model: LinkModel, count: int) -> bool:
+        """Complain of addresses given to several links at once."""
+        given = [key for key in _AT_ENDS if getattr(model, key) is not None]
+        for key in given:
+            message = f"{key} is given for {count} links, expected one link"
+            self._complain((*path, key), message, "give it in an override of one link", key=True)
+        return bool(given)
+
+    def _override(
+        self, path: Path, left: _Side, right: _Side, pairs: list[tuple[str, str]], model: LinkModel
+    ) -> None:
+        found: list[LinkDraft] = []
+        for first, second in pairs:
+            between = self._matching(first, second, left, right)
+            if not between:
+                message = f"there is no link between {first!r} and {second!r} above to change"
+                self._complain(path, message, "leave out override to add one")
+            found.extend(between)
+        if len(found) > 1 and self._gives_ends(path, model, len(found)):
+            return
+        for draft in found:
+            turned = draft.a.node not in left.names
+            self._settle(
+                draft, right if turned else left, left if turned else right, model, path, turned=turned
+            )
+
+    def _matching(self, first: str, second: str, left: _Side, right: _Side) -> list[LinkDraft]:
+        """Links between two nodes; of parallel ones that whose interface is named, if one is."""
+        between = self._between.get(frozenset((first, second)), [])
+        named = {
+            (name, side.interface.value) for name, side in ((first, left), (second, right)) if side.interface
+        }
+        exact = [
+            draft for draft in between if named & {(end.node, end.value("interface")) for end in draft.ends}
+        ]
+        return exact or between
+
+    def _settle(
+        self,
+        draft: LinkDraft,
+        a: _Side,
+        b: _Side,
+        model: LinkModel | None,
+        path: Path,
+        *,
+        turned: bool = False,
+    ) -> None:
+        """Write an entry's settings into a link; ``turned``: the entry names its ends the other way."""
+        for end, side in ((draft.a, a), (draft.b, b)):
+            if side.interface is not None:
+                end.settings["interface"] = side.interface
+        if model is None:
+            return
+        if model.mtu is not None:
+            draft.mtu = model.mtu
+        ends = (draft.b, draft.a) if turned else (draft.a, draft.b)
+        for key in _AT_ENDS:
+            values: tuple[Any, Any] | None = getattr(model, key)
+            for at, value in enumerate(values or ()):
+                if value is not None:
+                    ends[at].settings[key] = Given(value, (*path, key, at))
+
+    def _complain(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> None:
+        self.problems.append(self._document.problem(path, message, hint, key=key))

@@ -1,0 +1,104 @@
+"""``nodes:`` expanded: ranges and counts become nodes, later keys change what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.load.drafts import Given, NodeDraft
+from labctl.load.names import label_fault, suggestion
+from labctl.load.ranges import RangeError, expand
+from labctl.model.topology import MAX_NODES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labctl.errors import Problem
+    from labctl.load.document import Document
+    from labctl.load.schema import NodeModel
+
+__all__ = ["NodeTable"]
+
+
+class NodeTable:
+    """Every node of a topology, by name, in the order in which the file first names them.
+
+    Attributes:
+        drafts: by name.
+        refused: names that were used and are no names; links to them are not reported again.
+        problems: everything found wrong.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.drafts: dict[str, NodeDraft] = {}
+        self.refused: set[str] = set()
+        self.problems: list[Problem] = []
+        self._document = document
+
+    def add_all(self, models: Mapping[str, NodeModel | None]) -> None:
+        """Take the whole section, key by key. None is a node of which nothing is known."""
+        for key, model in models.items():
+            names = self._names(key, model)
+            over = len(self.drafts.keys() | set(names)) - MAX_NODES
+            if over > 0:
+                message = f"with {key!r} the lab has {MAX_NODES + over} nodes, expected at most {MAX_NODES}"
+                self._complain(key, message)
+                self.refused.update(names)
+                continue
+            for name in names:
+                self._add(key, name, model)
+
+    def _names(self, key: str, model: NodeModel | None) -> tuple[str, ...]:
+        pattern = key
+        if model is not None and model.count is not None:
+            if "[" in key:
+                self._complain(key, f"{key!r} has a range and a count, expected one of them")
+                return ()
+            pattern = f"{key}[1-{model.count}]"
+        try:
+            names = expand(pattern, MAX_NODES)
+        except RangeError as error:
+            self._complain(key, str(error))
+            self.refused.add(key)
+            return ()
+        for name in names:
+            fault = label_fault(name, "node")
+            if fault:
+                self._complain(key, fault, suggestion(name))
+                self.refused.update(names)
+                return ()
+        twice = (
+            next((name for name in names if names.count(name) > 1), "")
+            if len(set(names)) < len(names)
+            else ""
+        )
+        if twice:
+            self._complain(key, f"{key!r} names node {twice!r} twice")
+        return tuple(dict.fromkeys(names))
+
+    def _add(self, key: str, name: str, model: NodeModel | None) -> None:
+        path = ("nodes", key)
+        draft = self.drafts.setdefault(name, NodeDraft(name, path))
+        if model is None:
+            # A broken entry: its own problems are told, a missing role is not one more.
+            draft.settings.setdefault("role", Given(None, path))
+            return
+        defined = draft.settings.get("role")
+        if model.role is not None and defined is not None and defined.value is not None:
+            first = self._document.position(defined.path[:2], key=True).line
+            hint = "to change a node of a range leave out its role"
+            self._complain(key, f"node {name!r} is defined twice, first in line {first}", hint)
+            return
+        for setting in ("role", "asn", "image"):
+            value = getattr(model, setting)
+            if value is not None:
+                draft.settings[setting] = Given(value, (*path, setting))
+        for setting, family in (("loopback4", "ipv4"), ("loopback6", "ipv6")):
+            value = None if model.loopback is None else getattr(model.loopback, family)
+            if value is not None:
+                draft.settings[setting] = Given(value, (*path, "loopback", family))
+        for extra, value in (model.model_extra or {}).items():
+            draft.settings[extra] = Given(value, (*path, extra))
+        draft.vars.update(model.vars)
+
+    def _complain(self, key: str, message: str, hint: str = "") -> None:
+        self.problems.append(self._document.problem(("nodes", key), message, hint, key=True))

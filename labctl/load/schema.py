@@ -1,0 +1,186 @@
+"""The shape of a topology file, as pydantic models: what validates is what editors are told.
+
+Names, ranges and addresses are looked at more closely in :mod:`labctl.load.expand` and
+:mod:`labctl.load.check`, where the whole topology is known.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+
+from labctl.model.topology import MAX_NODES
+
+__all__ = [
+    "AddressingModel",
+    "DefaultsModel",
+    "LinkModel",
+    "LinkPair",
+    "LoopbackModel",
+    "NodeModel",
+    "RoleModel",
+    "TopologyModel",
+    "json_schema",
+]
+
+Asn = Annotated[int, Field(strict=True, ge=1, le=4294967294)]
+Mtu = Annotated[int, Field(strict=True, ge=1280, le=65535)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LoopbackModel(_Strict):
+    """A node's own addresses."""
+
+    ipv4: IPv4Address | None = Field(default=None, description="IPv4 address of the loopback, a /32")
+    ipv6: IPv6Address | None = Field(default=None, description="IPv6 address of the loopback, a /128")
+
+
+class RoleModel(_Strict):
+    """What every node of a role gets unless the node says otherwise."""
+
+    image: Text | None = Field(default=None, description="container image instead of the role's own")
+    vars: dict[str, Any] = Field(default_factory=dict, description="values for the role's templates")
+
+
+class NodeModel(BaseModel):
+    """A node, or every node of a range; or, for nodes that exist already, what is different."""
+
+    # A role may have keys of its own (node-keys of its role.yml): expand refuses the others.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    role: Text | None = Field(
+        default=None, description="a folder of the templates: host, router, gateway, ..."
+    )
+    count: Annotated[int, Field(strict=True, ge=1, le=MAX_NODES)] | None = Field(
+        default=None, description="so many nodes: name1, name2, ..."
+    )
+    loopback: LoopbackModel | None = Field(
+        default=None, description="the node's own addresses instead of planned ones"
+    )
+    asn: Asn | None = Field(default=None, description="BGP autonomous system number instead of a planned one")
+    image: Text | None = Field(default=None, description="container image instead of the role's own")
+    vars: dict[str, Any] = Field(default_factory=dict, description="values for the role's templates")
+
+
+class LinkModel(_Strict):
+    """Links with something to say about them. The two-item lists are: end a, end b."""
+
+    a: Text = Field(description='node, range of nodes, or node:interface, such as "r[1-2]" or "r1:eth7"')
+    b: Text = Field(description="the other end")
+    pair: bool = Field(
+        default=False,
+        strict=True,
+        description="link the n-th of a with the n-th of b, instead of each with each",
+    )
+    override: bool = Field(
+        default=False,
+        strict=True,
+        description="change the links that are there between a and b, instead of adding",
+    )
+    mtu: Mtu | None = Field(default=None, description="bytes of IP packet")
+    ipv4: tuple[IPv4Interface | None, IPv4Interface | None] | None = Field(
+        default=None, description="address with prefix length at each end, null: planned"
+    )
+    ipv6: tuple[IPv6Interface | None, IPv6Interface | None] | None = Field(
+        default=None, description="address with prefix length at each end, null: planned"
+    )
+    mac: tuple[Mac | None, Mac | None] | None = Field(
+        default=None, description="MAC address at each end, null: planned"
+    )
+
+
+LinkPair = tuple[Text, Text]
+
+
+def _shape(link: object) -> str:
+    return "list" if isinstance(link, list | tuple) else "mapping"
+
+
+Link = Annotated[
+    Annotated[LinkPair, Tag("list")] | Annotated[LinkModel, Tag("mapping")], Discriminator(_shape)
+]
+
+
+class DefaultsModel(_Strict):
+    """What holds unless a node or link says otherwise."""
+
+    mtu: Mtu | None = Field(default=None, description="of every link, bytes of IP packet")
+    image: Text | None = Field(default=None, description="container image of every node")
+    vars: dict[str, Any] = Field(default_factory=dict, description="for every node's templates")
+
+
+class AddressingModel(_Strict):
+    """Where planned values come from."""
+
+    loopback4: IPv4Network | None = Field(default=None, description="pool of IPv4 loopbacks")
+    loopback6: IPv6Network | None = Field(default=None, description="pool of IPv6 loopbacks")
+    link4: IPv4Network | None = Field(default=None, description="pool of /31 for links with a host")
+    link6: IPv6Network | None = Field(default=None, description="pool of /127 for links with a host")
+    segment4: IPv4Network | None = Field(
+        default=None, description="pool of IPv4 subnets for switched segments"
+    )
+    segment6: IPv6Network | None = Field(default=None, description="pool of /64 for switched segments")
+    asn: Asn | None = Field(default=None, description="first planned AS number")
+
+
+class TopologyModel(_Strict):
+    """A labctl topology."""
+
+    model_config = ConfigDict(title="labctl topology")
+
+    name: Text = Field(description="of the lab: lower-case letters, digits and '-'")
+    vars: dict[str, str | int | float | bool | None] | None = Field(
+        default=None, description="variables, used as {name} in any text and changed by --set name=value"
+    )
+    addressing: AddressingModel | None = None
+    defaults: DefaultsModel | None = None
+    roles: dict[str, RoleModel] | None = Field(default=None, description="settings for every node of a role")
+    nodes: dict[str, NodeModel | None] = Field(min_length=1, description="by name; ranges such as gw[1-3]")
+    links: list[Link] | None = Field(default=None, description="[a, b], or {a: ..., b: ..., mtu: ...}")
+
+
+_VARIABLE = {"type": "string", "pattern": r"\{[^{}]+\}"}
+
+
+def json_schema(node_keys: tuple[str, ...] = (), roles: tuple[str, ...] = ()) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a topology file.
+
+    Args:
+        node_keys: further keys that roles allow in a node.
+        roles: known role names, shown by editors as suggestions.
+
+    Returns:
+        The schema, derived from the models above; a text with ``{variable}`` in it is allowed
+        wherever a number or a truth value is.
+    """
+    schema = TopologyModel.model_json_schema()
+    _allow_variables(schema)
+    node = schema["$defs"]["NodeModel"]
+    node["additionalProperties"] = False
+    for key in node_keys:
+        node["properties"].setdefault(key, {"description": "a key of the node's role"})
+    if roles:
+        node["properties"]["role"]["examples"] = list(roles)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _allow_variables(part: Any) -> None:  # noqa: ANN401 - any JSON
+    """Let ``{size}`` stand for a number, an address and the like, in place."""
+    if isinstance(part, list):
+        for item in part:
+            _allow_variables(item)
+    elif isinstance(part, dict):
+        for item in list(part.values()):
+            _allow_variables(item)
+        if part.get("type") in ("integer", "number", "boolean") or "format" in part:
+            kept = {
+                key: part.pop(key) for key in list(part) if key not in ("title", "description", "default")
+            }
+            part["anyOf"] = [kept, dict(_VARIABLE)]

@@ -1,0 +1,250 @@
+"""A topology file -> a planned lab, or every problem with it at once."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from labctl.errors import InputError, Problem
+from labctl.load.check import check
+from labctl.load.document import Document, read_document
+from labctl.load.hints import nearest
+from labctl.load.links import LinkTable
+from labctl.load.names import label_fault, suggestion
+from labctl.load.nodes import NodeTable
+from labctl.load.problems import problems_from
+from labctl.load.roles import Role, known_roles
+from labctl.load.schema import Link, NodeModel, RoleModel, TopologyModel
+from labctl.load.variables import read_vars, substituted
+from labctl.model.plan import PlanError, plan
+from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Pools, Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from labctl.load.drafts import EndDraft, LinkDraft, NodeDraft
+    from labctl.load.tree import Scalar
+    from labctl.model.lab import Lab
+
+__all__ = ["load_topology", "topology_from"]
+
+_SCENARIO_KEYS = {"timeline", "traffic", "expect", "steady"}
+_NODE_KEYS = tuple(NodeModel.model_fields)
+_DEFAULT_MTU = 1500
+
+
+def load_topology(
+    path: Path,
+    sets: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    templates: Sequence[Path] = (),
+) -> Lab:
+    """Read a topology and plan its lab.
+
+    Args:
+        path: of the YAML file.
+        sets: ``variable=value`` each, as after ``--set``.
+        name: of the lab, in the place of the file's own.
+        templates: the user's template folders, whose roles are known besides ours.
+
+    Returns:
+        The lab, complete.
+
+    Raises:
+        InputError: every problem of the file and of ``sets``.
+    """
+    return topology_from(read_document(path), sets, name, roles=known_roles(templates))
+
+
+def topology_from(
+    document: Document, sets: Sequence[str] = (), name: str | None = None, *, roles: Mapping[str, Role]
+) -> Lab:
+    """Plan the lab of a topology that has been read.
+
+    Args:
+        document: the topology.
+        sets: as for :func:`load_topology`.
+        name: as for :func:`load_topology`.
+        roles: the roles that nodes may have, by name.
+
+    Returns:
+        The lab, complete.
+
+    Raises:
+        InputError: every problem of the file and of ``sets``.
+    """
+    if not isinstance(document.data, dict):
+        raise InputError([document.problem((), "expected a topology: a mapping with name, nodes and links")])
+    loader = _Loader(document, sets, name, roles)
+    return loader.lab()
+
+
+class _Loader:
+    """Carries one topology from its document to the planner, gathering problems."""
+
+    def __init__(
+        self, document: Document, sets: Sequence[str], name: str | None, roles: Mapping[str, Role]
+    ) -> None:
+        self._vars, self._problems = read_vars(document, sets)
+        self._roles = roles
+        self._name = name
+        try:
+            self._document = substituted(document, self._vars)
+        except InputError as error:
+            # What the rest of the file says means nothing while its variables are unknown.
+            raise InputError([*self._problems, *error.problems]) from error
+
+    def lab(self) -> Lab:
+        """Do it."""
+        data = {key: value for key, value in self._document.data.items() if key != "vars"}
+        model, broken = self._shape(data)
+        nodes = NodeTable(self._document)
+        nodes.add_all({key: self._node_model(key, data, model, broken) for key in _mapping(data, "nodes")})
+        links = LinkTable(self._document, nodes)
+        for index, link in self._link_models(data, model, broken):
+            links.add(index, link)
+        self._problems += [*nodes.problems, *links.problems]
+        name = self._lab_name(data)
+        requests = [self._node(draft, model, data) for draft in nodes.drafts.values()]
+        known = [request for request in requests if request is not None]
+        asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
+        self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
+        pools = self._pools(model)
+        if self._problems or model is None:
+            raise InputError(self._problems)
+        topology = Topology(name, tuple(known), tuple(asked), self._vars, pools)
+        return self._plan(topology, links.drafts)
+
+    def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
+        """Validate the whole; which nodes and links are broken if it is not sound."""
+        try:
+            return TopologyModel.model_validate(data), set()
+        except ValidationError as error:
+            found = problems_from(error, self._document, TopologyModel)
+            self._problems += [self._with_kind(problem, data) for problem in found]
+            return None, {details["loc"][:2] for details in error.errors()}
+
+    def _with_kind(self, problem: Problem, data: Mapping[str, Any]) -> Problem:
+        """Tell who validates a scenario or a containerlab file as a topology."""
+        if problem.message.startswith("unknown key 'topology'") and isinstance(data.get("topology"), dict):
+            return replace(problem, hint="this looks like a containerlab file: call it *.clab.yml")
+        if any(problem.message == f"unknown key {key!r}" for key in _SCENARIO_KEYS):
+            return replace(problem, hint="this looks like a scenario, expected a topology")
+        return problem
+
+    def _node_model(
+        self, key: str, data: dict[str, Any], model: TopologyModel | None, broken: set[tuple[str | int, ...]]
+    ) -> NodeModel | None:
+        if model is not None:
+            return model.nodes[key] or NodeModel()
+        if ("nodes", key) in broken:
+            return None
+        return NodeModel.model_validate(data["nodes"][key] or {})
+
+    def _link_models(
+        self, data: dict[str, Any], model: TopologyModel | None, broken: set[tuple[str | int, ...]]
+    ) -> list[tuple[int, Any]]:
+        if model is not None:
+            return list(enumerate(model.links or []))
+        entries = data.get("links")
+        adapter = TypeAdapter(Link)
+        return [
+            (index, adapter.validate_python(entry))
+            for index, entry in enumerate(entries if isinstance(entries, list) else [])
+            if ("links", index) not in broken
+        ]
+
+    def _lab_name(self, data: Mapping[str, Any]) -> str:
+        given = self._name if self._name is not None else data.get("name")
+        if not isinstance(given, str) or not given:
+            return ""
+        fault = label_fault(given, "lab")
+        if fault and self._name is not None:
+            self._problems.append(Problem(f"--name {given}", 0, 0, fault, suggestion(given)))
+        elif fault:
+            self._problems.append(self._document.problem(("name",), fault, suggestion(given)))
+        return given
+
+    def _node(
+        self, draft: NodeDraft, model: TopologyModel | None, data: Mapping[str, Any]
+    ) -> NodeRequest | None:
+        role = self._role(draft)
+        if role is None:
+            return None
+        settings = (model.roles or {}).get(role.name, RoleModel()) if model else RoleModel()
+        defaults = model.defaults if model else None
+        params = {**role.vars, **(defaults.vars if defaults else {}), **settings.vars, **draft.vars}
+        for key, given in draft.settings.items():
+            if key in role.node_keys:
+                params[key] = given.value
+            elif key not in ("role", "asn", "image", "loopback4", "loopback6"):
+                hint = nearest(key, (*_NODE_KEYS, *role.node_keys))
+                self._problems.append(
+                    self._document.problem(given.path, f"unknown key {key!r}", hint, key=True)
+                )
+        image = draft.value("image") or settings.image or (defaults.image if defaults else None) or ""
+        return NodeRequest(
+            name=draft.name,
+            role=role.name,
+            behaviour=role.behaviour,
+            loopback4=draft.value("loopback4"),
+            loopback6=draft.value("loopback6"),
+            asn=draft.value("asn"),
+            image=image,
+            params=params,
+        )
+
+    def _role(self, draft: NodeDraft) -> Role | None:
+        given = draft.settings.get("role")
+        if given is None:
+            message = f"node {draft.name!r} has no role"
+            hint = f"known: {', '.join(self._roles)}"
+            self._problems.append(self._document.problem(draft.path, message, hint, key=True))
+            return None
+        if given.value is not None and given.value not in self._roles:
+            hint = nearest(str(given.value), self._roles)
+            self._problems.append(self._document.problem(given.path, f"unknown role {given.value!r}", hint))
+        return self._roles.get(given.value)
+
+    def _default_mtu(self, model: TopologyModel | None) -> int:
+        given = model.defaults.mtu if model and model.defaults else None
+        return _DEFAULT_MTU if given is None else given
+
+    def _pools(self, model: TopologyModel | None) -> Pools:
+        if model is None or model.addressing is None:
+            return Pools()
+        given = model.addressing
+        chosen = {
+            spec.name: value for spec in fields(Pools) if (value := getattr(given, spec.name)) is not None
+        }
+        return replace(Pools(), **chosen)
+
+    def _plan(self, topology: Topology, drafts: Sequence[LinkDraft]) -> Lab:
+        try:
+            return plan(topology)
+        except PlanError as error:
+            path = ("addressing",) if error.link is None else drafts[error.link].path
+            raise InputError([self._document.problem(path, str(error))]) from error
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _link(draft: LinkDraft, default_mtu: int) -> LinkRequest:
+    return LinkRequest(_end(draft.a), _end(draft.b), default_mtu if draft.mtu is None else draft.mtu)
+
+
+def _end(draft: EndDraft) -> EndRequest:
+    return EndRequest(
+        node=draft.node,
+        interface=draft.value("interface") or "",
+        mac=(draft.value("mac") or "").lower(),
+        ipv4=draft.value("ipv4"),
+        ipv6=draft.value("ipv6"),
+    )

@@ -1,0 +1,129 @@
+"""Lab <-> JSON: what stands in ``lab.json`` and in a journal's header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, Any
+
+from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FORMAT", "dump_lab", "lab_from_dict", "lab_to_dict", "load_lab"]
+
+FORMAT = 1
+"""Version of the form; a reader refuses one that it does not know."""
+
+
+def dump_lab(lab: Lab) -> str:
+    """The lab as JSON text, the same text for the same lab."""
+    return json.dumps(lab_to_dict(lab), indent=1, ensure_ascii=False) + "\n"
+
+
+def load_lab(text: str) -> Lab:
+    """The lab that :func:`dump_lab` wrote.
+
+    Raises:
+        ValueError: the text is not a lab of this form.
+    """
+    return lab_from_dict(json.loads(text))
+
+
+def lab_to_dict(lab: Lab) -> dict[str, Any]:
+    """Plain JSON values; interfaces as text with prefix length, endpoints as ``node:interface``."""
+    return {
+        "format": FORMAT,
+        "name": lab.name,
+        "vars": dict(lab.vars),
+        "nodes": [_node_out(node) for node in lab.nodes],
+        "links": [
+            {"index": link.index, "a": str(link.a), "b": str(link.b), "mtu": link.mtu} for link in lab.links
+        ],
+    }
+
+
+def lab_from_dict(data: Mapping[str, Any]) -> Lab:
+    """The lab that :func:`lab_to_dict` took apart.
+
+    Raises:
+        ValueError: the values are not a lab of this form.
+    """
+    try:
+        if data["format"] != FORMAT:
+            raise ValueError(f"a lab of format {data['format']!r}, expected {FORMAT}")
+        return Lab(
+            name=data["name"],
+            nodes=tuple(_node_in(node) for node in data["nodes"]),
+            links=tuple(
+                Link(link["index"], _endpoint(link["a"]), _endpoint(link["b"]), link["mtu"])
+                for link in data["links"]
+            ),
+            vars=dict(data["vars"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a lab: {error!r}") from error
+
+
+def _node_out(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "role": node.role,
+        "acts_as": node.acts_as,
+        "index": node.index,
+        "loopback4": _text(node.loopback4),
+        "loopback6": _text(node.loopback6),
+        "asn": node.asn,
+        "image": node.image,
+        "params": dict(node.params),
+        "interfaces": [_interface_out(interface) for interface in node.interfaces],
+    }
+
+
+def _node_in(data: Mapping[str, Any]) -> Node:
+    return Node(
+        name=data["name"],
+        role=data["role"],
+        index=data["index"],
+        interfaces=tuple(_interface_in(interface) for interface in data["interfaces"]),
+        loopback4=_ipv4(data["loopback4"]),
+        loopback6=_ipv6(data["loopback6"]),
+        asn=data["asn"],
+        params=dict(data["params"]),
+        acts_as=data["acts_as"],
+        image=data["image"],
+    )
+
+
+def _interface_out(interface: Interface) -> dict[str, Any]:
+    values = {spec.name: getattr(interface, spec.name) for spec in fields(Interface)}
+    for name in ("peer", "ipv4", "ipv6", "peer_ipv4", "peer_ipv6"):
+        values[name] = _text(values[name])
+    return values
+
+
+def _interface_in(data: Mapping[str, Any]) -> Interface:
+    values = dict(data)
+    values["peer"] = _endpoint(values["peer"])
+    for name, read in (("ipv4", _ipv4), ("peer_ipv4", _ipv4), ("ipv6", _ipv6), ("peer_ipv6", _ipv6)):
+        values[name] = read(values[name])
+    return Interface(**values)
+
+
+def _endpoint(text: str) -> Endpoint:
+    node, _, interface = text.partition(":")
+    return Endpoint(node, interface)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _ipv4(text: str | None) -> IPv4Interface | None:
+    return None if text is None else IPv4Interface(text)
+
+
+def _ipv6(text: str | None) -> IPv6Interface | None:
+    return None if text is None else IPv6Interface(text)
