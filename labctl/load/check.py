@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv6Interface, IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.segments import segments
@@ -54,7 +54,7 @@ class _Checker:
         self.problems: list[Problem] = []
         self._document = document
         self._kinds = kinds
-        self._owners: dict[Any, tuple[str, Given]] = {}
+        self._owners: dict[object, tuple[str, Given]] = {}
 
     def nodes(self, drafts: Iterable[NodeDraft]) -> None:
         for draft in drafts:
@@ -78,7 +78,7 @@ class _Checker:
                     )
                 mac = end.settings.get("mac")
                 if mac is not None:
-                    self._mac(mac, end, peer)
+                    self._mac(mac)
                 for family in _FAMILIES:
                     given = end.settings.get(family)
                     if given is not None:
@@ -111,7 +111,7 @@ class _Checker:
         for given in ordered:
             network = given.value.network
             if widest is not None and network.network_address <= widest.value.network.broadcast_address:
-                late, early = sorted((given, widest), key=lambda one: self._place(one), reverse=True)
+                late, early = sorted((given, widest), key=self._place, reverse=True)
                 message = f"network {late.value.network} overlaps {early.value.network} of another segment"
                 self._complain(late, f"{message}, {self._where(early)}")
             if widest is None or network.broadcast_address > widest.value.network.broadcast_address:
@@ -122,14 +122,15 @@ class _Checker:
         if fault:
             self._complain(given, f"{address} is {fault}, expected an address of one node")
             return
-        self._claim(address, given, f"address {address}", f" ({what})")
+        self._claim(address, given, f"address {address} ({what})")
 
-    def _claim(self, key: object, given: Given, what: str, detail: str = "") -> None:
-        known = self._owners.setdefault(key, (what, given))
-        if known[1] is not given:
-            self._complain(given, f"{what} is given twice, {self._where(known[1])}")
+    def _claim(self, key: object, given: Given, what: str) -> None:
+        known, first = self._owners.setdefault(key, (what, given))
+        if first is not given:
+            again = f": {known}" if known != what else ""
+            self._complain(given, f"{what} is taken, {self._where(first)}{again}")
 
-    def _mac(self, given: Given, end: EndDraft, peer: EndDraft) -> None:
+    def _mac(self, given: Given) -> None:
         first = int(given.value[:2], 16)
         if first & 1:
             self._complain(given, f"MAC {given.value} is a group address, expected an even first byte")

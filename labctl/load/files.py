@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.errors import InputError, Problem
 from labctl.load.hints import nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["MAX_BYTES", "read_text"]
 

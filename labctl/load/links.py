@@ -122,7 +122,8 @@ class LinkTable:
             return list(zip(left.names, right.names, strict=True))
         count = len(left.names) * len(right.names)
         if count + len(self.drafts) > MAX_LINKS:
-            message = f"with these {count} the lab has {count + len(self.drafts)} links, expected at most {MAX_LINKS}"
+            total = count + len(self.drafts)
+            message = f"with these {count} the lab has {total} links, expected at most {MAX_LINKS}"
             self._complain(path, message)
             return []
         return list(itertools.product(left.names, right.names))

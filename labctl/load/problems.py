@@ -69,8 +69,8 @@ def problems_from(
 def _problem(
     details: ErrorDetails,
     document: Document,
-    model: Any,
-    prefix: tuple[str | int, ...],  # noqa: ANN401
+    model: Any,  # noqa: ANN401 - any annotation
+    prefix: tuple[str | int, ...],
 ) -> Problem:
     loc, kind = details["loc"], details["type"]
     path = (*prefix, *loc)
@@ -128,7 +128,7 @@ def _names_at(model: Any, path: Sequence[str | int]) -> list[str]:  # noqa: ANN4
             candidates = narrowed
         else:
             named = [candidate for candidate in candidates if _is_called(candidate, part)]
-            candidates = [member for _, member in named] and named or candidates
+            candidates = named or candidates
     names: list[str] = []
     for _, candidate in candidates:
         names.extend(_fields(candidate))
@@ -154,7 +154,8 @@ def _unfolded(annotation: Any, tag: str = "") -> list[_Tagged]:  # noqa: ANN401
 
 def _inner(tagged: _Tagged, part: str | int) -> list[_Tagged]:
     _, annotation = tagged
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    origin: Any = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
     if origin is dict and arguments:
         return _unfolded(arguments[1])
     if isinstance(part, int) and arguments:

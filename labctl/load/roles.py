@@ -1,7 +1,9 @@
 """Which roles there are: a role is a folder with a ``role.yml`` in one of the template folders.
 
-Of ``role.yml`` the loader reads three keys, all of them optional; the rest is render's:
+Of ``role.yml`` the loader reads four keys, all of them optional; the rest is render's:
 
+``extends``
+    name of the role that this one is made from; what is said here wins over what it says.
 ``acts-as``
     ``host``, ``router``, ``gateway`` or ``switch``: how a node of the role is planned for. A role
     that bears one of these four names acts as itself, any other as a host.
@@ -14,15 +16,17 @@ Of ``role.yml`` the loader reads three keys, all of them optional; the rest is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError
 from labctl.load.document import Document, read_document
 from labctl.load.hints import nearest
 from labctl.model.topology import Behaviour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Role", "known_roles", "shipped_templates"]
 
@@ -60,45 +64,79 @@ def known_roles(folders: Sequence[Path] = ()) -> dict[str, Role]:
         folders: the user's template folders; a role found in an earlier one hides a later one's.
 
     Returns:
-        Roles by name, in order of name.
+        Roles by name, in order of name, with what they extend merged in.
 
     Raises:
         InputError: a ``role.yml`` cannot be read or says what cannot be.
     """
-    roles: dict[str, Role] = {}
+    found: dict[str, _Found] = {}
     for folder in (*folders, shipped_templates()):
         for path in sorted(folder.glob("*/role.yml")):
-            name = path.parent.name
-            if name not in roles:
-                roles[name] = _read_role(name, path)
-    return dict(sorted(roles.items()))
+            if path.parent.name not in found:
+                found[path.parent.name] = _read(path)
+    return {name: _role(name, found) for name in sorted(found)}
 
 
-def _read_role(name: str, path: Path) -> Role:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One ``role.yml`` by itself."""
+
+    document: Document
+    extends: str | None
+    acts_as: str | None
+    vars: Mapping[str, Any]
+    node_keys: tuple[str, ...]
+
+
+def _read(path: Path) -> _Found:
     document = read_document(path)
     data = document.data
     if not isinstance(data, dict):
         raise InputError([document.problem((), "expected a mapping: the keys of a role")])
+    problems = []
     params = data.get("vars") or {}
     if not isinstance(params, dict):
-        raise InputError([document.problem(("vars",), "expected a mapping")])
+        problems.append(document.problem(("vars",), "expected a mapping"))
     node_keys = data.get("node-keys") or []
     if not isinstance(node_keys, list) or not all(isinstance(key, str) for key in node_keys):
-        raise InputError([document.problem(("node-keys",), "expected a list of names")])
-    return Role(
-        name=name,
-        behaviour=_behaviour(name, data.get("acts-as"), document),
-        vars=params,
-        node_keys=tuple(node_keys),
-        folder=path.parent,
-    )
-
-
-def _behaviour(name: str, given: object, document: Document) -> Behaviour:
+        problems.append(document.problem(("node-keys",), "expected a list of names"))
     known = [str(behaviour) for behaviour in Behaviour]
-    if given is None:
-        return Behaviour(name) if name in known else Behaviour.HOST
-    if given not in known:
-        message = f"a role acts as one of {', '.join(known)}, not {given!r}"
-        raise InputError([document.problem(("acts-as",), message, nearest(str(given), known))])
-    return Behaviour(str(given))
+    acts_as = data.get("acts-as")
+    if acts_as is not None and acts_as not in known:
+        message = f"a role acts as one of {', '.join(known)}, not {acts_as!r}"
+        problems.append(document.problem(("acts-as",), message, nearest(str(acts_as), known)))
+    extends = data.get("extends")
+    if extends is not None and not isinstance(extends, str):
+        problems.append(document.problem(("extends",), "expected the name of a role"))
+    if problems:
+        raise InputError(problems)
+    return _Found(document, extends, acts_as, params, tuple(node_keys))
+
+
+def _role(name: str, found: Mapping[str, _Found]) -> Role:
+    """Merge a role with what it extends, nearest first."""
+    chain: list[str] = []
+    following: str | None = name
+    while following is not None:
+        document = found[chain[-1] if chain else name].document
+        if following in chain:
+            raise InputError([document.problem(("extends",), f"role {following!r} extends itself")])
+        if following not in found:
+            message = f"there is no role {following!r}"
+            raise InputError([document.problem(("extends",), message, nearest(following, found))])
+        chain.append(following)
+        following = found[following].extends
+    params: dict[str, Any] = {}
+    for ancestor in reversed(chain):
+        params.update(found[ancestor].vars)
+    keys = dict.fromkeys(key for ancestor in chain for key in found[ancestor].node_keys)
+    return Role(name, _behaviour(chain, found), params, tuple(keys), Path(found[name].document.file).parent)
+
+
+def _behaviour(chain: Sequence[str], found: Mapping[str, _Found]) -> Behaviour:
+    known = {str(behaviour) for behaviour in Behaviour}
+    for name in chain:
+        said = found[name].acts_as or (name if name in known else None)
+        if said is not None:
+            return Behaviour(said)
+    return Behaviour.HOST

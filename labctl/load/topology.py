@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.load.drafts import EndDraft, LinkDraft, NodeDraft
-    from labctl.load.tree import Scalar
     from labctl.model.lab import Lab
 
 __all__ = ["load_topology", "topology_from"]
@@ -109,7 +108,7 @@ class _Loader:
             links.add(index, link)
         self._problems += [*nodes.problems, *links.problems]
         name = self._lab_name(data)
-        requests = [self._node(draft, model, data) for draft in nodes.drafts.values()]
+        requests = [self._node(draft, model) for draft in nodes.drafts.values()]
         known = [request for request in requests if request is not None]
         asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
         self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
@@ -169,9 +168,7 @@ class _Loader:
             self._problems.append(self._document.problem(("name",), fault, suggestion(given)))
         return given
 
-    def _node(
-        self, draft: NodeDraft, model: TopologyModel | None, data: Mapping[str, Any]
-    ) -> NodeRequest | None:
+    def _node(self, draft: NodeDraft, model: TopologyModel | None) -> NodeRequest | None:
         role = self._role(draft)
         if role is None:
             return None

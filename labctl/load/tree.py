@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
@@ -144,7 +144,7 @@ class _Builder:
             raise InputError(self._problems)
         return self._root
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: Any) -> None:  # noqa: ANN401 - the stubs think that marks may be missing
         """Take the next event."""
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
@@ -157,7 +157,7 @@ class _Builder:
             self._check_tag(event.tag, line, column)
             self._place(self._scalar(event, line, column), event.anchor, event.value)
         elif isinstance(event, yaml.AliasEvent):
-            self._alias(event.anchor, line, column)
+            self._alias(str(event.anchor), line, column)
 
     def _open(self, event: yaml.CollectionStartEvent, line: int, column: int) -> None:
         self._check_tag(event.tag, line, column)
@@ -239,7 +239,7 @@ class _Builder:
         if tag not in (None, "!", _TEXT_TAG):
             self._refuse(line, column, f"tag {tag} is not used here")
 
-    def _refuse(self, line: int, column: int, message: str) -> Any:  # noqa: ANN401 - never returns
+    def _refuse(self, line: int, column: int, message: str) -> NoReturn:
         raise InputError([*self._problems, Problem(self._file, line, column, message)])
 
 

@@ -37,7 +37,7 @@ def read_vars(document: Document, sets: Sequence[str]) -> tuple[dict[str, Scalar
     Returns:
         The variables in the order of the file, and every problem with them.
     """
-    given, problems = _given(document, sets)
+    given, problems = _given(sets)
     data = document.data.get("vars") if isinstance(document.data, dict) else None
     values: dict[str, Scalar] = {}
     if data is not None and not isinstance(data, dict):
@@ -128,7 +128,7 @@ def _lookup(token: str, inside: str | None, values: Mapping[str, Scalar]) -> Sca
     value = values[name]
     if sign is None:
         return value
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int:  # a truth value is none to count with
         raise ValueError(f"{token!r} needs a whole number, {name} is {value!r}")
     return value + int(number) if sign == "+" else value - int(number)
 
@@ -145,7 +145,7 @@ def _filled(document: Document, path: tuple[str, ...], value: Scalar, values: Ma
     return fill(value, values, document.file, document.position(path))
 
 
-def _given(document: Document, sets: Sequence[str]) -> tuple[dict[str, str], list[Problem]]:
+def _given(sets: Sequence[str]) -> tuple[dict[str, str], list[Problem]]:
     given: dict[str, str] = {}
     problems = []
     for item in sets:

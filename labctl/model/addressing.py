@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import TYPE_CHECKING, Literal
 
 from labctl.model.pools import PlanError, Taken, assign
@@ -12,7 +11,7 @@ from labctl.model.topology import Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from ipaddress import IPv4Network, IPv6Network
+    from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
     from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Topology
 

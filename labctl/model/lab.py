@@ -6,10 +6,12 @@ topology by :mod:`labctl.model.plan` and written to ``lab.json`` by render.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Interface, IPv6Interface
 
 __all__ = ["Endpoint", "Interface", "Lab", "Link", "Node"]
 
