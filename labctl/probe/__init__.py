@@ -1,1 +1,40 @@
-"""Packet specs, sender, receiver, clocks, tally."""
+"""Packet specs, sender, receiver, clocks, tally.
+
+The names below are the room's door; each is imported when it is first asked for, since scapy and
+numpy are slow to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labctl.probe.traffic import Traffic, start_traffic
+    from labctl.probe.types import (
+        FlowTally,
+        GeneratorHealth,
+        LossPeriod,
+        ReceiverHealth,
+        Stream,
+        StreamTally,
+    )
+
+__all__ = [
+    "FlowTally",
+    "GeneratorHealth",
+    "LossPeriod",
+    "ReceiverHealth",
+    "Stream",
+    "StreamTally",
+    "Traffic",
+    "start_traffic",
+]
+
+_WHERE = {"Traffic": "traffic", "start_traffic": "traffic"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever stands under that name
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'types')}"), name)

@@ -92,6 +92,7 @@ class GeneratorHealth:
         skipped: packets that were due and never tried: the generator's own loss.
         late_p50_ns, late_p99_ns, late_max_ns: departure behind schedule.
         pauses: ``(start_ns, length_ns)`` of each stall longer than the bound, 5 ms.
+        refusals: why the kernel refused, by errno's name, since the traffic began.
     """
 
     due: int
@@ -101,14 +102,25 @@ class GeneratorHealth:
     late_p99_ns: int
     late_max_ns: int
     pauses: tuple[tuple[int, int], ...] = ()
+    refusals: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverHealth:
-    """What the receiver itself lost: packets that the kernel had and the reader did not fetch."""
+    """What the measuring itself lost, since the traffic began.
+
+    Attributes:
+        overflowed: packets that the kernel had for the receiver and could not keep.
+        foreign: packets that came to the receiver and are not of this stream.
+        backlog_dropped: packets that this machine's kernel dropped between two interfaces because
+            it could not keep up (``softnet_stat``): counted for the whole machine, not the stream.
+        clock_drift_ns: how far the clock of the kernel's time stamps moved against the one clock.
+    """
 
     overflowed: int = 0
     foreign: int = 0
+    backlog_dropped: int = 0
+    clock_drift_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,224 @@
+"""The process that receives: arrivals with the kernel's time stamps, in the kernel's order.
+
+Run as ``python -P -m labctl.probe.receiver PARENT_PID``; JSON lines as in the sender. It may be
+slow to look, since the kernel stamps each packet when it comes and a big buffer keeps it: every few
+milliseconds it fetches all there is with recvmmsg() and takes it apart with numpy, which costs a
+twentieth of a wake-up a packet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from labctl.probe import inside, payload, record
+from labctl.probe.clock import realtime_offset_ns
+from labctl.probe.mmsg import Inbox
+
+__all__ = ["Lane", "main"]
+
+_INTERVAL_S = 0.004
+_BATCH = 512
+_WIDTH = 96
+_RECEIVE_BUFFER = 64 << 20
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_MEMINFO = 33, 35, 55
+_SO_ATTACH_FILTER = 26
+_MEMINFO_DROPS = 8
+_STAMPED = socket.SOL_SOCKET | _SO_TIMESTAMPNS << 32  # cmsg_level and cmsg_type as one word
+_PORTS_TRIED = 1000
+_FIELDS = np.dtype(
+    [
+        ("magic", "S4"),
+        ("session", ">u4"),
+        ("stream", ">u4"),
+        ("flow", ">u4"),
+        ("sequence", ">u8"),
+        ("t", ">i8"),
+    ]
+)
+
+
+class Lane:
+    """One stream being received."""
+
+    def __init__(self, config: dict[str, Any], sock: socket.socket) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.sheet = record.Sheet(config["sheet_fd"], config["capacity"])
+        self.log = self.sheet.array().reshape(-1, 2)
+        self.session: int = config["session"]
+        self.stream: int = config["stream"]
+        self.flows: int = config["flows"]
+        self.packets: int = config["packets"]
+        # A raw IPv4 socket hands over the IP header as well; its filter lets no options pass.
+        self.skip = {("icmp", 4): 28, ("icmp", 6): 8}.get((config["proto"], config["family"]), 0)
+        self.count = 0
+        self._drops_before = self._drops()
+
+    def take(self, inbox: Inbox, got: int, offset_ns: int) -> None:
+        """Write down the first ``got`` datagrams of the inbox."""
+        kept = np.ascontiguousarray(inbox.data[:got, self.skip : self.skip + payload.LENGTH])
+        fields = kept.view(_FIELDS)[:, 0]
+        ours = (fields["magic"] == payload.MAGIC) & (fields["session"] == self.session)
+        ours &= (fields["stream"] == self.stream) & (fields["flow"] < self.flows)
+        ours &= fields["sequence"] <= self.packets // self.flows
+        ours &= inbox.lengths[:got] >= self.skip + payload.LENGTH
+        index = fields["sequence"].astype(np.int64) * self.flows + fields["flow"].astype(np.int64)
+        ours &= index < self.packets
+        control = inbox.control[:got]
+        stamps = np.where(
+            control[:, 1] == _STAMPED,
+            control[:, 2] * 1_000_000_000 + control[:, 3] - offset_ns,
+            time.monotonic_ns(),
+        )
+        words = self.sheet.words
+        mine = int(np.count_nonzero(ours))
+        room = min(mine, len(self.log) - self.count)
+        rows = self.log[self.count : self.count + room]
+        rows[:, 0] = index[ours][:room]
+        rows[:, 1] = stamps[ours][:room]
+        self.count += room
+        words[record.FOREIGN] += got - mine
+        words[record.UNLOGGED] += mine - room
+        # Rows first, count last: the parent never reads a row that is not whole.
+        words[record.COUNT] = self.count
+
+    def note(self, offset_ns: int) -> None:
+        """Write down what the kernel could not keep, and how the clocks stand to one another."""
+        words = self.sheet.words
+        words[record.OVERFLOWED] = (self._drops() - self._drops_before) & 0xFFFFFFFF
+        if not words[record.OFFSET_FIRST]:
+            words[record.OFFSET_FIRST] = words[record.OFFSET_MIN] = words[record.OFFSET_MAX] = offset_ns
+        words[record.OFFSET_MIN] = min(words[record.OFFSET_MIN], offset_ns)
+        words[record.OFFSET_MAX] = max(words[record.OFFSET_MAX], offset_ns)
+
+    def _drops(self) -> int:
+        raw = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
+        return int(struct.unpack_from("=9I", raw)[_MEMINFO_DROPS])
+
+
+def open_socket(config: dict[str, Any]) -> tuple[socket.socket, int]:
+    """The socket of one stream in its node's namespace, and its port (0 for ICMP).
+
+    Raises:
+        OSError: no such address, or no port is free.
+    """
+    family = socket.AF_INET if config["family"] == 4 else socket.AF_INET6  # noqa: PLR2004
+    with inside.inside(config["netns_fd"]):
+        if config["proto"] == "icmp":
+            sock = _echo_socket(family, config)
+            sock.bind((config["address"], 0))
+            port = 0
+        else:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            port = _bind(sock, config["address"], config["port"])
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
+            break
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    sock.setblocking(False)
+    return sock, port
+
+
+def _bind(sock: socket.socket, address: str, first: int) -> int:
+    for port in range(first, first + _PORTS_TRIED):
+        try:
+            sock.bind((address, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _echo_socket(family: int, config: dict[str, Any]) -> socket.socket:
+    """Hears echo replies to this stream only: a filter in the kernel, set before anything arrives."""
+    four = family == socket.AF_INET
+    at = 28 if four else 8  # of the payload
+    reply = 0 if four else 129
+    sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP if four else socket.IPPROTO_ICMPV6)
+    head = struct.unpack(">4I", payload.head(config["session"], config["stream"], 0))
+    program = [(0x30, 0, 0, 20 if four else 0), (0x15, 0, 7, reply)]  # ldb type; jeq reply else drop
+    for index in range(3):  # magic, session, stream
+        rest = 2 * (2 - index) + 1
+        program += [(0x20, 0, 0, at + 4 * index), (0x15, 0, rest, head[index])]
+    program += [(0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]  # take it; drop it
+    attach_filter(sock, program)
+    return sock
+
+
+def attach_filter(sock: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
+    """A classic BPF program of ``(code, jump if true, jump if false, constant)`` onto a socket."""
+    import ctypes  # noqa: PLC0415
+
+    code = b"".join(struct.pack("=HBBI", *line) for line in program)
+    buffer = ctypes.create_string_buffer(code)
+    sock.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    )
+
+
+def run(lanes: list[Lane]) -> None:
+    """Fetch until the parent sets every stop word; then once more, so that nothing is left behind."""
+    inbox = Inbox(_BATCH, _WIDTH)
+    stopping = False
+    while True:
+        offset = realtime_offset_ns()
+        for lane in lanes:
+            while (got := inbox.receive(lane.fd)) > 0:
+                lane.take(inbox, got, offset)
+                if got < _BATCH:
+                    break
+            lane.note(offset)
+        if stopping:
+            return
+        stopping = all(lane.sheet.words[record.STOP] for lane in lanes)
+        if not stopping:
+            time.sleep(_INTERVAL_S)
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Talk with the parent; see the module's docstring."""
+    inside.die_with(int(sys.argv[1]), "labctl-receiver")
+    inside.raise_file_limit()
+    configs = json.loads(sys.stdin.readline() or "null")
+    if configs is None:
+        return
+    lanes, ports = [], []
+    for config in configs:
+        try:
+            sock, port = open_socket(config)
+        except OSError as error:
+            _say(
+                {
+                    "error": f"stream {config['name']!r}: {config['node']} cannot receive at "
+                    f"{config['address']}: {os.strerror(error.errno or 0)}"
+                }
+            )
+            sys.exit(1)
+        lanes.append(Lane(config, sock))
+        ports.append(port)
+    priority = inside.urgent(realtime=False)
+    _say({"ready": True, "ports": ports, "priority": priority})
+    run(lanes)
+    _say({"done": True})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The process that sends: packets leave on an absolute schedule, each departure written down.
+
+Run as ``python -P -m labctl.probe.sender PARENT_PID``; it speaks JSON lines with
+:mod:`labctl.probe.helpers`: one :class:`Lane` configuration each in, ``{"ready": ...}`` out,
+``{"start_ns": ...}`` in, a summary out. No numpy, no scapy: it starts in 50 ms.
+
+The kernel does the routing: one bound, *unconnected* UDP socket a flow. A connected one would keep
+a pending ICMP error and answer the next packet with it, which would then have been swallowed
+silently; an unconnected one without IP_RECVERR never has one, so a refused packet is exactly a
+send() that raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import socket
+import struct
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from labctl.probe import inside, record
+from labctl.probe.record import HEADER_WORDS
+from labctl.probe.schedule import CATCH_UP_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Lane", "main", "run"]
+
+_REALTIME_UP_TO_PPS = 20_000
+_BURST = 32  # packets of one lane before the others and the stop word are looked at
+_FIELDS = struct.Struct(">Qq")
+_SHORT = struct.Struct(">H")
+_SEND_BUFFER = 8 << 20
+_SO_SNDBUFFORCE = 32
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
+_SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1
+
+
+class Lane:
+    """One stream being sent: its sockets, its templates, its place in the schedule."""
+
+    def __init__(self, config: dict[str, Any], sockets: Sequence[socket.socket]) -> None:
+        self.sheet = record.Sheet(config["sheet_fd"], config["capacity"])
+        self.period: float = config["period_ns"]
+        self.flows: int = config["flows"]
+        self.target: tuple[str, int] = (config["destination"], config["destination_port"])
+        self.sends: list[Callable[..., int]] = [sock.sendto for sock in sockets] * (
+            self.flows // len(sockets)
+        )
+        self.buffers = [bytearray.fromhex(text) for text in config["templates"]]
+        self.fields_at: int = config["fields_at"]
+        self.checksum_at: int = config["checksum_at"]
+        self.bases: list[int] = config["checksum_bases"]
+        self.next = 0
+        self.start = 0
+
+    def begin(self, start_ns: int) -> None:
+        """Packet 0 is due at ``start_ns``."""
+        self.start = start_ns
+
+    def burst(self, stop_ns: int) -> int:
+        """Send what is due, at most a burst; returns when the next is due, 0 when all are done."""
+        clock, words, flows, fields_at = time.monotonic_ns, self.sheet.words, self.flows, self.fields_at
+        buffers, sends, target, pack = self.buffers, self.sends, self.target, _FIELDS.pack_into
+        start, period, checksum_at, k = self.start, self.period, self.checksum_at, self.next
+        due = start + int(k * period)
+        for _ in range(_BURST):
+            if due >= stop_ns or k >= self.sheet.capacity:
+                due = 0
+                break
+            now = clock()
+            if due > now:
+                break
+            if now - due > CATCH_UP_NS:
+                k = max(k + 1, int((now - CATCH_UP_NS - start) / period))
+                due = start + int(k * period)
+                continue
+            flow = k % flows
+            buffer = buffers[flow]
+            pack(buffer, fields_at, k // flows, now)
+            if checksum_at >= 0:
+                _SHORT.pack_into(buffer, checksum_at, 65535 - (self.bases[flow] + k // flows + now) % 65535)
+            try:
+                sends[flow](buffer, target)
+            except OSError as error:
+                words[HEADER_WORDS + k] = -now
+                words[record.ERRNO_AT + min(error.errno or 0, 255)] += 1
+            else:
+                words[HEADER_WORDS + k] = now
+            k += 1
+            due = start + int(k * period)
+        self.next = k
+        words[record.NEXT] = k
+        return due
+
+
+def run(lanes: Sequence[Lane], start_ns: int) -> None:
+    """Send until every lane's stop word or the end of its sheet is reached."""
+    for lane in lanes:
+        lane.begin(start_ns)
+    active = list(lanes)
+    clock, sleep = time.monotonic_ns, time.sleep
+    while active:
+        nearest = 1 << 62
+        for lane in tuple(active):
+            due = lane.burst(lane.sheet.words[record.STOP_NS])
+            if due:
+                nearest = min(nearest, due)
+            else:
+                active.remove(lane)
+        if active:
+            wait = nearest - clock()
+            if wait > 0:
+                # At most 20 ms, so that a stop word is seen soon at low rates too.
+                sleep(min(wait, 20_000_000) * 1e-9)
+
+
+def open_sockets(config: dict[str, Any]) -> tuple[list[socket.socket], list[int]]:
+    """The sockets of one lane in its node's namespace, and the source port of each flow.
+
+    Raises:
+        OSError: no such address, or no port is left.
+    """
+    family = socket.AF_INET if config["family"] == 4 else socket.AF_INET6  # noqa: PLR2004
+    with inside.inside(config["netns_fd"]):
+        if config["proto"] == "icmp":
+            return [_echo_socket(family, config["source"])], list(config["source_ports"])
+        sockets: list[socket.socket] = []
+        ports: list[int] = []
+        port = config["source_ports"][0]
+        while len(sockets) < config["flows"]:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            try:
+                sock.bind((config["source"], port))
+            except OSError as error:
+                sock.close()
+                if error.errno != 98 or port == 65535:  # noqa: PLR2004 - EADDRINUSE, the last port
+                    raise
+            else:
+                _prepare(sock, family)
+                sockets.append(sock)
+                ports.append(port)
+            port += 1
+        return sockets, ports
+
+
+def _echo_socket(family: int, source: str) -> socket.socket:
+    """Sends echo requests and hears nothing: the answers are the receiver's."""
+    if family == socket.AF_INET:
+        sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF))
+    else:
+        sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, b"\xff" * 32)
+    sock.bind((source, 0))
+    _prepare(sock, family)
+    return sock
+
+
+def _prepare(sock: socket.socket, family: int) -> None:
+    """Never blocks, never fragments, never waits for a buffer."""
+    sock.setblocking(False)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+    if family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Talk with the parent; see the module's docstring."""
+    inside.die_with(int(sys.argv[1]), "labctl-sender")
+    inside.raise_file_limit()
+    configs = json.loads(sys.stdin.readline() or "null")
+    if configs is None:
+        return
+    opened = []
+    for config in configs:
+        try:
+            opened.append(open_sockets(config))
+        except OSError as error:
+            _say(
+                {
+                    "error": f"stream {config['name']!r}: {config['node']} cannot send from "
+                    f"{config['source']}: {os.strerror(error.errno or 0)}"
+                }
+            )
+            sys.exit(1)
+    _say({"ports": [ports for _sockets, ports in opened]})
+    templates = json.loads(sys.stdin.readline() or "null")
+    if templates is None:
+        return
+    lanes = [
+        Lane(config | template, sockets)
+        for config, template, (sockets, _ports) in zip(configs, templates, opened, strict=True)
+    ]
+    total_pps = sum(1e9 / lane.period for lane in lanes)
+    priority = inside.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
+    gc.disable()
+    gc.freeze()
+    _say({"ready": True, "priority": priority})
+    start = json.loads(sys.stdin.readline() or "null")
+    if start is None:
+        return
+    run(lanes, start["start_ns"])
+    _say({"done": True})
+
+
+if __name__ == "__main__":
+    main()
