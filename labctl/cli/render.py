@@ -1,0 +1,39 @@
+"""labctl render: a topology as a containerlab definition and a folder a node."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import out
+from labctl.cli.params import Sets, TopologyFile
+
+__all__ = ["command"]
+
+
+def command(
+    topology: TopologyFile,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder to write: new, empty or rendered before."),
+    ],
+    set_: Sets = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    templates: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--templates",
+            metavar="DIR",
+            help="Your own template folder, over ours file by file; may be given again.",
+        ),
+    ] = None,
+) -> None:
+    """Write the containerlab definition and every node's files.
+
+    Both runtimes run the folder as it is: `containerlab deploy -t DIR/<lab>.clab.yml`.
+    """
+    from labctl.load import load_topology
+    from labctl.render import render
+
+    lab = load_topology(topology, sets=set_ or (), name=name)
+    out(str(render(lab, output, overlays=templates or ())))

@@ -1,0 +1,113 @@
+"""Templates: found through several folders, strict about what is undefined, clear about errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from labctl.errors import RenderError
+from labctl.render.shipped import folder
+
+__all__ = ["Templates", "yaml_word"]
+
+_SHIPPED = "shipped/"
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*\Z")
+_NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
+
+
+def yaml_word(value: object) -> str:
+    """A value as a YAML scalar that is text, for YAML that containerlab reads.
+
+    containerlab reads the file as a Go template and replaces ``$`` expressions before it parses
+    YAML; both characters are written as YAML's own escapes, so that neither step sees them.
+    """
+    text = str(value)
+    if _PLAIN.match(text) and text.lower() not in _NOT_TEXT:
+        return text
+    return json.dumps(text).replace("$", "\\u0024").replace("{", "\\u007b")
+
+
+def shell_words(words: Iterable[str]) -> str:
+    """Words as one line that a shell-like splitter takes apart into the same words."""
+    return shlex.join(words)
+
+
+class Templates:
+    """The templates of several folders, the first that has a file wins.
+
+    A template of the user's that bears the name of one of ours can still extend ours: as
+    ``shipped/<name>``.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        self._environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(self._load),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # noqa: S701 - the files are no HTML
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters.update(yaml=yaml_word, shell=shell_words, quote=shlex.quote)
+
+    def render(self, name: str, context: Mapping[str, Any], node: str = "") -> str:
+        """Fill in one template.
+
+        Args:
+            name: relative to the template folders.
+            context: what it may use, by name.
+            node: for whom; named in errors.
+
+        Raises:
+            RenderError: names template, line and node.
+        """
+        try:
+            return self._environment.get_template(name).render(context)
+        except jinja2.TemplateSyntaxError as error:
+            place = f"{error.filename or error.name or name}:{error.lineno}"
+            raise RenderError(_message(place, node, str(error.message))) from error
+        except jinja2.TemplateNotFound as error:
+            place = self._place(name, error)
+            raise RenderError(_message(place, node, f"there is no template {str(error)!r}")) from error
+        except RenderError:
+            raise
+        except Exception as error:  # what a template computes may raise anything
+            text = (
+                str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
+            )
+            raise RenderError(_message(self._place(name, error), node, text)) from error
+
+    def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        folders, relative = self._folders, name
+        if name.startswith(_SHIPPED):
+            folders, relative = (folder("templates"),), name.removeprefix(_SHIPPED)
+        if ".." in Path(relative).parts:
+            return None
+        for root in folders:
+            path = root / relative
+            if path.is_file():
+                try:
+                    return path.read_text(encoding="utf-8"), str(path), lambda: True
+                except UnicodeDecodeError as error:
+                    raise RenderError(f"{path}: is not UTF-8 text: {error.reason}") from error
+        return None
+
+    def _place(self, name: str, error: BaseException) -> str:
+        """File and line of the innermost template on the way to the error."""
+        files = tuple(str(root) for root in self._folders) + (str(folder("templates")),)
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if frame.filename.startswith(files):
+                return f"{frame.filename}:{frame.lineno}"
+        return name
+
+
+def _message(place: str, node: str, text: str) -> str:
+    return f"{place}: {text}" + (f" (node {node})" if node else "")

@@ -1,0 +1,332 @@
+"""What a template sees of its node: the lab around it, worked out. Pure.
+
+Templates ask questions such as "which hosts are behind this port" and "which BGP sessions does
+this node have"; they are answered here once, so that templates only write them down.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Any
+
+from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+
+__all__ = ["Exit", "Group", "HostRoute", "Neighbour", "NodeView", "Port", "Session", "Side", "views"]
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+FABRIC = "fabric"
+"""Name of the sessions of a router that knows no sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A node that is reached through a port, directly or across a switched segment.
+
+    Attributes:
+        node: the neighbour itself.
+        ipv4, ipv6: its address on that link or segment, None where it has none there.
+        uplinks: how many ports it has towards routers.
+    """
+
+    node: Node
+    ipv4: IPv4Address | None
+    ipv6: IPv6Address | None
+    uplinks: int = 0
+
+    @property
+    def loopback4(self) -> IPv4Interface | None:
+        """The neighbour's own /32."""
+        return self.node.loopback4
+
+    @property
+    def loopback6(self) -> IPv6Interface | None:
+        """The neighbour's own /128."""
+        return self.node.loopback6
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An interface, and who is behind it.
+
+    Attributes:
+        interface: as planned.
+        routers: neighbours that speak BGP.
+        hosts: neighbours with addresses that do not.
+        switched: whether a switch is at the other end.
+    """
+
+    interface: Interface
+    routers: tuple[Neighbour, ...] = ()
+    hosts: tuple[Neighbour, ...] = ()
+    switched: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the interface."""
+        return self.interface.name
+
+    @property
+    def ipv4(self) -> IPv4Interface | None:
+        """Its own IPv4 address."""
+        return self.interface.ipv4
+
+    @property
+    def ipv6(self) -> IPv6Interface | None:
+        """Its own IPv6 address."""
+        return self.interface.ipv6
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route to the loopback of a host that is behind one of the node's ports."""
+
+    prefix: Network
+    via: Address
+    device: str
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.prefix.version
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One next hop of a default route."""
+
+    via: Address
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A part of the topology on one side of a gateway.
+
+    Attributes:
+        name: as planned: the first node of that part.
+        tag: 1-based, the same for the whole lab: a route that has been on that side bears it.
+        ports: names of this node's interfaces on that side.
+    """
+
+    name: str
+    tag: int
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """BGP sessions with one policy.
+
+    Attributes:
+        name: of the peer group.
+        versions: address families: (4, 6) where the session is unnumbered, else one of the two.
+        side: the gateway's side, None on a router.
+    """
+
+    name: str
+    versions: tuple[int, ...]
+    side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One BGP session.
+
+    Attributes:
+        device: the interface it goes through.
+        peer: name of the node at its other end.
+        group: name of its :class:`Group`.
+        versions: address families it carries.
+        address: the peer's address, None for an unnumbered session.
+    """
+
+    device: str
+    peer: str
+    group: str
+    versions: tuple[int, ...]
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """Everything that the templates of one node may use, by these names."""
+
+    lab: Lab
+    node: Node
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+    exits4: tuple[Exit, ...] = ()
+    exits6: tuple[Exit, ...] = ()
+    sides: tuple[Side, ...] = ()
+    groups: tuple[Group, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+
+def views(lab: Lab, variables: Mapping[str, Mapping[str, Any]]) -> tuple[NodeView, ...]:
+    """What the templates see, for every node.
+
+    Args:
+        lab: the planned lab.
+        variables: for each node its role's defaults with the node's own ``vars`` over them.
+
+    Returns:
+        One view a node, in the lab's order.
+    """
+    world = _World.of(lab)
+    tags = {name: tag for tag, name in enumerate(_side_names(lab), start=1)}
+    return tuple(_view(world, node, variables[node.name], tags) for node in lab.nodes)
+
+
+def _side_names(lab: Lab) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(port.side for node in lab.nodes for port in node.interfaces if port.side))
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """The lab, with quick answers."""
+
+    lab: Lab
+    nodes: Mapping[str, Node]
+    links: Mapping[str, tuple[Link, ...]]
+
+    @staticmethod
+    def of(lab: Lab) -> _World:
+        links: dict[str, list[Link]] = {node.name: [] for node in lab.nodes}
+        for link in lab.links:
+            links[link.a.node].append(link)
+            links[link.b.node].append(link)
+        nodes = {node.name: node for node in lab.nodes}
+        return _World(lab, nodes, {name: tuple(found) for name, found in links.items()})
+
+    def is_switch(self, name: str) -> bool:
+        return self.nodes[name].acts_as == "switch"
+
+    def behind(self, start: Endpoint, own: Endpoint) -> list[Endpoint]:
+        """The ends of other nodes that a frame sent out of ``own`` to ``start`` can reach."""
+        if not self.is_switch(start.node):
+            return [start]
+        found: list[Endpoint] = []
+        seen, todo = {start.node}, [start.node]
+        while todo:
+            switch = todo.pop(0)
+            for link in self.links[switch]:
+                end = link.peer(switch)
+                if not self.is_switch(end.node):
+                    if end != own:
+                        found.append(end)
+                elif end.node not in seen:
+                    seen.add(end.node)
+                    todo.append(end.node)
+        return found
+
+    def neighbour(self, end: Endpoint) -> Neighbour:
+        node = self.nodes[end.node]
+        interface = node.interface(end.interface)
+        uplinks = sum(1 for port in node.interfaces if self._leads_to_router(port))
+        return Neighbour(
+            node,
+            interface.ipv4.ip if interface.ipv4 else None,
+            interface.ipv6.ip if interface.ipv6 else None,
+            uplinks,
+        )
+
+    def _leads_to_router(self, port: Interface) -> bool:
+        peer = self.nodes[port.peer.node]
+        return peer.asn is not None or peer.acts_as == "switch"
+
+    def port(self, node: Node, interface: Interface) -> Port:
+        own = Endpoint(node.name, interface.name)
+        found = [self.neighbour(end) for end in self.behind(interface.peer, own) if end.node != node.name]
+        return Port(
+            interface,
+            routers=tuple(other for other in found if other.node.asn is not None),
+            hosts=tuple(
+                other
+                for other in found
+                if other.node.asn is None and (other.node.loopback4 or other.node.loopback6)
+            ),
+            switched=self.is_switch(interface.peer.node),
+        )
+
+
+def _view(world: _World, node: Node, variables: Mapping[str, Any], tags: Mapping[str, int]) -> NodeView:
+    ports = tuple(world.port(node, interface) for interface in node.interfaces)
+    sides = _sides(node, tags)
+    by_port = {name: side for side in sides for name in side.ports}
+    sessions = _sessions(node, ports, by_port) if node.asn is not None else ()
+    host_routes = _host_routes(ports)
+    return NodeView(
+        lab=world.lab,
+        node=node,
+        vars=variables,
+        ports=ports,
+        host_routes=host_routes,
+        exits4=tuple(Exit(r.ipv4, p.name) for p in ports for r in p.routers if r.ipv4 and p.ipv4),
+        exits6=tuple(Exit(r.ipv6, p.name) for p in ports for r in p.routers if r.ipv6 and p.ipv6),
+        sides=sides,
+        groups=_groups(sessions, by_port),
+        sessions=sessions,
+        networks=_networks(node, ports, host_routes),
+    )
+
+
+def _sides(node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
+    names = dict.fromkeys(port.side for port in node.interfaces if port.side)
+    return tuple(
+        Side(name, tags[name], tuple(port.name for port in node.interfaces if port.side == name))
+        for name in names
+    )
+
+
+def _sessions(node: Node, ports: tuple[Port, ...], sides: Mapping[str, Side]) -> tuple[Session, ...]:
+    found = []
+    for port in ports:
+        stem = _group_name(sides[port.name].name) if port.name in sides else FABRIC
+        for other in port.routers:
+            if not port.switched:
+                found.append(Session(port.name, other.node.name, stem, (4, 6)))
+                continue
+            # On a shared segment neighbours cannot be told apart by the interface alone.
+            if other.ipv4:
+                found.append(Session(port.name, other.node.name, f"{stem}-ip4", (4,), other.ipv4))
+            if other.ipv6:
+                found.append(Session(port.name, other.node.name, f"{stem}-ip6", (6,), other.ipv6))
+    return tuple(found)
+
+
+def _group_name(side: str) -> str:
+    return "side-" + re.sub(r"[^A-Za-z0-9_-]", "-", side)
+
+
+def _groups(sessions: tuple[Session, ...], sides: Mapping[str, Side]) -> tuple[Group, ...]:
+    groups: dict[str, Group] = {}
+    for session in sessions:
+        groups.setdefault(session.group, Group(session.group, session.versions, sides.get(session.device)))
+    return tuple(groups.values())
+
+
+def _host_routes(ports: tuple[Port, ...]) -> tuple[HostRoute, ...]:
+    found: list[HostRoute] = []
+    for port in ports:
+        for host in port.hosts:
+            if host.loopback4 and host.ipv4 and port.ipv4:
+                found.append(HostRoute(host.loopback4.network, host.ipv4, port.name))
+            if host.loopback6 and host.ipv6 and port.ipv6:
+                found.append(HostRoute(host.loopback6.network, host.ipv6, port.name))
+    return tuple(found)
+
+
+def _networks(node: Node, ports: tuple[Port, ...], routes: tuple[HostRoute, ...]) -> tuple[Network, ...]:
+    """What the node announces: its loopbacks, its hosts' loopbacks, its segments' subnets."""
+    own = [loopback.network for loopback in (node.loopback4, node.loopback6) if loopback]
+    segments = [
+        address.network for port in ports if port.switched for address in (port.ipv4, port.ipv6) if address
+    ]
+    return tuple(dict.fromkeys((*own, *(route.prefix for route in routes), *segments)))
