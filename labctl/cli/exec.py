@@ -17,9 +17,7 @@ CONTEXT = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 def command(
     lab: LabName,
     node: NodeName,
-    words: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")
-    ],
+    words: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")],
 ) -> None:
     """Run a command in a node.
 

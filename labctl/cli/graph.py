@@ -24,7 +24,8 @@ class Format(StrEnum):
 def command(
     topology: TopologyFile,
     form: Annotated[
-        Format, typer.Option("--format", "-f", metavar="mermaid|dot|svg", help="What the drawing is written in.")
+        Format,
+        typer.Option("--format", "-f", metavar="mermaid|dot|svg", help="What the drawing is written in."),
     ] = Format.MERMAID,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")

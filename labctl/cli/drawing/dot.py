@@ -16,9 +16,10 @@ def draw(lab: Lab) -> str:
     """An undirected graph; interface names stand at the ends of the edges."""
     lines = [f"graph {_quoted(lab.name)} {{", "  node [shape=box];"]
     for node in lab.nodes:
-        address = f"\\n{node.loopback4.ip}" if node.loopback4 else ""
+        facts = [node.name, node.role, str(node.loopback4.ip) if node.loopback4 else ""]
+        label = "\\n".join(_quoted(fact)[1:-1] for fact in facts if fact)
         shape = SHAPES.get(node.role, "box")
-        lines.append(f'  {_quoted(node.name)} [shape={shape}, label="{node.name}\\n{node.role}{address}"];')
+        lines.append(f'  {_quoted(node.name)} [shape={shape}, label="{label}"];')
     for link in lab.links:
         a, b = link.a, link.b
         ends = f"taillabel={_quoted(a.interface)}, headlabel={_quoted(b.interface)}"

@@ -31,7 +31,7 @@ def place(lab: Lab, *, dx: float, dy: float) -> dict[str, tuple[float, float]]:
     placed: dict[str, tuple[float, float]] = {}
     top = 0.0
     for part in _components(near):
-        spots = _ring(part, near, dy) if _is_ring(part, near) else _layered(part, near, dx, dy)
+        spots = _ring(part, near, dx, dy) if _is_ring(part, near) else _layered(part, near, dx, dy)
         left = min(x for x, _ in spots.values())
         high = min(y for _, y in spots.values())
         placed |= {name: (x - left, y - high + top) for name, (x, y) in spots.items()}
@@ -74,17 +74,19 @@ def _is_ring(part: Sequence[str], near: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _ring(
-    part: Sequence[str], near: Mapping[str, Sequence[str]], dy: float
+    part: Sequence[str], near: Mapping[str, Sequence[str]], dx: float, dy: float
 ) -> dict[str, tuple[float, float]]:
     order = [part[0]]
     while len(order) < len(part):
         order.append(
             next(name for name in near[order[-1]] if name not in order[-2:] and name not in order[:1])
         )
-    radius = max(dy / (2 * math.sin(math.pi / len(order))), dy)
+    # An ellipse: neighbours stand side by side at its top, one above the other at its sides.
+    chord = 2 * math.sin(math.pi / len(order))
+    across, down = 0.8 * dx / chord, 1.2 * dy / chord
     turn = 2 * math.pi / len(order)
     return {
-        name: (1.3 * radius * math.sin(step * turn), -radius * math.cos(step * turn))
+        name: (across * math.sin(step * turn), -down * math.cos(step * turn))
         for step, name in enumerate(order)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-DX, DY = 190.0, 74.0
+DX, DY = 230.0, 78.0
 WIDTH, HEIGHT = 108.0, 42.0
 MARGIN = 70.0
-END = 0.3
-"""How far along a link, from each end, the name of the interface stands."""
+GAP = 17.0
+"""How far outside a node's box, along the link, the middle of its interface's name stands."""
 
 STYLE = """
   svg { background: #fff } text { font: 12px system-ui, sans-serif; text-anchor: middle; fill: #1b1f24 }
@@ -54,12 +55,18 @@ def draw(lab: Lab) -> str:
         ay, by = ay + offset, by + offset
         lines.append(f"<g><title>{escape(f'{link.a} - {link.b}')}</title>")
         lines.append(f'<line x1="{ax:.1f}" y1="{ay:.1f}" x2="{bx:.1f}" y2="{by:.1f}"/>')
-        for share, name in ((END, link.a.interface), (1 - END, link.b.interface)):
-            x, y = ax + (bx - ax) * share, ay + (by - ay) * share + 3
-            lines.append(f'<text class="end" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>')
-        lines.append("</g>")
+        lines += [_end(link.a.interface, ax, ay, bx, by), _end(link.b.interface, bx, by, ax, ay), "</g>"]
     lines += [_box(node, *spots[node.name]) for node in lab.nodes]
     return "\n".join([*lines, "</svg>"])
+
+
+def _end(name: str, x: float, y: float, to_x: float, to_y: float) -> str:
+    # Where the link leaves the box of its node, and a little farther.
+    dx, dy = to_x - x, to_y - y
+    length = math.hypot(dx, dy) or 1.0
+    leaves = min(WIDTH / 2 / abs(dx) if dx else math.inf, HEIGHT / 2 / abs(dy) if dy else math.inf, 0.5)
+    share = min(leaves + GAP / length, 0.5)
+    return f'<text class="end" x="{x + dx * share:.1f}" y="{y + dy * share + 3:.1f}">{escape(name)}</text>'
 
 
 def _box(node: Node, x: float, y: float) -> str:
