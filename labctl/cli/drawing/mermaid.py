@@ -17,7 +17,8 @@ def draw(lab: Lab) -> str:
     lines = ["flowchart LR"]
     for node in lab.nodes:
         left, right = SHAPES.get(node.role, ("[", "]"))
-        lines.append(f'  n{node.index}{left}"{node.name.replace('"', "#quot;")}"{right}')
+        name = node.name.replace('"', "#quot;")
+        lines.append(f'  n{node.index}{left}"{name}"{right}')
     index = {node.name: node.index for node in lab.nodes}
     lines += [f"  n{index[link.a.node]} --- n{index[link.b.node]}" for link in lab.links]
     for role in sorted({node.role for node in lab.nodes}):
