@@ -122,13 +122,13 @@ class _Checker:
         if fault:
             self._complain(given, f"{address} is {fault}, expected an address of one node")
             return
-        self._claim(address, given, f"address {address} ({what})")
+        self._claim(address, given, f"address {address}", what)
 
-    def _claim(self, key: object, given: Given, what: str) -> None:
-        known, first = self._owners.setdefault(key, (what, given))
+    def _claim(self, key: object, given: Given, what: str, owner: str = "") -> None:
+        known, first = self._owners.setdefault(key, (owner, given))
         if first is not given:
-            again = f": {known}" if known != what else ""
-            self._complain(given, f"{what} is taken, {self._where(first)}{again}")
+            as_what = f": {owner} here, {known} there" if owner else ""
+            self._complain(given, f"{what} is given twice, {self._where(first)}{as_what}")
 
     def _mac(self, given: Given) -> None:
         first = int(given.value[:2], 16)
@@ -155,7 +155,9 @@ class _Checker:
         self._own(address.ip, given, f"interface of {end.node!r} to {peer.node!r}")
 
     def _one_network(self, a: Given | None, b: Given | None) -> None:
-        if a is not None and b is not None and a.value.network != b.value.network:
+        if a is None or b is None or _is_single(a) or _is_single(b):
+            return
+        if a.value.network != b.value.network:
             late, early = sorted((a, b), key=self._place, reverse=True)
             message = f"{late.value} is not in the network of {early.value}, {self._where(early)}"
             self._complain(late, f"{message}: one segment has one network")
@@ -170,6 +172,11 @@ class _Checker:
 
     def _complain(self, given: Given, message: str) -> None:
         self.problems.append(self._document.problem(given.path, message))
+
+
+def _is_single(given: Given) -> bool:
+    """Whether an address came without a prefix length, which is complained of by itself."""
+    return bool(given.value.network.prefixlen == given.value.max_prefixlen)
 
 
 def _ends_of(network: Network) -> tuple[object, ...]:

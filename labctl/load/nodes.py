@@ -79,8 +79,7 @@ class NodeTable:
         path = ("nodes", key)
         draft = self.drafts.setdefault(name, NodeDraft(name, path))
         if model is None:
-            # A broken entry: its own problems are told, a missing role is not one more.
-            draft.settings.setdefault("role", Given(None, path))
+            self._add_broken(draft, key)
             return
         defined = draft.settings.get("role")
         if model.role is not None and defined is not None and defined.value is not None:
@@ -99,6 +98,14 @@ class NodeTable:
         for extra, value in (model.model_extra or {}).items():
             draft.settings[extra] = Given(value, (*path, extra))
         draft.vars.update(model.vars)
+
+    def _add_broken(self, draft: NodeDraft, key: str) -> None:
+        """An entry that is not sound: what is wrong in it is told, a missing role is not one more."""
+        path = ("nodes", key)
+        draft.settings.setdefault("role", Given(None, path))
+        raw = self._document.data["nodes"][key]
+        for extra in raw if isinstance(raw, dict) else ():
+            draft.settings.setdefault(extra, Given(None, (*path, extra)))
 
     def _complain(self, key: str, message: str, hint: str = "") -> None:
         self.problems.append(self._document.problem(("nodes", key), message, hint, key=True))

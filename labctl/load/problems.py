@@ -11,7 +11,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from labctl.load.hints import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -40,6 +40,13 @@ _EXPECTED = {
     "ip_v6_interface": "an IPv6 address with prefix length such as 2001:db8::1/64",
     "ip_v4_network": "an IPv4 network such as 192.0.2.0/24",
     "ip_v6_network": "an IPv6 network such as 2001:db8::/64",
+}
+
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
 }
 
 _LONGEST = 60
@@ -84,13 +91,28 @@ def _problem(
         what = f"item {last + 1}" if isinstance(last, int) else f"key {last!r}"
         return document.problem((*prefix, *parent), f"{what} is missing")
     is_key = last == "[key]"
-    return document.problem(path[:-1] if is_key else path, _message(details), key=is_key)
+    return document.problem(
+        path[:-1] if is_key else path, _message(details), _quoting_hint(details.get("input")), key=is_key
+    )
+
+
+def _quoting_hint(given: object) -> str:
+    """``asn: {base}`` without quotes is a mapping with one key and nothing under it."""
+    if isinstance(given, dict) and len(given) == 1:
+        ((key, value),) = given.items()
+        if value is None:
+            return f'write a variable in quotes: "{{{key}}}"'
+    return ""
 
 
 def _message(details: ErrorDetails) -> str:
     kind, given, context = details["type"], details.get("input"), details.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", details["msg"]))
+    if kind in ("too_long", "too_short"):
+        return f"expected {_size(context)}, not {context.get('actual_length')}"
+    if kind in _BOUNDS:
+        return f"expected {_BOUNDS[kind][0]} {context[_BOUNDS[kind][1]]}, not {_shown(given)}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, not {_shown(given)}"
     message = details["msg"]
@@ -99,6 +121,12 @@ def _message(details: ErrorDetails) -> str:
             verb = "" if start == "Input should be " else "to "
             return f"expected {verb}{message.removeprefix(start)}, not {_shown(given)}"
     return f"{message[:1].lower()}{message[1:]}" + (f", not {_shown(given)}" if _is_scalar(given) else "")
+
+
+def _size(context: Mapping[str, Any]) -> str:
+    low, high = context.get("min_length"), context.get("max_length")
+    bound, number = ("at most", high) if high is not None else ("at least", low)
+    return f"{bound} {number} item" + ("" if number == 1 else "s")
 
 
 def _is_scalar(value: object) -> bool:

@@ -6,10 +6,11 @@ Names, ranges and addresses are looked at more closely in :mod:`labctl.load.expa
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from labctl.model.topology import MAX_NODES
 
@@ -28,7 +29,16 @@ __all__ = [
 Asn = Annotated[int, Field(strict=True, ge=1, le=4294967294)]
 Mtu = Annotated[int, Field(strict=True, ge=1280, le=65535)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
-Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$")]
+_MAC = r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
+
+
+def _mac(text: str) -> str:
+    if not re.fullmatch(_MAC, text):
+        raise ValueError(f"expected a MAC address such as 02:00:00:00:00:01, not {text!r}")
+    return text
+
+
+Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
 
 
 class _Strict(BaseModel):
@@ -99,12 +109,19 @@ class LinkModel(_Strict):
 LinkPair = tuple[Text, Text]
 
 
-def _shape(link: object) -> str:
-    return "list" if isinstance(link, list | tuple) else "mapping"
+def _shape(link: object) -> str | None:
+    if isinstance(link, list | tuple):
+        return "list"
+    return "mapping" if isinstance(link, dict | LinkModel) else None
 
 
 Link = Annotated[
-    Annotated[LinkPair, Tag("list")] | Annotated[LinkModel, Tag("mapping")], Discriminator(_shape)
+    Annotated[LinkPair, Tag("list")] | Annotated[LinkModel, Tag("mapping")],
+    Discriminator(
+        _shape,
+        custom_error_type="link_shape",
+        custom_error_message="expected [a, b] or {a: ..., b: ...}",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
 from labctl.load.problems import problems_from
 from labctl.load.roles import Role, known_roles
-from labctl.load.schema import Link, NodeModel, RoleModel, TopologyModel
+from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
 from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Pools, Topology
@@ -32,6 +33,7 @@ __all__ = ["load_topology", "topology_from"]
 
 _SCENARIO_KEYS = {"timeline", "traffic", "expect", "steady"}
 _NODE_KEYS = tuple(NodeModel.model_fields)
+_SETTINGS = {*_NODE_KEYS, "loopback4", "loopback6"}
 _DEFAULT_MTU = 1500
 
 
@@ -108,6 +110,13 @@ class _Loader:
             links.add(index, link)
         self._problems += [*nodes.problems, *links.problems]
         name = self._lab_name(data)
+        self._problems += [
+            self._document.problem(
+                ("roles", role), f"unknown role {role!r}", nearest(role, self._roles), key=True
+            )
+            for role in _mapping(data, "roles")
+            if role not in self._roles
+        ]
         requests = [self._node(draft, model) for draft in nodes.drafts.values()]
         known = [request for request in requests if request is not None]
         asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
@@ -170,19 +179,13 @@ class _Loader:
 
     def _node(self, draft: NodeDraft, model: TopologyModel | None) -> NodeRequest | None:
         role = self._role(draft)
+        extras = self._extras(draft, role)
         if role is None:
             return None
         settings = (model.roles or {}).get(role.name, RoleModel()) if model else RoleModel()
         defaults = model.defaults if model else None
-        params = {**role.vars, **(defaults.vars if defaults else {}), **settings.vars, **draft.vars}
-        for key, given in draft.settings.items():
-            if key in role.node_keys:
-                params[key] = given.value
-            elif key not in ("role", "asn", "image", "loopback4", "loopback6"):
-                hint = nearest(key, (*_NODE_KEYS, *role.node_keys))
-                self._problems.append(
-                    self._document.problem(given.path, f"unknown key {key!r}", hint, key=True)
-                )
+        shared = defaults.vars if defaults else {}
+        params = {**role.vars, **shared, **settings.vars, **draft.vars, **extras}
         image = draft.value("image") or settings.image or (defaults.image if defaults else None) or ""
         return NodeRequest(
             name=draft.name,
@@ -194,6 +197,21 @@ class _Loader:
             image=image,
             params=params,
         )
+
+    def _extras(self, draft: NodeDraft, role: Role | None) -> dict[str, Any]:
+        """What was given under the role's own keys; complains of keys that nobody knows."""
+        roles = self._roles.values() if role is None else (role,)
+        own = {key for each in roles for key in each.node_keys}
+        extras = {}
+        for key, given in draft.settings.items():
+            if key in own:
+                extras[key] = given.value
+            elif key not in _SETTINGS:
+                hint = nearest(key, (*_NODE_KEYS, *own))
+                self._problems.append(
+                    self._document.problem(given.path, f"unknown key {key!r}", hint, key=True)
+                )
+        return extras
 
     def _role(self, draft: NodeDraft) -> Role | None:
         given = draft.settings.get("role")
@@ -215,10 +233,18 @@ class _Loader:
         if model is None or model.addressing is None:
             return Pools()
         given = model.addressing
-        chosen = {
-            spec.name: value for spec in fields(Pools) if (value := getattr(given, spec.name)) is not None
-        }
-        return replace(Pools(), **chosen)
+        self._check_pools(given)
+        return replace(Pools(), **_given_fields(given))
+
+    def _check_pools(self, given: AddressingModel) -> None:
+        """Pools that overlap would plan one address twice."""
+        pools = replace(Pools(), **_given_fields(given))
+        networks = [(spec.name, getattr(pools, spec.name)) for spec in fields(Pools) if spec.name != "asn"]
+        for (first, one), (second, other) in itertools.combinations(networks, 2):
+            if one.version == other.version and one.overlaps(other):
+                late = second if getattr(given, second) is not None else first
+                message = f"pool {second} {other} overlaps pool {first} {one}"
+                self._problems.append(self._document.problem(("addressing", late), message))
 
     def _plan(self, topology: Topology, drafts: Sequence[LinkDraft]) -> Lab:
         try:
@@ -226,6 +252,10 @@ class _Loader:
         except PlanError as error:
             path = ("addressing",) if error.link is None else drafts[error.link].path
             raise InputError([self._document.problem(path, str(error))]) from error
+
+
+def _given_fields(model: AddressingModel) -> dict[str, Any]:
+    return {spec.name: value for spec in fields(Pools) if (value := getattr(model, spec.name)) is not None}
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:

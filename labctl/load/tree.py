@@ -138,10 +138,10 @@ class _Builder:
 
     def result(self) -> Value:
         """The tree, once the last event is taken."""
-        if self._root is None:
-            raise InputError([Problem(self._file, 0, 0, "is empty")])
         if self._problems:
             raise InputError(self._problems)
+        if self._root is None or (self._root.kind == Kind.SCALAR and self._root.scalar is None):
+            raise InputError([Problem(self._file, 0, 0, "is empty")])
         return self._root
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - the stubs think that marks may be missing

@@ -195,6 +195,8 @@ class _LinkPlanner:
             self._pools.segment4 if self._family == _IPV4 else self._pools.segment6
         )
         base, half = int(pool.network_address), pool.num_addresses // 2
+        if pool.prefixlen >= _LARGE_PREFIX and not large:
+            half *= 2  # a pool too small for large segments is the small ones' own
         if self._family != _IPV4:
             self._subnets(small, base, 2 * half, 64, str(pool))
         else:
