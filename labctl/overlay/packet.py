@@ -26,6 +26,7 @@ __all__ = [
     "ipv4",
     "ipv6",
     "is_ipv4",
+    "is_link_local",
     "link_local",
     "mac_bytes",
     "mac_text",
@@ -79,6 +80,11 @@ def is_ipv4(raw: bytes) -> bool:
 def link_local(mac: bytes) -> bytes:
     """The IPv6 link-local address that autoconfiguration makes of a MAC (RFC 4291, appendix A)."""
     return b"\xfe\x80" + bytes(6) + bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
+
+
+def is_link_local(raw: bytes) -> bool:
+    """Whether the sixteen bytes stand for an IPv6 link-local address."""
+    return raw[0] == 0xFE and raw[1] & 0xC0 == 0x80  # noqa: PLR2004 - fe80::/10
 
 
 def checksum(data: bytes) -> int:
