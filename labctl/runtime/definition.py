@@ -48,6 +48,7 @@ class NodeSpec:
         exec: commands that run once after the links are there.
         labels: ours begin with ``labctl-``; ``labctl-role``, ``labctl-ready`` (``1`` when the
             node has :data:`READY_PROGRAM`).
+        unsupported: what the file asks of the node that only containerlab can do, one line each.
     """
 
     name: str
@@ -61,6 +62,7 @@ class NodeSpec:
     cap_add: tuple[str, ...] = ()
     exec: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,14 @@ class Definition:
         path: the ``*.clab.yml`` itself, absolute; binds are relative to its folder.
         nodes: in the order of the file.
         cables: in the order of the file.
+        unsupported: links that only containerlab can lay, one line each.
     """
 
     name: str
     path: Path
     nodes: tuple[NodeSpec, ...]
     cables: tuple[Cable, ...]
+    unsupported: tuple[str, ...] = ()
 
     def node(self, name: str) -> NodeSpec:
         """The node of that name; KeyError if there is none."""

@@ -1,0 +1,62 @@
+"""Which keys a containerlab file has, how they merge, and which of them only containerlab can honour."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["IGNORED", "KNOWN", "UNSUPPORTED", "merged", "misspelt"]
+
+KNOWN = {
+    "top": frozenset("name prefix mgmt settings topology debug".split()),
+    "topology": frozenset("defaults kinds groups nodes links".split()),
+    "node": frozenset(
+        "kind group image entrypoint cmd binds env sysctls cap-add exec labels privileged".split()
+    ),
+}
+
+IGNORED = frozenset(
+    """aliases auto-remove certificate components config cpu cpu-set credentials devices dns
+    enforce-startup-config env-files extras healthcheck image-pull-policy license memory mgmt-ipv4 mgmt-ipv6
+    mgmt_ipv4 mgmt_ipv6 network-mode owner pid podman-args ports position publish restart-policy runtime
+    sandbox shm-size stages startup-config startup-delay suppress-startup-config tmpfs type user""".split()
+)
+"""Keys that containerlab knows and the embedded runtime has no need of, or no such thing."""
+
+UNSUPPORTED = {
+    "devices": "`devices` are not given to nodes by the embedded runtime",
+    "env-files": "`env-files` are not read by the embedded runtime: put them under `env`",
+    "user": "`user` is not honoured by the embedded runtime: nodes run as root",
+    "stages": "`stages` are not honoured by the embedded runtime",
+}
+
+_ADDED_UP = frozenset({"exec", "binds", "cap-add", "devices", "ports", "env-files"})
+_NEAR = 0.8
+
+
+def merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Layers from the weakest to the strongest as one: maps merge, certain lists add up, the rest wins."""
+    whole: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            before = whole.get(key)
+            if isinstance(value, dict) and isinstance(before, dict):
+                whole[key] = {**before, **value}
+            elif key in _ADDED_UP and isinstance(value, list) and isinstance(before, list):
+                whole[key] = [*before, *(each for each in value if each not in before)]
+            elif value is not None:
+                whole[key] = value
+    return whole
+
+
+def misspelt(key: str, known: frozenset[str]) -> str:
+    """The known key that an unknown one must have meant; empty if the key is known, or like none.
+
+    A key that is like none may be a newer containerlab's: it is let through.
+    """
+    if key in known:
+        return ""
+    return next(iter(difflib.get_close_matches(key, sorted(known), n=1, cutoff=_NEAR)), "")
