@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labctl.probe.frames import Capture, Frame, FrameReport, capture, send_frames
+    from labctl.probe.spec import PacketSpec, compile_packet
     from labctl.probe.traffic import Traffic, start_traffic
     from labctl.probe.types import (
         FlowTally,
@@ -19,19 +21,41 @@ if TYPE_CHECKING:
         Stream,
         StreamTally,
     )
+    from labctl.probe.witness import Witness, witness
 
 __all__ = [
+    "Capture",
     "FlowTally",
+    "Frame",
+    "FrameReport",
     "GeneratorHealth",
     "LossPeriod",
+    "PacketSpec",
     "ReceiverHealth",
     "Stream",
     "StreamTally",
     "Traffic",
+    "Witness",
+    "capture",
+    "compile_packet",
+    "send_frames",
     "start_traffic",
+    "witness",
 ]
 
-_WHERE = {"Traffic": "traffic", "start_traffic": "traffic"}
+_WHERE = {
+    "Capture": "frames",
+    "Frame": "frames",
+    "FrameReport": "frames",
+    "capture": "frames",
+    "send_frames": "frames",
+    "PacketSpec": "spec",
+    "compile_packet": "spec",
+    "Traffic": "traffic",
+    "start_traffic": "traffic",
+    "Witness": "witness",
+    "witness": "witness",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever stands under that name

@@ -16,13 +16,16 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from labctl.probe import inside, payload, record
+from labctl.probe import manners, payload, record
 from labctl.probe.clock import realtime_offset_ns
 from labctl.probe.mmsg import Inbox
+from labctl.probe.packetsocket import SO_RCVBUFFORCE, SO_TIMESTAMPNS, attach
+from labctl.runtime import namespaces
 
 __all__ = ["Lane", "main"]
 
@@ -30,10 +33,9 @@ _INTERVAL_S = 0.004
 _BATCH = 512
 _WIDTH = 96
 _RECEIVE_BUFFER = 64 << 20
-_SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_MEMINFO = 33, 35, 55
-_SO_ATTACH_FILTER = 26
+_SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
-_STAMPED = socket.SOL_SOCKET | _SO_TIMESTAMPNS << 32  # cmsg_level and cmsg_type as one word
+_STAMPED = socket.SOL_SOCKET | SO_TIMESTAMPNS << 32  # cmsg_level and cmsg_type as one word
 _PORTS_TRIED = 1000
 _FIELDS = np.dtype(
     [
@@ -113,19 +115,21 @@ def open_socket(config: dict[str, Any]) -> tuple[socket.socket, int]:
         OSError: no such address, or no port is free.
     """
     family = socket.AF_INET if config["family"] == 4 else socket.AF_INET6  # noqa: PLR2004
-    with inside.inside(config["netns_fd"]):
+
+    def make() -> tuple[socket.socket, int]:
         if config["proto"] == "icmp":
             sock = _echo_socket(family, config)
             sock.bind((config["address"], 0))
-            port = 0
-        else:
-            sock = socket.socket(family, socket.SOCK_DGRAM)
-            port = _bind(sock, config["address"], config["port"])
-    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+            return sock, 0
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        return sock, _bind(sock, config["address"], config["port"])
+
+    sock, port = namespaces.inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
             break
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sock.setblocking(False)
     return sock, port
 
@@ -154,19 +158,8 @@ def _echo_socket(family: int, config: dict[str, Any]) -> socket.socket:
         rest = 2 * (2 - index) + 1
         program += [(0x20, 0, 0, at + 4 * index), (0x15, 0, rest, head[index])]
     program += [(0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)]  # take it; drop it
-    attach_filter(sock, program)
+    attach(sock, program)
     return sock
-
-
-def attach_filter(sock: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
-    """A classic BPF program of ``(code, jump if true, jump if false, constant)`` onto a socket."""
-    import ctypes  # noqa: PLC0415
-
-    code = b"".join(struct.pack("=HBBI", *line) for line in program)
-    buffer = ctypes.create_string_buffer(code)
-    sock.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(buffer))
-    )
 
 
 def run(lanes: list[Lane]) -> None:
@@ -195,8 +188,8 @@ def _say(message: dict[str, Any]) -> None:
 
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
-    inside.die_with(int(sys.argv[1]), "labctl-receiver")
-    inside.raise_file_limit()
+    manners.die_with(int(sys.argv[1]), "labctl-receiver")
+    manners.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
     if configs is None:
         return
@@ -214,7 +207,7 @@ def main() -> None:
             sys.exit(1)
         lanes.append(Lane(config, sock))
         ports.append(port)
-    priority = inside.urgent(realtime=False)
+    priority = manners.urgent(realtime=False)
     _say({"ready": True, "ports": ports, "priority": priority})
     run(lanes)
     _say({"done": True})

@@ -13,6 +13,7 @@ send() that raised.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -20,11 +21,13 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.probe import inside, record
+from labctl.probe import manners, record
 from labctl.probe.record import HEADER_WORDS
 from labctl.probe.schedule import CATCH_UP_NS
+from labctl.runtime import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +39,7 @@ _BURST = 32  # packets of one lane before the others and the stop word are looke
 _FIELDS = struct.Struct(">Qq")
 _SHORT = struct.Struct(">H")
 _SEND_BUFFER = 8 << 20
+_LAST_PORT = 65535
 _SO_SNDBUFFORCE = 32
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1
@@ -127,26 +131,34 @@ def open_sockets(config: dict[str, Any]) -> tuple[list[socket.socket], list[int]
         OSError: no such address, or no port is left.
     """
     family = socket.AF_INET if config["family"] == 4 else socket.AF_INET6  # noqa: PLR2004
-    with inside.inside(config["netns_fd"]):
+
+    def make() -> tuple[list[socket.socket], list[int]]:
         if config["proto"] == "icmp":
             return [_echo_socket(family, config["source"])], list(config["source_ports"])
-        sockets: list[socket.socket] = []
-        ports: list[int] = []
-        port = config["source_ports"][0]
-        while len(sockets) < config["flows"]:
-            sock = socket.socket(family, socket.SOCK_DGRAM)
-            try:
-                sock.bind((config["source"], port))
-            except OSError as error:
-                sock.close()
-                if error.errno != 98 or port == 65535:  # noqa: PLR2004 - EADDRINUSE, the last port
-                    raise
-            else:
-                _prepare(sock, family)
-                sockets.append(sock)
-                ports.append(port)
-            port += 1
-        return sockets, ports
+        return _flow_sockets(family, config["source"], config["source_ports"])
+
+    return namespaces.inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
+
+
+def _flow_sockets(family: int, source: str, wanted: Sequence[int]) -> tuple[list[socket.socket], list[int]]:
+    """A socket a flow; a port that somebody else has is passed over."""
+    sockets: list[socket.socket] = []
+    ports: list[int] = []
+    port = wanted[0]
+    while len(sockets) < len(wanted):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.bind((source, port))
+        except OSError as error:
+            sock.close()
+            if error.errno != errno.EADDRINUSE or port == _LAST_PORT:
+                raise
+        else:
+            _prepare(sock, family)
+            sockets.append(sock)
+            ports.append(port)
+        port += 1
+    return sockets, ports
 
 
 def _echo_socket(family: int, source: str) -> socket.socket:
@@ -180,8 +192,8 @@ def _say(message: dict[str, Any]) -> None:
 
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
-    inside.die_with(int(sys.argv[1]), "labctl-sender")
-    inside.raise_file_limit()
+    manners.die_with(int(sys.argv[1]), "labctl-sender")
+    manners.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
     if configs is None:
         return
@@ -206,7 +218,7 @@ def main() -> None:
         for config, template, (sockets, _ports) in zip(configs, templates, opened, strict=True)
     ]
     total_pps = sum(1e9 / lane.period for lane in lanes)
-    priority = inside.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
+    priority = manners.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
     gc.disable()
     gc.freeze()
     _say({"ready": True, "priority": priority})

@@ -49,6 +49,7 @@ class _Flowing:
     source_ports: list[int]
     destination_port: int = 0
     start_ns: int = 0
+    stopped_ns: int = 0
 
     def schedule(self) -> Schedule:
         return Schedule(self.start_ns, 1e9 / self.stream.rate_pps, self.stream.flows)
@@ -70,9 +71,11 @@ class _Flowing:
     def samples(self) -> Samples:
         from labctl.probe.tally import Samples  # noqa: PLC0415 - numpy
 
+        schedule = self.schedule()
+        due = schedule.first_at(self.stopped_ns) if self.stopped_ns else self.packets
         return Samples(
-            schedule=self.schedule(),
-            departures=self.departures.array()[: self.packets],
+            schedule=schedule,
+            departures=self.departures.array()[: min(due, self.packets)],
             arrivals=self.arrivals.array().reshape(-1, 2)[: self.arrivals.words[record.COUNT]],
             source_ports=self.source_ports,
             destination_port=self.destination_port,
@@ -155,16 +158,18 @@ class Traffic:
                     f"the traffic ended by itself, after {self._length_s():g} s, before it was stopped"
                 )
             for each in self._flowing:
-                each.departures.words[record.STOP_NS] = stop_ns
+                each.stopped_ns = each.departures.words[record.STOP_NS] = max(stop_ns, self.started_ns)
             for sender in self._senders:
                 sender.finish(_PATIENCE_S)
-            self._drain(stop_ns, drain_s)
+            # What was due before the order to stop may have left a moment after it.
+            end_ns = max(now_ns(), self.started_ns)
+            self._drain(end_ns, drain_s)
             for each in self._flowing:
                 each.arrivals.words[record.STOP] = 1
             for receiver in self._receivers:
                 receiver.finish(_PATIENCE_S)
             self._final = [each.samples() for each in self._flowing]
-            self._result = self._tallies(self.started_ns, max(stop_ns, self.started_ns))
+            self._result = self._tallies(self.started_ns, end_ns)
         finally:
             self.close()
         return self._result
@@ -194,11 +199,11 @@ class Traffic:
     def _length_s(self) -> float:
         return (self.ends_ns - self.started_ns) / 1e9
 
-    def _drain(self, stop_ns: int, drain_s: float) -> None:
+    def _drain(self, end_ns: int, drain_s: float) -> None:
         begun = time.monotonic()
         time.sleep(min(drain_s, _LATE_COPIES_S))
         while time.monotonic() - begun < drain_s:
-            if all(_complete(each) for each in self._tallies(self.started_ns, stop_ns)):
+            if all(_complete(each) for each in self._tallies(self.started_ns, end_ns)):
                 return
             time.sleep(_LATE_COPIES_S)
 

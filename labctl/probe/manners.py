@@ -1,4 +1,4 @@
-"""Into a node's network namespace and out again, and the manners of our helper processes there."""
+"""The manners of our helper processes: dying with their parent, priority, limits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import ctypes
 import os
 import resource
 import signal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from labctl.runtime.syscalls import die_with_parent
 
-__all__ = ["die_with", "inside", "libc", "raise_file_limit", "urgent"]
+__all__ = ["die_with", "libc", "raise_file_limit", "urgent"]
 
-_CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
 
@@ -23,31 +19,6 @@ _PR_SET_TIMERSLACK = 29
 def libc() -> ctypes.CDLL:
     """The C library with errno kept per call."""
     return ctypes.CDLL(None, use_errno=True)
-
-
-@contextlib.contextmanager
-def inside(netns_fd: int) -> Iterator[None]:
-    """The calling thread is in that network namespace; sockets opened here stay in it for good.
-
-    Raises:
-        OSError: setns() is not allowed or the descriptor is no network namespace.
-    """
-    library = libc()
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _setns(library, netns_fd)
-        try:
-            yield
-        finally:
-            _setns(library, home)
-    finally:
-        os.close(home)
-
-
-def _setns(library: ctypes.CDLL, fd: int) -> None:
-    if library.setns(fd, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
 
 
 def die_with(parent: int, name: str) -> None:
@@ -64,9 +35,8 @@ def die_with(parent: int, name: str) -> None:
     signal.signal(signal.SIGUSR1, look)
     # A Ctrl-C is for the parent, who then stops this process in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    library = libc()
-    library.prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0)
-    library.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+    die_with_parent(signal.SIGUSR1)
+    libc().prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
     look(0, None)
 
 
