@@ -31,7 +31,7 @@ enum kind {
 	ACT_UPCALL = 4, // to the agent, as if there were no entry
 };
 
-enum { FLAG_MACS = 1, FLAG_TTL = 2, FLAG_TUNNEL_V6 = 4, FLAG_PEER = 8 };
+enum { FLAG_MACS = 1, FLAG_TUNNEL_V6 = 2, FLAG_PEER = 4 };
 
 enum { FRAG_NONE = 0, FRAG_FIRST = 1, FRAG_LATER = 2 };
 
@@ -59,7 +59,7 @@ struct flow_value {
 	__u32 tunnel_key;
 	__u16 mtu; // largest IP packet that may leave; 0: not checked
 	__u8 flags;
-	__u8 pad;
+	__u8 ttl; // TTL or hop limit is lowered by this much
 	__u8 tunnel_dst[16]; // IPv4 in the first four bytes, network order
 	__u8 dmac[6];
 	__u8 smac[6];
@@ -310,27 +310,18 @@ static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 ratio
 	return bpf_redirect(settings->upcall_ifindex, 0);
 }
 
-static __always_inline int decrement_ttl(struct __sk_buff *skb, __u16 eth_type)
+static __always_inline int lower_ttl(struct __sk_buff *skb, __u16 eth_type, __u8 by)
 {
-	if (eth_type == ETH_P_IP) {
-		__u8 ttl;
-		__u16 before, after;
+	__u32 offset = ETH_HLEN + (eth_type == ETH_P_IP ? offsetof(struct iphdr, ttl) : offsetof(struct ipv6hdr, hop_limit));
+	__u8 before, after;
 
-		if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, ttl), &ttl, 1) || ttl <= 1)
-			return -1;
-		before = ttl;
-		after = ttl - 1;
+	if (bpf_skb_load_bytes(skb, offset, &before, 1) || before <= by)
+		return -1;
+	after = before - by;
+	// TTL is the high byte of its 16 bit word on the wire, the low one in memory here.
+	if (eth_type == ETH_P_IP)
 		bpf_l3_csum_replace(skb, ETH_HLEN + offsetof(struct iphdr, check), before, after, 2);
-		ttl -= 1;
-		return bpf_skb_store_bytes(skb, ETH_HLEN + offsetof(struct iphdr, ttl), &ttl, 1, 0);
-	} else {
-		__u8 hops;
-
-		if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, hop_limit), &hops, 1) || hops <= 1)
-			return -1;
-		hops -= 1;
-		return bpf_skb_store_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, hop_limit), &hops, 1, 0);
-	}
+	return bpf_skb_store_bytes(skb, offset, &after, 1, 0);
 }
 
 static __always_inline int to_tunnel(struct __sk_buff *skb, const struct flow_value *value)
@@ -377,10 +368,8 @@ static __always_inline int act(struct __sk_buff *skb, struct view *view, struct 
 		count(CNT_TOO_BIG);
 		return upcall(skb, from, ration); // the agent answers with ICMP
 	}
-	if (value->flags & FLAG_TTL) {
-		if (decrement_ttl(skb, view->key.eth_type))
-			return upcall(skb, from, ration); // the same: time exceeded
-	}
+	if (value->ttl && lower_ttl(skb, view->key.eth_type, value->ttl))
+		return upcall(skb, from, ration); // the same: time exceeded
 	if (value->flags & FLAG_MACS) {
 		__u8 macs[12];
 

@@ -28,7 +28,7 @@ FLOW_KEY_SIZE = 56
 CONN_KEY_SIZE = 44
 
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
-_VALUE = struct.Struct("=IIIHBx16s6s6sIQQQ")
+_VALUE = struct.Struct("=IIIHBB16s6s6sIQQQ")
 _PORT = struct.Struct("=IIIIQQ")
 
 
@@ -47,9 +47,8 @@ class Flag(IntFlag):
 
     NONE = 0
     MACS = 1
-    TTL = 2
-    TUNNEL_V6 = 4
-    PEER = 8
+    TUNNEL_V6 = 2
+    PEER = 4
 
 
 class Counter(IntEnum):
@@ -95,11 +94,12 @@ class Entry:
         tunnel_key: VXLAN network identifier for ``TUNNEL``.
         tunnel_dst: underlay address in text for ``TUNNEL``.
         mtu: longest IP packet in bytes; 0 if not checked.
+        ttl: by how much TTL or hop limit is lowered.
         flags: see :class:`Flag`.
         dmac: new destination MAC with ``Flag.MACS``.
         smac: new source MAC with ``Flag.MACS``.
         cookie: the agent's own number for the decision behind it.
-        last_ns: CLOCK_MONOTONIC of the last packet; written by the kernel.
+        last_ns: CLOCK_MONOTONIC of the last packet, or of the writing; not compared.
         packets: counted by the kernel.
         octets: counted by the kernel, frames as they came in.
     """
@@ -109,11 +109,12 @@ class Entry:
     tunnel_key: int = 0
     tunnel_dst: str = ""
     mtu: int = 0
+    ttl: int = 0
     flags: Flag = Flag.NONE
     dmac: bytes = bytes(6)
     smac: bytes = bytes(6)
     cookie: int = 0
-    last_ns: int = 0
+    last_ns: int = field(default=0, compare=False)
     packets: int = field(default=0, compare=False)
     octets: int = field(default=0, compare=False)
 
@@ -128,20 +129,22 @@ class Entry:
             if address.version == 6:  # noqa: PLR2004 - the IP version
                 flags |= Flag.TUNNEL_V6
         return _VALUE.pack(
-            self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, remote.ljust(16, b"\0"),
+            self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl, remote.ljust(16, b"\0"),
             self.dmac, self.smac, self.cookie, self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, raw: bytes) -> Entry:
         """The reverse of :meth:`pack`."""
-        action, out, key, mtu, flags, remote, dmac, smac, cookie, last, packets, octets = _VALUE.unpack(raw)
+        action, out, key, mtu, flags, ttl, remote, dmac, smac, cookie, last, packets, octets = _VALUE.unpack(
+            raw
+        )
         text = ""
         if action == Action.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
         shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
-            Action(action), out, key, text, mtu, shown, dmac, smac, cookie, last, packets, octets
+            Action(action), out, key, text, mtu, ttl, shown, dmac, smac, cookie, last, packets, octets
         )  # fmt: skip
 
 
