@@ -129,7 +129,8 @@ class Entry:
             if address.version == 6:  # noqa: PLR2004 - the IP version
                 flags |= Flag.TUNNEL_V6
         return _VALUE.pack(
-            self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl, remote.ljust(16, b"\0"),
+            self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl,
+            remote.ljust(16, b"\0"),
             self.dmac, self.smac, self.cookie, self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
