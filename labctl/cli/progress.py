@@ -21,6 +21,7 @@ __all__ = ["Progress", "watching"]
 
 STARTED, READY, STOPPED = "started", "ready", "stopped"
 STYLE = {"waiting": "dim", STARTED: "yellow", READY: "green", STOPPED: "dim"}
+PAUSE_S = 1.0
 MAX_NAMED = 60
 """More nodes than these are counted, not named, in the live view."""
 
@@ -97,24 +98,24 @@ class Progress:
 
 
 class _Lines:
-    """Plain lines for logs: one at each tenth of the nodes, not one a node."""
+    """Plain lines for logs: one a second at most, not one a node."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._told = 0
+        self._told_s = 0.0
 
     def __call__(self, event: Event) -> None:
         self._progress(event)
         if event.kind in ("lab.starting", "lab.stopping"):
-            self._told = 0
             where = f" on {self._progress.runtime}" if self._progress.runtime else ""
-            say(f"{self._progress.verb} {self._progress.lab}{where}")
+            why = f" ({event.data['reason']})" if event.data.get("reason") else ""
+            say(f"{self._progress.verb} {self._progress.lab}{where}{why}")
+            self._told_s = time.monotonic()
         elif event.kind == "node.ready":
-            ready, total = self._progress.count(READY), max(len(self._progress.nodes), 1)
-            tenth = ready * 10 // total
-            if tenth > self._told:
-                self._told = tenth
-                say(f"  {ready} of {total} nodes ready, {time.monotonic() - self._progress.since:.1f} s")
+            ready, total, now = self._progress.count(READY), len(self._progress.nodes), time.monotonic()
+            if now - self._told_s >= PAUSE_S and ready < total:
+                self._told_s = now
+                say(f"  {ready} of {total} nodes ready, {now - self._progress.since:.1f} s")
 
 
 @contextlib.contextmanager

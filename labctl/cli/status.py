@@ -1,20 +1,19 @@
 """labctl status: what the nodes of a lab do, and which faults are in force."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from labctl.cli.console import out, out_json, table
 from labctl.cli.params import Json, LabOrFile
 from labctl.cli.pick import lab_of, planned_nodes
-from labctl.errors import LabctlError
-from labctl.runtime.base import NodeStatus, Runtime
-from labctl.runtime.definition import READY_PROGRAM
+from labctl.runtime.base import NodeState, NodeStatus, Runtime
+from labctl.runtime.definition import NodeSpec
 from labctl.runtime.state import LabDir
 
 __all__ = ["command", "describe"]
 
 AT_ONCE = 16
-READY_TIMEOUT_S = 10.0
 
 
 def command(lab: LabOrFile = None, json: Json = False) -> None:
@@ -44,30 +43,26 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
         LabNotFoundError: no such lab.
     """
     from labctl.runtime.labs import open_lab
+    from labctl.runtime.store import definition_of
 
     runtime, lab = open_lab(lab_of(name_or_topology).name)
     record = lab.record()
     states = runtime.states(lab)
+    specs = {spec.name: spec for spec in definition_of(lab).nodes}
     plan = planned_nodes(lab)
-    roles = _labels(lab, record.definition)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        readiness = dict(
-            zip(states, pool.map(lambda node: _readiness(runtime, lab, node), states), strict=True)
-        )
+    lacking = _lacking(runtime, lab, states, specs)
     nodes = []
     for node, state in states.items():
         planned = plan.get(node, {})
-        ready, missing = (
-            readiness[node] if state.status == NodeStatus.RUNNING else (False, state.status.value)
-        )
+        spec = specs.get(node)
         nodes.append(
             {
                 "node": node,
-                "role": planned.get("role") or roles.get(node, ""),
+                "role": spec.labels.get("labctl-role", spec.kind) if spec else "",
                 "status": state.status.value,
                 "pid": state.init_pid,
-                "ready": ready,
-                "missing": missing,
+                "ready": not lacking[node],
+                "lacks": lacking[node],
                 "ipv4": planned.get("loopback4"),
                 "ipv6": planned.get("loopback6"),
                 "asn": planned.get("asn"),
@@ -85,28 +80,25 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
     }
 
 
+def _lacking(
+    runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeSpec]
+) -> dict[str, str]:
+    """What each node lacks to be ready, in one line; empty where nothing."""
+    from labctl.runtime.ready import lacks
+
+    def ask(node: str) -> str:
+        if states[node].status != NodeStatus.RUNNING:
+            return states[node].status.value
+        knows = node in specs and specs[node].labels.get("labctl-ready") == "1"
+        return lacks(runtime, lab, node, ask=knows)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(states, pool.map(ask, states), strict=True))
+
+
 def _row(node: dict[str, Any]) -> list[str]:
-    ready = "yes" if node["ready"] else f"no: {node['missing']}"
+    ready = "yes" if node["ready"] else f"no: {node['lacks']}"
     return [node["node"], node["role"], node["status"], ready, node["ipv4"] or "-", node["ipv6"] or "-"]
-
-
-def _labels(lab: LabDir, definition: str) -> dict[str, str]:
-    from labctl.runtime.parse import read_definition
-
-    try:
-        nodes = read_definition(lab.definition / definition).nodes
-    except LabctlError:
-        return {}
-    return {node.name: node.labels.get("labctl-role", node.kind) for node in nodes}
-
-
-def _readiness(runtime: Runtime, lab: LabDir, node: str) -> tuple[bool, str]:
-    try:
-        result = runtime.exec(lab, node, [READY_PROGRAM], timeout_s=READY_TIMEOUT_S)
-    except LabctlError as error:
-        return False, str(error)
-    lines = (result.stdout or result.stderr).decode(errors="replace").strip().splitlines()
-    return result.ok, "" if result.ok else (lines or [f"exit code {result.code}"])[0]
 
 
 def _faults(lab: LabDir) -> list[dict[str, Any]]:
