@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labctl.probe.crossing import Witness, witness
     from labctl.probe.frames import Capture, Frame, FrameReport, capture, send_frames
     from labctl.probe.spec import PacketSpec, compile_packet
     from labctl.probe.traffic import Traffic, start_traffic
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         Stream,
         StreamTally,
     )
-    from labctl.probe.witness import Witness, witness
 
 __all__ = [
     "Capture",
@@ -53,8 +53,8 @@ _WHERE = {
     "compile_packet": "spec",
     "Traffic": "traffic",
     "start_traffic": "traffic",
-    "Witness": "witness",
-    "witness": "witness",
+    "Witness": "crossing",
+    "witness": "crossing",
 }
 
 

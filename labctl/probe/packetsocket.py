@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING
 
 from labctl.errors import ProbeError
+from labctl.probe.manners import libc
 from labctl.runtime import namespaces
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 _SO_ATTACH_FILTER = 26
 _SOL_PACKET, _PACKET_STATISTICS, _PACKET_IGNORE_OUTGOING = 263, 6, 23
 _RECEIVE_BUFFER = 64 << 20
+_SOCKADDR_LL = struct.Struct("=HHiHBB8s")
 
 
 def attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
@@ -78,8 +81,7 @@ def open_packet_socket(
                 sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
                 if not outgoing:
                     sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            if interface is not None or protocol:
-                sock.bind((interface or "", protocol))
+            _bind(sock, interface, protocol)
             sock.setblocking(False)
         except BaseException:
             sock.close()
@@ -91,6 +93,15 @@ def open_packet_socket(
     except OSError as error:
         where = f"interface {interface!r} in {netns}" if interface else str(netns)
         raise ProbeError(f"{where}: {error.strerror or error}") from error
+
+
+def _bind(sock: socket.socket, interface: str | None, protocol: int) -> None:
+    """Python's own bind() needs an interface's name; the kernel takes index 0 for all of them."""
+    index = socket.if_nametoindex(interface) if interface is not None else 0
+    address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(protocol), index, 0, 0, 0, b"")
+    if libc().bind(sock.fileno(), address, len(address)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def dropped(sock: socket.socket) -> int:

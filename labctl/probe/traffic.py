@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from labctl.errors import ProbeError
@@ -15,6 +15,7 @@ from labctl.events import now_ns
 from labctl.probe import groups, payload, record, spec
 from labctl.probe.helpers import Helper
 from labctl.probe.schedule import Schedule
+from labctl.probe.softnet import backlog_dropped
 from labctl.probe.types import ReceiverHealth
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class _Flowing:
     destination_port: int = 0
     start_ns: int = 0
     stopped_ns: int = 0
+    backlog_before: int = field(default_factory=backlog_dropped)
 
     def schedule(self) -> Schedule:
         return Schedule(self.start_ns, 1e9 / self.stream.rate_pps, self.stream.flows)
@@ -59,6 +61,7 @@ class _Flowing:
         return ReceiverHealth(
             overflowed=words[record.OVERFLOWED] + words[record.UNLOGGED],
             foreign=words[record.FOREIGN],
+            backlog_dropped=backlog_dropped() - self.backlog_before,
             clock_drift_ns=words[record.OFFSET_MAX] - words[record.OFFSET_MIN],
         )
 
