@@ -70,7 +70,7 @@ class ContainerlabRuntime:
         found += [
             f"image {image} is not there: " + _image_fix(image)
             for image in sorted(images)
-            if not self.engine.has_image(image)
+            if self.engine.image(image) is None
         ]
         return tuple(found)
 

@@ -56,15 +56,15 @@ class Engine:
         """
         return str(self.http.json("GET", "/version")["Version"])
 
-    def has_image(self, reference: str) -> bool:
-        """Whether the engine holds an image."""
+    def image(self, reference: str) -> dict[str, Any] | None:
+        """What the engine knows of an image; None if it does not hold it."""
         try:
-            self.http.json("GET", f"/images/{reference}/json")
+            facts: dict[str, Any] = self.http.json("GET", f"/images/{reference}/json")
         except EngineRefusedError as error:
             if error.status == _NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return facts
 
     def containers(self, lab: str, node: str = "") -> tuple[Container, ...]:
         """Every container of a lab (or of one node of it), whatever its state, by name."""
