@@ -5,7 +5,6 @@ Each check yields ``(path in the file, message, hint)``.
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 from labctl.load.hints import nearest
@@ -105,7 +104,8 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
         if isinstance(step.after, Ready):
             for node in step.after.nodes:
                 if f"power-off {node}" in broken:
-                    message = f"waits for {node} to be ready, which has no power since step {broken[f'power-off {node}'] + 1}"
+                    since = broken[f"power-off {node}"] + 1
+                    message = f"waits for {node} to be ready, which has no power since step {since}"
                     yield ("timeline", step.index, "after"), message, ""
         breaker, label = _breaker(action)
         if ACTIONS[action.kind].breaks:

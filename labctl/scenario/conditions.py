@@ -18,9 +18,6 @@ __all__ = ["Measured", "Waiting"]
 POLL_NS = 100_000_000
 """Between two looks at a node: each costs a few ms of processor on the machine under test."""
 
-ARRIVAL_NS = 200_000_000
-"""After a loss window closes, before it is counted: what is on its way may arrive until then."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -33,6 +30,15 @@ class Measured:
 
     met: bool
     values: dict[str, Any]
+
+    @property
+    def why(self) -> str:
+        """What is missing, in one line."""
+        missing = self.values.get("missing")
+        if isinstance(missing, dict):
+            return "; ".join(f"{node}: {text}" for node, text in missing.items())
+        told = {"lost": "packets lost", "silent": "streams silent", "paths": "paths"}
+        return ", ".join(f"{self.values[key]} {words}" for key, words in told.items() if key in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ class Waiting:
         while True:
             start = self.world.now_ns()
             end = start + condition.for_ns
-            self.world.sleep_until(end + ARRIVAL_NS)
+            self.world.sleep_until(end)
             tallies = [
                 tally
                 for tally in self.traffic.window(start, end)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from labctl.errors import InputError, Problem
 from labctl.events import Event
@@ -51,7 +51,7 @@ class JournalWriter:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> JournalWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

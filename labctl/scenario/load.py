@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from labctl.errors import InputError
+from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import check_against_lab, check_by_itself
@@ -60,8 +61,6 @@ def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None)
     Raises:
         InputError: every problem of both files.
     """
-    from labctl.load import load_topology
-
     document = read_document(path)
     problems = _schema_problems(document)
     scenario = _build(document, path, sets)

@@ -17,6 +17,7 @@ from labctl.scenario.timeline import Timeline
 
 if TYPE_CHECKING:
     from labctl.events import Listener
+    from labctl.scenario.conditions import Measured
     from labctl.scenario.model import Condition
     from labctl.scenario.plan import Plan
     from labctl.scenario.world import RunningTraffic, World
@@ -81,8 +82,10 @@ class _Run:
         for condition in self.plan.scenario.steady:
             if isinstance(condition, Loss):
                 self._start_traffic()
-            if not self._steady(condition, "before"):
-                raise ActionError(f"not steady before the first fault: {condition} was missed")
+            measured = self._steady(condition, "before")
+            if not measured.met:
+                why = measured.why or "missed"
+                raise ActionError(f"not steady before the first fault: {condition}: {why}")
         self._start_traffic()
         self.timeline = Timeline(self.plan, self.world, self._waiting(), self.emit, self.world.now_ns())
         self.tell("timeline.started", {"streams": [asdict(stream) for stream in self.plan.streams]})
@@ -94,12 +97,12 @@ class _Run:
             # A miss is the verdict's to judge: what was lost stands in the tally, too.
             self._steady(condition, "after")
 
-    def _steady(self, condition: Condition, when: str) -> bool:
-        about = {"condition": str(condition), "when": when}
+    def _steady(self, condition: Condition, when: str) -> Measured:
+        about = {"condition": str(condition), "kind": type(condition).__name__.lower(), "when": when}
         self.tell("steady.started", about)
         measured = self._waiting().wait(condition)
         self.tell("steady.met" if measured.met else "steady.missed", {**about, "measured": measured.values})
-        return measured.met
+        return measured
 
     def _waiting(self) -> Waiting:
         return Waiting(self.world, self.traffic, self._off, lambda values: self.tell("loss.retried", values))
@@ -144,7 +147,7 @@ class _Run:
         if self.traffic is None:
             return
         try:
-            tallies = self.traffic.stop(DRAIN_S)
+            tallies = self.traffic.stop(drain_s=DRAIN_S)
             self.tell("traffic.stopped", {"streams": [tally.stream.name for tally in tallies]})
             for tally in tallies:
                 self.tell("tally", asdict(tally))

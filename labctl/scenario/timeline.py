@@ -7,6 +7,7 @@ whatever happened in between.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError, LabctlError
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.events import Listener
-    from labctl.probe.types import Stream
     from labctl.scenario.conditions import Measured, Waiting
     from labctl.scenario.plan import Plan, PlannedStep
-    from labctl.scenario.world import RunningTraffic, RunningWitness, World
+    from labctl.scenario.world import RunningWitness, World
 
 __all__ = ["Timeline"]
 
@@ -82,8 +82,7 @@ class Timeline:
         """
         failures = []
         while self.in_force:
-            fault = self.in_force.pop()
-            undo = fault.undone()
+            undo = self.in_force[-1].undone()
             self._tell("heal.started", {"action": undo.kind, "target": undo.label})
             try:
                 effect = self.world.act(undo, self.emit)
@@ -92,6 +91,8 @@ class Timeline:
                 failures.append(f"{undo}: {error}")
             else:
                 self._tell("heal.done", asdict(effect))
+            # Only now: an interrupted healing is begun again.
+            self.in_force.pop()
         if failures:
             raise ActionError("could not be healed: " + "; ".join(failures))
 
@@ -106,7 +107,7 @@ class Timeline:
             self._tell(f"condition.{_word(measured)}", {**about, "measured": measured.values})
             if not measured.met:
                 raise ActionError(
-                    f"step {step.index + 1}: the condition ({step.after}) was not met: {_why(measured)}"
+                    f"step {step.index + 1}: the condition ({step.after}) was not met: {measured.why}"
                 )
         return self.world.now_ns() + step.plus_ns + planned.phase_ns
 
@@ -114,7 +115,7 @@ class Timeline:
         """The faults due so soon after the first that nobody could watch for each by itself."""
         steps = self.plan.steps[first.step.index :]
         group = [first]
-        for before, planned in zip(steps, steps[1:], strict=False):
+        for before, planned in pairwise(steps):
             if before.due_ns is None or planned.due_ns is None or planned.due_ns - before.due_ns > WITNESS_NS:
                 break
             if ACTIONS[planned.step.action.kind].breaks:
@@ -187,12 +188,3 @@ class Timeline:
 
 def _word(measured: Measured) -> str:
     return "met" if measured.met else "missed"
-
-
-def _why(measured: Measured) -> str:
-    missing = measured.values.get("missing")
-    if isinstance(missing, dict):
-        return "; ".join(f"{node}: {text}" for node, text in missing.items())
-    return ", ".join(
-        f"{key} {value}" for key, value in measured.values.items() if key in ("lost", "sent", "paths")
-    )

@@ -19,9 +19,12 @@ class RunningTraffic(Protocol):
     """Traffic that flows."""
 
     def window(self, start_ns: int, end_ns: int) -> Sequence[StreamTally]:
-        """What became of the packets that left in [start_ns, end_ns)."""
+        """What became of the packets that left in [start_ns, end_ns).
 
-    def stop(self, drain_s: float) -> Sequence[StreamTally]:
+        Waits for what is on its way then, as long as makes sense.
+        """
+
+    def stop(self, *, drain_s: float) -> Sequence[StreamTally]:
         """Stop sending, wait for what is on its way, and count everything since the start."""
 
     def close(self) -> None:

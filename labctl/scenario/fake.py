@@ -1,0 +1,264 @@
+"""A world of make-believe with a clock of its own: for tests of everything that stands on a run.
+
+Packets leave exactly on schedule and a rule of the test's says which are lost; nothing else is
+invented: tallies are counted from those packets.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from labctl.errors import ActionError
+from labctl.fault.types import CarrierChange, Effect
+from labctl.probe.types import (
+    FlowTally,
+    GeneratorHealth,
+    LossPeriod,
+    ReceiverHealth,
+    Stream,
+    StreamTally,
+)
+
+if TYPE_CHECKING:
+    from labctl.events import Listener
+    from labctl.scenario.model import Action
+
+__all__ = ["DELAY_NS", "FakeTraffic", "FakeWitness", "FakeWorld", "count"]
+
+DELAY_NS = 200_000
+"""One-way delay of every packet that arrives."""
+
+LossRule = Callable[[Stream, int, int], bool]
+"""(stream, flow, departure in ns) -> whether the packet is lost."""
+
+
+@dataclass
+class FakeWorld:
+    """A lab that does what it is told, at once or when told to.
+
+    Attributes:
+        nodes: their names.
+        lost: says which packets are lost; asked when they are counted.
+        crossing: flows that a witness in a node sees; all of every stream if a node is not named.
+        boot_ns: from power-on to ready.
+        never_ready: nodes that stay unready.
+        failing: kinds of actions that raise.
+        window_ns: from the first to the last carrier lost.
+        done: what was done, with its moments.
+        now: the clock.
+        before: called before each action, with the world and the action: tests interrupt here.
+    """
+
+    nodes: tuple[str, ...] = ()
+    lost: LossRule = lambda _stream, _flow, _t_ns: False
+    crossing: Mapping[str, Mapping[str, set[int]]] = field(default_factory=dict)
+    boot_ns: int = 2_000_000_000
+    never_ready: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
+    window_ns: int = 300_000
+    generator: GeneratorHealth | None = None
+    receiver: ReceiverHealth = field(default_factory=ReceiverHealth)
+    done: list[tuple[str, int]] = field(default_factory=list)
+    off: set[str] = field(default_factory=set)
+    ready_at: dict[str, int] = field(default_factory=dict)
+    now: int = 1_000_000_000_000
+    before: Callable[[FakeWorld, Action], None] = lambda _world, _action: None
+
+    def now_ns(self) -> int:
+        """The clock; looking at it takes a microsecond."""
+        self.now += 1_000
+        return self.now
+
+    def sleep_until(self, t_ns: int) -> None:
+        """Time flies."""
+        self.now = max(self.now, t_ns)
+
+    def unready(self, node: str) -> str:
+        """As told."""
+        if node in self.never_ready:
+            return "it never will be"
+        if node in self.off:
+            return "it has no power"
+        return "" if self.now >= self.ready_at.get(node, 0) else "still booting"
+
+    def paths(self, node: str, to: str) -> int:
+        """As many as there are nodes with power beside the two."""
+        if node in self.off:
+            raise ActionError(f"{node} is off")
+        return len([other for other in self.nodes if other not in {node, to} | self.off])
+
+    def start_traffic(self, streams: Sequence[Stream]) -> FakeTraffic:
+        """From now on."""
+        return FakeTraffic(self, tuple(streams), self.now)
+
+    def witness(self, node: str, streams: Sequence[Stream]) -> FakeWitness:
+        """Sees what ``crossing`` says."""
+        everything = {stream.name: set(range(stream.flows)) for stream in streams}
+        return FakeWitness(self.crossing.get(node, everything))
+
+    def act(self, action: Action, listen: Listener) -> Effect:  # noqa: ARG002 - part of the seam
+        """Noted, and powers noted too."""
+        self.before(self, action)
+        if action.kind in self.failing:
+            raise ActionError(f"{action.kind} was told to fail")
+        requested = self.now
+        first, last = requested + 1_000_000, requested + 1_000_000 + self.window_ns
+        self.now = last + 2_000_000
+        if action.kind == "power-off":
+            self.off.add(action.target[0])
+        elif action.kind == "power-on":
+            self.off.discard(action.target[0])
+            self.ready_at[action.target[0]] = self.now + self.boot_ns
+        self.done.append((f"{action.kind} {action.label}", requested))
+        carriers = (CarrierChange("peer1", "eth1", first), CarrierChange("peer2", "eth1", last))
+        return Effect(action.kind, action.label, requested, first, last, self.now, carriers)
+
+    def undo_all(self, listen: Listener) -> None:  # noqa: ARG002 - part of the seam
+        """All power back."""
+        self.off.clear()
+        self.done.append(("undo-all", self.now))
+
+
+@dataclass
+class FakeWitness:
+    """Has seen it all already."""
+
+    flows: Mapping[str, set[int]]
+
+    def seen(self) -> Mapping[str, set[int]]:
+        """What it was told."""
+        return self.flows
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@dataclass
+class FakeTraffic:
+    """Packets on schedule since ``start``."""
+
+    world: FakeWorld
+    streams: tuple[Stream, ...]
+    start: int
+    closed: bool = False
+
+    def window(self, start_ns: int, end_ns: int) -> tuple[StreamTally, ...]:
+        """Count a span."""
+        begin = max(start_ns, self.start)
+        return tuple(self._counted(stream, begin, min(end_ns, self.world.now)) for stream in self.streams)
+
+    def stop(self, *, drain_s: float) -> tuple[StreamTally, ...]:
+        """Count everything."""
+        tallies = self.window(self.start, self.world.now)
+        self.world.sleep_until(self.world.now + int(drain_s * 1e9))
+        return tallies
+
+    def close(self) -> None:
+        """Remembered, so that a test can ask."""
+        self.closed = True
+
+    def _counted(self, stream: Stream, start: int, end: int) -> StreamTally:
+        spacing = 1e9 / stream.rate_pps
+        first = round((start - self.start) / spacing)
+        moments = []
+        number = first
+        while (moment := self.start + round(number * spacing)) < end:
+            if moment >= start:
+                moments.append((number, moment))
+            number += 1
+        packets = [(number % stream.flows, moment) for number, moment in moments]
+        tally = count(stream, packets, lambda flow, t_ns: self.world.lost(stream, flow, t_ns), start, end)
+        return tally if self.world.generator is None else _with_health(tally, self.world)
+
+
+def count(
+    stream: Stream,
+    packets: Sequence[tuple[int, int]],
+    lost: Callable[[int, int], bool],
+    start_ns: int,
+    end_ns: int,
+) -> StreamTally:
+    """Count packets as the probe does.
+
+    Args:
+        stream: that they belong to.
+        packets: ``(flow, departure)`` in the order of departure.
+        lost: says of a flow and a departure whether that packet is lost.
+        start_ns: begin of the span.
+        end_ns: end of the span.
+    """
+    by_flow: dict[int, list[int]] = defaultdict(list)
+    for flow, moment in packets:
+        by_flow[flow].append(moment)
+    flows = []
+    spacing = int(stream.flows * 1e9 / stream.rate_pps)
+    for flow in range(stream.flows):
+        moments = by_flow.get(flow, [])
+        fates = [lost(flow, moment) for moment in moments]
+        flows.append(
+            FlowTally(
+                flow=flow,
+                source_port=20000 + flow,
+                destination_port=7,
+                sent=len(moments),
+                received=fates.count(False),
+                lost=fates.count(True),
+                duplicated=0,
+                reordered=0,
+                losses=_periods(moments, fates, spacing, end_ns),
+            )
+        )
+    received = sum(flow.received for flow in flows)
+    delay = DELAY_NS if received else 0
+    return StreamTally(
+        stream=stream,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        sent=len(packets),
+        received=received,
+        lost=sum(flow.lost for flow in flows),
+        duplicated=0,
+        reordered=0,
+        delay_p50_ns=delay,
+        delay_p99_ns=delay,
+        delay_max_ns=delay,
+        generator=GeneratorHealth(len(packets), 0, 0, 0, 0, 0),
+        receiver=ReceiverHealth(),
+        flows=tuple(flows),
+    )
+
+
+def _periods(moments: list[int], fates: list[bool], spacing: int, end_ns: int) -> tuple[LossPeriod, ...]:
+    periods = []
+    first = 0
+    while first < len(fates):
+        if not fates[first]:
+            first += 1
+            continue
+        last = first
+        while last + 1 < len(fates) and fates[last + 1]:
+            last += 1
+        open_ = last + 1 == len(fates)
+        after = end_ns if open_ else moments[last + 1]
+        before = moments[first - 1] if first else moments[first] - spacing
+        periods.append(
+            LossPeriod(
+                first_seq=first,
+                count=last - first + 1,
+                start_ns=moments[first],
+                end_ns=moments[last],
+                outage_ns=max(after - before - spacing, 0),
+                error_ns=spacing,
+                open=open_,
+                sent_ns=tuple(moments[first : last + 1][:1000]),
+            )
+        )
+        first = last + 1
+    return tuple(periods)
+
+
+def _with_health(tally: StreamTally, world: FakeWorld) -> StreamTally:
+    return replace(tally, generator=world.generator or tally.generator, receiver=world.receiver)

@@ -1,0 +1,213 @@
+"""The world of a real lab: a runtime, the faults and the probe, behind the seam of world.py."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl import fault
+from labctl.errors import ActionError, LabctlError, LabExistsError, LabNotFoundError
+from labctl.events import now_ns
+from labctl.fault.types import PowerMode
+from labctl.model.codec import load_lab
+from labctl.probe import start_traffic, witness
+from labctl.runtime.labs import bring_up, open_lab, take_down
+from labctl.runtime.ready import lacks
+from labctl.runtime.state import LabDir
+from labctl.runtime.store import definition_of
+from labctl.scenario.plan import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.events import Listener
+    from labctl.fault.types import Effect
+    from labctl.model.lab import Lab
+    from labctl.probe.types import Stream
+    from labctl.runtime.base import Runtime
+    from labctl.scenario.model import Action
+    from labctl.scenario.world import RunningTraffic, RunningWitness
+
+__all__ = ["LiveWorld"]
+
+LOOK_TIMEOUT_S = 5.0
+"""A look at a routing table that takes longer has failed."""
+
+_DEAD = {"dead", "linkdown"}
+
+
+@dataclass(frozen=True)
+class LiveWorld:
+    """A lab that runs on this machine.
+
+    Attributes:
+        runtime: that runs it.
+        folder: its state.
+        lab: as planned: for addresses.
+        asked: nodes that have a ready program.
+    """
+
+    runtime: Runtime
+    folder: LabDir
+    lab: Lab
+    asked: frozenset[str]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node, in topology order."""
+        return tuple(node.name for node in self.lab.nodes)
+
+    def now_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return now_ns()
+
+    def sleep_until(self, t_ns: int) -> None:
+        """Sleep; wakes up within some 0.1 ms of the moment on an idle machine."""
+        while (left := t_ns - now_ns()) > 0:
+            time.sleep(left / 1e9)
+
+    def unready(self, node: str) -> str:
+        """Ask the node's own ready program."""
+        return lacks(self.runtime, self.folder, node, ask=node in self.asked)
+
+    def paths(self, node: str, to: str) -> int:
+        """Count next hops that are neither dead nor without carrier."""
+        address = address_of(self.lab, to, 4)
+        argv = ["ip", "-json", "-4", "route", "show", f"{address}/32"]
+        result = self.runtime.exec(self.folder, node, argv, timeout_s=LOOK_TIMEOUT_S)
+        if not result.ok:
+            raise ActionError(
+                f"{node}: ip route ended with {result.code}: {result.stderr.decode(errors='replace')}"
+            )
+        routes = json.loads(result.stdout or b"[]")
+        hops = [hop for route in routes for hop in route.get("nexthops", [route])]
+        return sum(not _DEAD.intersection(hop.get("flags", [])) for hop in hops)
+
+    def start_traffic(self, streams: Sequence[Stream]) -> RunningTraffic:
+        """Senders and receivers in the nodes' network namespaces."""
+        return start_traffic(self._netns, streams)
+
+    def witness(self, node: str, streams: Sequence[Stream]) -> RunningWitness:
+        """A capture inside the node."""
+        return witness(self._netns(node), streams)
+
+    def act(self, action: Action, listen: Listener) -> Effect:
+        """Power or links; see :mod:`labctl.fault`."""
+        if action.kind == "power-off":
+            return fault.power_off(
+                self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
+            )
+        if action.kind == "power-on":
+            return fault.power_on(self.runtime, self.folder, action.target[0], listen)
+        a, b = action.target
+        if action.kind == "link-cut":
+            return fault.cut_link(self.runtime, self.folder, a, b, listen)
+        if action.kind == "link-restore":
+            return fault.restore_link(self.runtime, self.folder, a, b, listen)
+        raise ActionError(f"nobody knows how to {action}")
+
+    def undo_all(self, listen: Listener) -> None:
+        """Take back whatever the lab's state says is in force."""
+        fault.undo_all(self.runtime, self.folder, listen)
+
+    def logs(self, into: Path) -> None:
+        """Write what every node has said since it last booted, one file a node."""
+        into.mkdir(parents=True, exist_ok=True)
+        for node in self.nodes:
+            try:
+                text = self.runtime.logs(self.folder, node)
+            except (LabctlError, OSError) as error:
+                text = f"no log could be had: {error}\n".encode()
+            (into / f"{node}.log").write_bytes(text)
+
+    def _netns(self, node: str) -> Path:
+        return self.runtime.netns(self.folder, node)
+
+
+@dataclass
+class LiveSource:
+    """Brings the lab of a scenario up on this machine, or takes the one that runs already.
+
+    Attributes:
+        topology: the user's file.
+        lab: as planned from it.
+        runtime_name: ``auto``, ``netns`` or ``containerlab``.
+        sets: ``key=value`` for the topology.
+        name: of the lab, instead of the topology's own.
+        timeout_s: for all nodes to become ready.
+    """
+
+    topology: Path
+    lab: Lab
+    runtime_name: str = "auto"
+    sets: tuple[str, ...] = ()
+    name: str | None = None
+    timeout_s: float = 120.0
+    world: LiveWorld | None = None
+    ours: bool = True
+
+    def open(self, listen: Listener) -> LiveWorld:
+        """See :class:`labctl.scenario.session.LabSource`."""
+        folder = self._running()
+        self.ours = folder is None
+        if folder is None:
+            folder = bring_up(
+                self.topology,
+                name=self.name,
+                sets=self.sets,
+                runtime=self.runtime_name,
+                timeout_s=self.timeout_s,
+                listen=listen,
+            )
+        runtime, folder = open_lab(folder.name)
+        definition = definition_of(folder)
+        asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
+        self.world = LiveWorld(runtime, folder, self.lab, frozenset(asked))
+        return self.world
+
+    def close(self, listen: Listener, *, keep: bool) -> None:
+        """See :class:`labctl.scenario.session.LabSource`."""
+        world, self.world = self.world, None
+        if world is not None and self.ours and not keep:
+            take_down(world.folder, listen)
+
+    def save_logs(self, into: Path) -> None:
+        """See :class:`labctl.scenario.session.LabSource`."""
+        if self.world is not None:
+            self.world.logs(into)
+
+    def about(self) -> dict[str, Any]:
+        """See :class:`labctl.scenario.session.LabSource`."""
+        if self.world is None:
+            return {}
+        definition = Path(self.world.folder.record().definition)
+        return {
+            "runtime": self.world.runtime.name,
+            "already_running": not self.ours,
+            "definition": definition.read_text(encoding="utf-8", errors="replace"),
+        }
+
+    def _running(self) -> LabDir | None:
+        """The lab of that name, if it is up and was planned exactly as this one.
+
+        Raises:
+            LabExistsError: one of that name is up, and it is another one.
+        """
+        folder = LabDir(self.lab.name)
+        try:
+            record = folder.record()
+        except LabNotFoundError:
+            return None
+        try:
+            same = record.phase == "up" and load_lab((folder.definition / "lab.json").read_text()) == self.lab
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        if same:
+            return folder
+        raise LabExistsError(
+            f"a lab named {self.lab.name!r} is there already, made from {record.topology}, and it is not the same:"
+            f" take it down with labctl down {self.lab.name}"
+        )

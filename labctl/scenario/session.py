@@ -1,0 +1,219 @@
+"""A series of runs: the lab brought up, run after run with the journal, logs on failure, tear-down."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from labctl.errors import LabctlError, LabInterrupted
+from labctl.events import Event, Fanout, now_ns
+from labctl.model.codec import lab_to_dict
+from labctl.scenario.facts import clocks, machine, versions
+from labctl.scenario.journal import FORMAT, JOURNAL_NAME, JournalWriter
+from labctl.scenario.plan import make_plan
+from labctl.scenario.runner import run_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from labctl.events import Listener
+    from labctl.model.lab import Lab
+    from labctl.scenario.model import Scenario
+    from labctl.scenario.plan import Plan
+    from labctl.scenario.world import World
+
+__all__ = ["LabSource", "Series", "run_series"]
+
+ERRORS_IN_A_ROW = 2
+"""So many runs in a row that could not be carried out end a series: the next would not be either."""
+
+
+class LabSource(Protocol):
+    """Where a series gets its lab from."""
+
+    def open(self, listen: Listener) -> World:
+        """Bring the lab up, or find it running.
+
+        Raises:
+            LabctlError: it does not come up; nothing is left of it.
+        """
+
+    def close(self, listen: Listener, *, keep: bool) -> None:
+        """Take the lab down, unless it is to be kept or was running before; may be called again."""
+
+    def save_logs(self, into: Path) -> None:
+        """Write every node's log into a folder."""
+
+    def about(self) -> dict[str, Any]:
+        """For the journal's header: ``runtime``, and ``definition`` where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is to be run.
+
+    Attributes:
+        scenario: checked against ``lab``.
+        lab: as planned.
+        out: folder for the results.
+        runs: how many.
+        seed: of the phases.
+        keep: leave the lab up at the end.
+    """
+
+    scenario: Scenario
+    lab: Lab
+    out: Path
+    runs: int = 1
+    seed: int = 0
+    keep: bool = False
+
+
+def run_series(
+    series: Series,
+    source: LabSource,
+    listen: Listener,
+    suspect: Callable[[Sequence[Event]], bool] = lambda _events: False,
+) -> Path:
+    """Run a scenario as often as asked, and write ``journal.jsonl`` into the results' folder.
+
+    Between runs the lab stays up as long as it is steady again; else the next run gets a fresh one.
+
+    Args:
+        series: what is to be run.
+        source: where the lab comes from.
+        listen: told of everything besides the journal.
+        suspect: says of the events of one run whether the nodes' logs are wanted.
+
+    Returns:
+        The journal.
+
+    Raises:
+        LabInterrupted: the user stopped it; faults are healed, the lab is down (or kept).
+        LabctlError: the lab could not be taken down.
+    """
+    path = series.out / JOURNAL_NAME
+    with JournalWriter(path) as journal:
+        _Session(series, source, Fanout((journal, listen)), suspect).carry_out()
+    return path
+
+
+@dataclass
+class _Recorder:
+    """Keeps the events of one run."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def heard(self, kind: str, **data: str) -> bool:
+        return any(
+            event.kind == kind and all(event.data.get(key) == value for key, value in data.items())
+            for event in self.events
+        )
+
+
+@dataclass
+class _Session:
+    series: Series
+    source: LabSource
+    listen: Listener
+    suspect: Callable[[Sequence[Event]], bool]
+    world: World | None = None
+
+    def carry_out(self) -> None:
+        in_a_row = 0
+        try:
+            for run in range(self.series.runs):
+                recorder = _Recorder()
+                went_through = self._one(run, recorder)
+                in_a_row = 0 if went_through else in_a_row + 1
+                if in_a_row == ERRORS_IN_A_ROW:
+                    break
+                if not went_through or recorder.heard("steady.missed", when="after"):
+                    self._close(keep=self.series.keep and run == self.series.runs - 1)
+        except KeyboardInterrupt as error:
+            # Between runs, or while the lab came up: inside a run the runner has dealt with it.
+            self.listen(Event("run.interrupted"))
+            raise LabInterrupted("interrupted; every fault has been taken back") from error
+        finally:
+            self._close(keep=self.series.keep)
+
+    def _one(self, run: int, recorder: _Recorder) -> bool:
+        series = self.series
+        emit = Fanout((self.listen, recorder))
+        plan = make_plan(series.scenario, series.lab, seed=series.seed, run=run, runs=series.runs)
+        # The header comes first in the journal, whatever becomes of the lab.
+        emit(Event("run.header", now_ns(), self._header(plan)))
+        try:
+            world = self.world = self.world or self.source.open(emit)
+            emit(Event("run.lab", now_ns(), self.source.about()))
+        except LabInterrupted:
+            emit(Event("run.interrupted"))
+            raise
+        except LabctlError as error:
+            emit(Event("run.error", now_ns(), {"error": str(error), "type": type(error).__name__}))
+            return False
+        try:
+            return run_once(plan, world, emit)
+        finally:
+            if not recorder.heard("run.done") or self.suspect(recorder.events):
+                self._save_logs(run, emit)
+
+    def _save_logs(self, run: int, emit: Listener) -> None:
+        into = self.series.out / "logs"
+        into = into if self.series.runs == 1 else into / f"run-{run:03d}"
+        try:
+            self.source.save_logs(into)
+        except (LabctlError, OSError) as error:
+            emit(Event("logs.failed", now_ns(), {"error": str(error)}))
+        else:
+            emit(Event("logs.saved", now_ns(), {"folder": str(into.relative_to(self.series.out))}))
+
+    def _close(self, *, keep: bool) -> None:
+        if self.world is not None:
+            self.world = None
+            self.source.close(self.listen, keep=keep)
+
+    def _header(self, plan: Plan) -> dict[str, Any]:
+        scenario = plan.scenario
+        return {
+            "format": FORMAT,
+            "scenario": {"name": scenario.name, "path": str(scenario.path), "text": scenario.text},
+            "topology": {
+                "path": str(scenario.topology),
+                "text": _text(scenario.topology),
+                "sets": list(scenario.sets),
+            },
+            "lab": lab_to_dict(self.series.lab),
+            "traffic": [asdict(stream) for stream in plan.streams],
+            "steps": [{"text": str(planned.step), "phase_ns": planned.phase_ns} for planned in plan.steps],
+            "expect": [_expectation(plan, index) for index in range(len(scenario.expect))],
+            "machine": machine(),
+            "versions": versions(),
+            "seed": plan.seed,
+            "run": plan.run,
+            "runs": plan.runs,
+            "clock": clocks(),
+        }
+
+
+def _expectation(plan: Plan, index: int) -> dict[str, Any]:
+    """An expectation with its selector resolved to the names of streams."""
+    wish = plan.scenario.expect[index]
+    names = [
+        name
+        for spec in plan.scenario.traffic
+        for name in spec.stream_names
+        if not wish.streams or spec.name in wish.streams or name in wish.streams
+    ]
+    return {**asdict(wish), "streams": names}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,184 @@
+"""Lost packets told apart: in flight at a fault, or lost to repair.
+
+A packet is *in flight* when it left
+
+* no earlier than one path delay before the fault took effect, and
+* no later than one path delay after the last of the victim's links had lost carrier:
+
+it was inside the dying box or on its way into it. Every other lost packet is *repair*: the design's
+own. Only what takes something away excuses anything; a return excuses nothing, nor does a frozen
+node, whose kernel goes on forwarding.
+
+The path delay is the 99th percentile of the one-way delays of the same stream in the second before
+the fault. Not the maximum: on a machine that is not real-time that is one stall of the scheduler,
+and would excuse losses that the design must answer for.
+
+A graceful power-off may take seconds before the cord is pulled: its excuse begins with the first
+carrier lost, that of a cut with the request.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.verdict.schema import FlowResult, LossSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.probe.types import FlowTally, LossPeriod, StreamTally
+    from labctl.verdict.record import ActionRecord, RunRecord
+
+__all__ = ["HORIZON_NS", "Excuse", "Losses", "classify", "excuses", "path_delay"]
+
+HORIZON_NS = 10_000_000_000
+"""A loss that begins later than this after an action is not put down to it: longer than any timer
+of the routing at hand (BGP hold time 3 s, gateway opening 4 s after its return)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """The span of departures, both ends included, that one action excuses; empty if from > to.
+
+    Attributes:
+        starts_ns: losses from here on are put down to this action, until the next one.
+        ends_ns: until here a loss may begin and still be put down to it.
+    """
+
+    from_ns: int
+    to_ns: int
+    starts_ns: int
+    ends_ns: int
+
+    def covers(self, t_ns: int) -> bool:
+        """Whether a packet that left then was in flight."""
+        return self.from_ns <= t_ns <= self.to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The losses of one stream, told apart.
+
+    Attributes:
+        flows: with their loss spans, times after the run's zero.
+        owners: of each flow: pairs of (action's index, loss span) for every action that the span
+            reaches into; index -1 where it begins outside of all.
+        in_flight, repair, unexplained: by action's index; -1 is none.
+    """
+
+    flows: tuple[FlowResult, ...]
+    owners: tuple[tuple[tuple[int, LossSpan], ...], ...]
+    in_flight: dict[int, int]
+    repair: dict[int, int]
+
+
+def path_delay(run: RunRecord, action: ActionRecord, tally: StreamTally) -> int:
+    """One-way delay of a stream before an action, ns.
+
+    Where nobody measured before the action (a heal, a return) it is the median of the whole run,
+    the strictest that there is.
+    """
+    for witness in run.witnesses:
+        if witness.step == action.step and tally.stream.name in witness.delay_p99_ns:
+            return witness.delay_p99_ns[tally.stream.name]
+    return tally.delay_p50_ns
+
+
+def excuses(run: RunRecord, tally: StreamTally) -> tuple[Excuse, ...]:
+    """The excuse of each of a run's actions for one stream, in the order of the actions."""
+    return tuple(_excuse(action, path_delay(run, action, tally)) for action in run.actions)
+
+
+def _excuse(action: ActionRecord, delay: int) -> Excuse:
+    effect = action.first_ns if action.mode == "graceful" else action.requested_ns
+    starts = action.requested_ns - delay
+    ends = max(action.last_ns, action.done_ns) + HORIZON_NS
+    if not action.breaks or action.mode == "freeze":
+        return Excuse(1, 0, starts, ends)
+    return Excuse(effect - delay, action.last_ns + delay, starts, ends)
+
+
+def classify(tally: StreamTally, spans: Sequence[Excuse], zero_ns: int) -> Losses:
+    """Tell the losses of one stream apart.
+
+    Args:
+        tally: what the probe counted.
+        spans: what each action excuses, in the order in which the actions were begun.
+        zero_ns: what the result's times count from.
+    """
+    starts = [span.starts_ns for span in spans]
+    in_flight: dict[int, int] = {}
+    repair: dict[int, int] = {}
+    flows = []
+    owners = []
+    for flow in tally.flows:
+        pairs: list[tuple[int, LossSpan]] = []
+        losses = []
+        for period in flow.losses:
+            owner = _owner(period.start_ns, spans, starts)
+            excused = _excused(period, spans)
+            span = _span(period, excused, owner, zero_ns)
+            losses.append(span)
+            in_flight[owner] = in_flight.get(owner, 0) + excused
+            repair[owner] = repair.get(owner, 0) + period.count - excused
+            reached = range(bisect_left(starts, period.start_ns + 1), bisect_right(starts, period.end_ns))
+            pairs += [(owner, span), *((index, span) for index in reached if index != owner)]
+        flows.append(_flow(flow, tuple(losses)))
+        owners.append(tuple(pairs))
+    return Losses(tuple(flows), tuple(owners), in_flight, repair)
+
+
+def _owner(t_ns: int, spans: Sequence[Excuse], starts: Sequence[int]) -> int:
+    index = bisect_right(starts, t_ns) - 1
+    return index if index >= 0 and t_ns <= spans[index].ends_ns else -1
+
+
+def _excused(period: LossPeriod, spans: Sequence[Excuse]) -> int:
+    """How many packets of a loss period were in flight.
+
+    Of the packets whose departure was not kept (beyond the first thousand) none is excused unless
+    the whole period is: in doubt against the design.
+    """
+    if len(period.sent_ns) < period.count and any(
+        span.covers(period.start_ns) and span.covers(period.end_ns) for span in spans
+    ):
+        return period.count
+    return sum(any(span.covers(t_ns) for span in spans) for t_ns in period.sent_ns)
+
+
+def _span(period: LossPeriod, excused: int, owner: int, zero_ns: int) -> LossSpan:
+    return LossSpan(
+        first_seq=period.first_seq,
+        count=period.count,
+        in_flight=excused,
+        repair=period.count - excused,
+        start_ns=period.start_ns - zero_ns,
+        end_ns=period.end_ns - zero_ns,
+        outage_ns=period.outage_ns,
+        error_ns=period.error_ns,
+        open=period.open,
+        step=owner,
+    )
+
+
+def _flow(flow: FlowTally, losses: tuple[LossSpan, ...]) -> FlowResult:
+    in_flight = sum(span.in_flight for span in losses)
+    longest = max(losses, key=lambda span: span.outage_ns, default=None)
+    # Losses that no period tells of are nobody's excuse.
+    return FlowResult(
+        flow=flow.flow,
+        source_port=flow.source_port,
+        destination_port=flow.destination_port,
+        sent=flow.sent,
+        received=flow.received,
+        lost=flow.lost,
+        in_flight=in_flight,
+        repair=flow.lost - in_flight,
+        duplicated=flow.duplicated,
+        reordered=flow.reordered,
+        longest_outage_ns=longest.outage_ns if longest else 0,
+        error_ns=longest.error_ns if longest else 0,
+        losses=losses,
+    )

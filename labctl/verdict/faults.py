@@ -1,0 +1,210 @@
+"""What each action of a run did to each stream, and whether the trial says anything at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from labctl.verdict.classify import Excuse, Losses, classify, excuses
+from labctl.verdict.schema import FaultResult, FaultStream, LossSpan, StreamResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labctl.probe.types import StreamTally
+    from labctl.verdict.record import ActionRecord, RunRecord
+
+__all__ = ["GUARD_NS", "Measured", "measure", "spacing_ns"]
+
+Crossed: TypeAlias = "Mapping[str, frozenset[int]] | None"
+"""Flows by stream; None where nobody watched."""
+
+GUARD_NS = 100_000_000
+"""A stall of a sender matters if it falls between a fault and so long after it: FRR's own repair of
+a loss that it is told of by carrier takes no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run, measured and told apart, before anything is expected of it.
+
+    Attributes:
+        losses: by stream.
+        crossed: by action and stream: flows that crossed the victim; None where nobody watched.
+        tallies: by stream.
+        hidden: by stream: packets that did not leave while a sender stalled around a fault.
+    """
+
+    run: RunRecord
+    losses: Mapping[str, Losses]
+    crossed: tuple[Crossed, ...]
+    tallies: Mapping[str, StreamTally]
+    hidden: Mapping[str, int]
+    faults: tuple[FaultResult, ...]
+    streams: tuple[StreamResult, ...]
+
+
+def measure(run: RunRecord) -> Measured:
+    """Tell the losses of a run apart and put them down to its actions."""
+    tallies = {tally.stream.name: tally for tally in run.tallies}
+    zero = _zero(run)
+    spans = {name: excuses(run, tally) for name, tally in tallies.items()}
+    losses = {name: classify(tally, spans[name], zero) for name, tally in tallies.items()}
+    crossed = tuple(_crossed(run, action) for action in run.actions)
+    faults = tuple(
+        _fault(run, index, losses, {name: spans[name][index] for name in spans}, crossed[index])
+        for index in range(len(run.actions))
+    )
+    return Measured(
+        run=run,
+        losses=losses,
+        crossed=crossed,
+        tallies=tallies,
+        hidden={name: _hidden(run, tally) for name, tally in tallies.items()},
+        faults=faults,
+        streams=tuple(_stream(tally, losses[name]) for name, tally in tallies.items()),
+    )
+
+
+def _zero(run: RunRecord) -> int:
+    """What times are shown after: the timeline's zero; without one, the start of the traffic."""
+    return run.zero_ns or min((tally.start_ns for tally in run.tallies), default=0)
+
+
+def _crossed(run: RunRecord, action: ActionRecord) -> Crossed:
+    """Flows that crossed what an action takes away: for a link, those seen at both of its ends."""
+    seen = [witness.flows for witness in run.witnesses if witness.step == action.step and action.breaks]
+    if not seen:
+        return None
+    names = {name for flows in seen for name in flows}
+    return {name: frozenset.intersection(*(flows.get(name, frozenset()) for flows in seen)) for name in names}
+
+
+def _fault(
+    run: RunRecord,
+    index: int,
+    losses: Mapping[str, Losses],
+    spans: Mapping[str, Excuse],
+    crossed: Crossed,
+) -> FaultResult:
+    action, zero = run.actions[index], _zero(run)
+    streams = tuple(
+        _fault_stream(name, one, index, action.first_ns - zero, crossed) for name, one in losses.items()
+    )
+    total = -1 if crossed is None else sum(len(flows) for flows in crossed.values())
+    told = sum(moment > 0 for moment in action.carriers)
+    return FaultResult(
+        index=index,
+        step=action.step,
+        action=action.action,
+        target=action.target,
+        mode=action.mode,
+        breaks=action.breaks,
+        phase_ns=action.phase_ns,
+        due_ns=action.due_ns - zero,
+        late_ns=max(action.began_ns - action.due_ns, 0),
+        requested_ns=action.requested_ns - zero,
+        first_ns=action.first_ns - zero,
+        last_ns=action.last_ns - zero,
+        done_ns=action.done_ns - zero,
+        window_ns=action.last_ns - action.first_ns,
+        excused_from_ns=min((span.from_ns for span in spans.values()), default=zero) - zero,
+        excused_to_ns=max((span.to_ns for span in spans.values()), default=zero) - zero,
+        carriers=(told, len(action.carriers)),
+        crossed=total,
+        null=action.breaks and total == 0,
+        pauses=len(_stalls(run, action)),
+        in_flight=sum(stream.in_flight for stream in streams),
+        repair=sum(stream.repair for stream in streams),
+        streams=streams,
+    )
+
+
+def _fault_stream(
+    name: str,
+    losses: Losses,
+    index: int,
+    first_ns: int,
+    crossed: Crossed,
+) -> FaultStream:
+    spans: list[LossSpan] = []
+    hit = 0
+    for pairs in losses.owners:
+        mine = [span for owner, span in pairs if owner == index]
+        spans += mine
+        hit += bool(mine)
+    longest = max(spans, key=lambda span: span.outage_ns, default=None)
+    last = max((span.end_ns for span in spans), default=0)
+    return FaultStream(
+        stream=name,
+        crossed=-1 if crossed is None else len(crossed.get(name, ())),
+        hit=hit,
+        in_flight=losses.in_flight.get(index, 0),
+        repair=losses.repair.get(index, 0),
+        longest_outage_ns=longest.outage_ns if longest else 0,
+        error_ns=longest.error_ns if longest else 0,
+        repair_ns=max(last - first_ns, 0) if spans else 0,
+    )
+
+
+def _stream(tally: StreamTally, losses: Losses) -> StreamResult:
+    flows = losses.flows
+    in_flight = sum(flow.in_flight for flow in flows)
+    longest = max(flows, key=lambda flow: flow.longest_outage_ns, default=None)
+    return StreamResult(
+        name=tally.stream.name,
+        source=tally.stream.source,
+        destination=tally.stream.destination,
+        proto=tally.stream.proto,
+        rate_pps=tally.stream.rate_pps,
+        size=tally.stream.size,
+        sent=tally.sent,
+        received=tally.received,
+        lost=tally.lost,
+        in_flight=in_flight,
+        repair=tally.lost - in_flight,
+        unexplained=losses.repair.get(-1, 0),
+        duplicated=tally.duplicated,
+        reordered=tally.reordered,
+        flows_hit=sum(flow.lost > 0 for flow in flows),
+        longest_outage_ns=longest.longest_outage_ns if longest else 0,
+        error_ns=(longest.error_ns if longest else 0) or spacing_ns(tally),
+        delay_p50_ns=tally.delay_p50_ns,
+        delay_p99_ns=tally.delay_p99_ns,
+        delay_max_ns=tally.delay_max_ns,
+        generator=asdict(tally.generator),
+        receiver=asdict(tally.receiver),
+        flows=flows,
+    )
+
+
+def spacing_ns(tally: StreamTally) -> int:
+    """Time between two packets of one flow: what an outage is known to."""
+    return int(tally.stream.flows * 1e9 / tally.stream.rate_pps)
+
+
+def _stalls(run: RunRecord, action: ActionRecord) -> list[tuple[StreamTally, int]]:
+    """Stalls of senders between a fault and :data:`GUARD_NS` after it: (stream, overlap in ns)."""
+    if not action.breaks:
+        return []
+    begin, end = action.requested_ns, action.last_ns + GUARD_NS
+    overlaps = [
+        (tally, min(start + length, end) - max(start, begin))
+        for tally in run.tallies
+        for start, length in tally.generator.pauses
+    ]
+    return [(tally, overlap) for tally, overlap in overlaps if overlap > 0]
+
+
+def _hidden(run: RunRecord, tally: StreamTally) -> int:
+    """Packets of a stream that could have been lost had they left when they were due.
+
+    Those of stalls around faults, and those that the sender left out altogether.
+    """
+    stalled = sum(
+        round(overlap * tally.stream.rate_pps / 1e9)
+        for action in run.actions
+        for stream, overlap in _stalls(run, action)
+        if stream is tally
+    )
+    return stalled + tally.generator.skipped

@@ -1,0 +1,84 @@
+"""The little statistics that a verdict needs, exact rather than approximate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CONFIDENCE", "lower_bound", "nearest_rank", "trials_needed", "upper_bound"]
+
+CONFIDENCE = 0.95
+
+
+def upper_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> float:
+    """The largest share of failures that so many in so many trials leave credible.
+
+    Clopper-Pearson, one-sided: the p at which ``failures`` or fewer have probability
+    ``1 - confidence``. With none it is ``1 - (1 - confidence) ** (1 / trials)``.
+
+    Args:
+        failures: 0 to ``trials``.
+        trials: 0 or more; without trials everything is credible and the bound is 1.
+        confidence: between 0 and 1.
+    """
+    if trials == 0 or failures >= trials:
+        return 1.0
+    if failures == 0:
+        return float(1 - (1 - confidence) ** (1 / trials))
+    return _bisect(lambda share: _at_most(failures, trials, share) - (1 - confidence))
+
+
+def lower_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> float:
+    """The smallest share of failures that so many in so many trials leave credible; one-sided."""
+    if trials == 0 or failures <= 0:
+        return 0.0
+    return _bisect(lambda share: confidence - _at_most(failures - 1, trials, share), rising=True)
+
+
+def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:
+    """How many trials without a failure it takes to show a share no larger than this."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - share))
+
+
+def nearest_rank(values: Sequence[int], quantile: float) -> int:
+    """The smallest value that so large a share of all values does not exceed; 0 of nothing."""
+    if not values:
+        return 0
+    ordered = sorted(values)
+    # Less a hair: 0.95 * 20 must be the 19th, whatever binary fractions make of it.
+    return ordered[max(math.ceil(quantile * len(ordered) - 1e-9), 1) - 1]
+
+
+def _at_most(failures: int, trials: int, share: float) -> float:
+    """P(X <= failures) of a binomial; summed by logarithms so that large trials do not overflow."""
+    if share <= 0:
+        return 1.0
+    if share >= 1:
+        return 1.0 if failures >= trials else 0.0
+    logs = (
+        math.lgamma(trials + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(trials - count + 1)
+        + count * math.log(share)
+        + (trials - count) * math.log1p(-share)
+        for count in range(failures + 1)
+    )
+    return min(math.fsum(math.exp(value) for value in logs), 1.0)
+
+
+def _bisect(function: object, *, rising: bool = False) -> float:
+    """Zero of a monotone function on [0, 1]."""
+    if not callable(function):
+        raise TypeError(function)
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        above = function(middle) > 0
+        if above != rising:
+            low = middle
+        else:
+            high = middle
+    return high

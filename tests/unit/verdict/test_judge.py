@@ -1,0 +1,212 @@
+"""Every verdict from a run of make-believe, and the reason that is given for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from labctl.probe.types import GeneratorHealth, ReceiverHealth
+from labctl.scenario.model import Action, Expectation, Step
+from labctl.verdict import Verdict, judge
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+HEALTHY = GeneratorHealth(1, 0, 0, 0, 0, 0)
+
+
+def test_nothing_lost_passes(bench):
+    result = bench.judge()
+    assert result.verdict == Verdict.PASS, result.reasons
+    assert result.exit_code == 0
+    assert [fault.action for fault in result.runs[0].faults] == ["power-off", "power-on"]
+    assert result.failovers.trials == 1
+    assert result.failovers.bound_repair == pytest.approx(0.95)
+
+
+def test_loss_within_the_cut_is_in_flight_and_excused(bench):
+    # The fake cut is seen at the peers 1 to 6 ms after the request, the path delay is 0.2 ms.
+    bench.world.window_ns = 5 * MS
+    result = bench.lose(0, 6.1).judge()
+    stream = result.runs[0].streams[0]
+    assert stream.lost == stream.in_flight > 0
+    assert stream.repair == 0
+    assert result.verdict == Verdict.PASS
+
+
+def test_loss_after_the_cut_is_repair_and_fails(bench):
+    result = bench.lose(0, 40).judge()
+    stream = result.runs[0].streams[0]
+    assert stream.repair > 0
+    assert stream.lost == stream.in_flight + stream.repair
+    assert stream.unexplained == 0
+    assert result.verdict == Verdict.FAIL
+    assert "lost to repair" in result.reasons[0]
+    assert result.failovers.lossy_repair == 1
+
+
+def test_loss_at_the_return_is_repair_too(bench):
+    result = bench.lose(0, 10, step="power-on gw1").judge()
+    assert result.runs[0].streams[0].repair > 0
+    assert result.failovers.lossy == 0
+    assert result.returns.lossy_repair == 1
+    assert result.verdict == Verdict.FAIL
+
+
+def test_loss_before_any_fault_is_unexplained_and_counts(bench):
+    bench.lose(-1000, -990)
+    result = bench.judge()
+    stream = result.runs[0].streams[0]
+    assert stream.unexplained == stream.repair == stream.lost > 0
+    assert result.verdict == Verdict.FAIL
+
+
+def test_traffic_that_never_crosses_the_victim_is_inconclusive(bench):
+    bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    result = bench.judge()
+    assert result.verdict == Verdict.INCONCLUSIVE
+    assert result.exit_code == 3
+    assert "no flow crossed the victim" in result.reasons[0]
+    assert result.runs[0].faults[0].null
+    assert result.failovers.trials == 0
+    assert result.failovers.null == 1
+
+
+def test_a_scenario_without_expectations_never_passes(bench):
+    bench.expect = ()
+    result = bench.judge()
+    assert result.verdict == Verdict.INCONCLUSIVE
+    assert "expects nothing" in result.reasons[0]
+
+
+def test_a_node_that_never_gets_ready_is_an_error(bench):
+    bench.world.never_ready = frozenset({"gw1"})
+    result = bench.judge()
+    assert result.verdict == Verdict.ERROR
+    assert result.exit_code == 2
+    assert "gw1" in result.reasons[0]
+
+
+def test_a_lab_that_does_not_come_up_is_an_error(bench):
+    from labctl.scenario.fake_series import FakeSource
+
+    result = bench.judge(source=FakeSource(bench.world, fails=1))
+    assert result.verdict == Verdict.ERROR
+    assert "no session to r1" in result.reasons[0]
+
+
+def test_an_action_that_fails_is_an_error(bench):
+    bench.world.failing = frozenset({"power-off"})
+    result = bench.judge()
+    assert result.verdict == Verdict.ERROR
+    assert "power-off" in result.reasons[0]
+
+
+def test_a_fault_without_effect_is_an_error(bench, monkeypatch):
+    act = bench.world.act
+
+    def weak(action, listen):
+        effect = act(action, listen)
+        return replace(effect, carriers=tuple(replace(one, t_ns=0) for one in effect.carriers))
+
+    monkeypatch.setattr(bench.world, "act", weak)
+    result = bench.judge()
+    assert result.verdict == Verdict.ERROR
+    assert "no effect" in result.reasons[0]
+
+
+def test_a_journal_that_stops_short_is_an_error(bench):
+    events = [event for event in bench.events() if event.kind not in ("run.done", "tally")]
+    result = judge(events)
+    assert result.verdict == Verdict.ERROR
+    assert "killed" in result.reasons[0]
+
+
+def test_a_sender_that_skips_packets_leaves_zero_loss_open(bench):
+    bench.world.generator = replace(HEALTHY, skipped=3)
+    result = bench.judge()
+    assert result.verdict == Verdict.INCONCLUSIVE
+    assert "held" in result.reasons[0]
+
+
+def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(bench):
+    events = bench.events()
+    fault = next(event for event in events if event.kind == "action.done")
+    for offset, verdict in ((0, Verdict.INCONCLUSIVE), (-SECOND, Verdict.PASS)):
+        stall = (fault.data["requested_ns"] + offset, 20 * MS)
+        stalled = [
+            replace(event, data={**event.data, "generator": {**event.data["generator"], "pauses": [stall]}})
+            if event.kind == "tally"
+            else event
+            for event in events
+        ]
+        assert judge(stalled).verdict == verdict
+
+
+def test_packets_that_the_receiver_dropped_itself_prove_no_loss(bench):
+    bench.lose(20, 22)
+    lost = bench.judge().runs[0].streams[0].lost
+    bench.world.generator = HEALTHY
+    bench.world.receiver = ReceiverHealth(overflowed=lost)
+    assert bench.judge().verdict == Verdict.INCONCLUSIVE
+    bench.world.receiver = ReceiverHealth(overflowed=lost - 1)
+    assert bench.judge().verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("outage_ms", "longest_ms", "verdict"),
+    [
+        (0, 50, Verdict.PASS),
+        (100, 50, Verdict.FAIL),
+        (100, 400, Verdict.PASS),
+        (40, 50, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_an_outage_is_judged_with_its_error_bar(bench, outage_ms, longest_ms, verdict):
+    # 640 packets a second over 8 flows: 12.5 ms between two packets of a flow.
+    bench.expect = (Expectation("outage", longest_ns=longest_ms * MS, text="outage"),)
+    if outage_ms:
+        bench.lose(0, outage_ms)
+    assert bench.judge().verdict == verdict
+
+
+def test_packets_too_far_apart_for_the_bound_are_inconclusive(bench):
+    bench.expect = (Expectation("outage", longest_ns=5 * MS, text="outage"),)
+    result = bench.judge()
+    assert result.verdict == Verdict.INCONCLUSIVE
+    assert "spacing" in result.reasons[0]
+
+
+def test_a_quantile_forgives_so_many_flows_and_no_more(bench):
+    # 8 flows each way cross the victim: 16 in all; 0.9 forgives one.
+    bench.expect = (Expectation("outage", longest_ns=50 * MS, quantile=0.9, text="outage"),)
+    assert bench.lose(0, 200, flows={3}).judge().verdict == Verdict.PASS
+    assert bench.lose(0, 200, flows={4}).judge().verdict == Verdict.FAIL
+
+
+def test_too_few_runs_for_the_bound_asked(bench):
+    bench.expect = (Expectation("repair-loss", packets=0, bound=0.6, text="repair-loss"),)
+    few, enough = bench.judge(runs=2), bench.judge(runs=4)
+    assert few.verdict == Verdict.INCONCLUSIVE
+    assert "too few" in few.reasons[0]
+    assert enough.verdict == Verdict.PASS, enough.reasons
+    assert enough.failovers.trials == 4
+    assert enough.failovers.bound_repair == pytest.approx(1 - 0.05**0.25)
+
+
+def test_interrupted_is_its_own_verdict(bench):
+    events = bench.events()
+    cut = next(index for index, event in enumerate(events) if event.kind == "action.started")
+    interrupted = [*events[:cut], replace(events[cut], kind="run.interrupted", data={})]
+    assert judge(interrupted).exit_code == 130
+
+
+def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench):
+    bench.timeline = (
+        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, Action("power-off", ("srv1",), "cut"), at_ns=2 * SECOND),
+    )
+    result = bench.lose(0, 50).judge()
+    stream = result.runs[0].streams[0]
+    assert stream.lost == stream.in_flight + stream.repair
+    assert sum(fault.repair + fault.in_flight for fault in result.runs[0].faults) == stream.lost
