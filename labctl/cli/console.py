@@ -51,7 +51,7 @@ def console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stream is None else stream
-    return Console(file=stream, no_color=not wants_colour(stream), highlight=False, soft_wrap=True)
+    return Console(file=stream, no_color=not wants_colour(stream), highlight=False)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -45,9 +45,19 @@ def command(
 def _down(lab: LabDir) -> None:
     from labctl.runtime.labs import take_down
 
-    with watching(f"stopping {lab.name}") as (listen, _):
+    with watching("stopping", nodes=_running(lab)) as (listen, _):
         take_down(lab, listen)
     say(f"{lab.name} is down")
+
+
+def _running(lab: LabDir) -> list[str]:
+    """Names for the progress; none of a lab of which too little is left."""
+    from labctl.runtime.store import definition_of
+
+    try:
+        return [node.name for node in definition_of(lab).nodes]
+    except LabctlError:
+        return []
 
 
 def _down_or_tell(lab: LabDir) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from labctl.cli.console import is_live, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
@@ -34,6 +34,7 @@ class Progress:
         verb: what is being done, such as ``starting``.
         lab: name of the lab; empty until the first event names it.
         runtime: name of the runtime; the same.
+        reason: why that runtime.
         nodes: state of each node that was heard of, by name.
         since: time.monotonic() of the start.
     """
@@ -41,6 +42,7 @@ class Progress:
     verb: str
     lab: str = ""
     runtime: str = ""
+    reason: str = ""
     nodes: dict[str, str] = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -55,6 +57,7 @@ class Progress:
         if subject == "lab":
             self.lab = str(event.data.get("lab", self.lab))
             self.runtime = str(event.data.get("runtime", self.runtime))
+            self.reason = str(event.data.get("reason", self.reason))
             for name in event.data.get("nodes") or ():
                 self.nodes.setdefault(str(name), "waiting")
             self.verb = what if what in ("starting", "stopping") else self.verb
@@ -71,6 +74,8 @@ class Progress:
         total = len(self.nodes)
         where = f" on {self.runtime}" if self.runtime else ""
         what = f"{self.verb} {self.lab}{where}".strip()
+        if not total:
+            return f"{what}, {seconds:.1f} s"
         if self.verb == "stopping":
             return f"{what}: {self.count(STOPPED)} of {total} nodes gone, {seconds:.1f} s"
         started, ready = self.count(STARTED, READY), self.count(READY)
@@ -79,6 +84,7 @@ class Progress:
     def __rich__(self) -> RenderableType:
         """The live view: the headline, and every node in the colour of its state."""
         from rich.console import Group
+        from rich.padding import Padding
         from rich.text import Text
 
         with self._lock:
@@ -91,10 +97,11 @@ class Progress:
                 line, Text("  waiting for " + " ".join(waiting[:8]) + more if waiting else "", "yellow")
             )
         mark = {"waiting": "·", STARTED: "o", READY: "●", STOPPED: "-"}
-        names = Text("  ")
+        names = Text()
         for name, state in nodes.items():
-            names.append(f"{mark[state]} {name}", style=STYLE[state]).append("  ")
-        return Group(line, names)
+            # A mark and its name stay together where the line is wrapped.
+            names.append(f"{mark[state]}\N{NO-BREAK SPACE}{name}", style=STYLE[state]).append("  ")
+        return Group(line, Padding(names, (0, 0, 0, 2)))
 
 
 class _Lines:
@@ -108,8 +115,7 @@ class _Lines:
         self._progress(event)
         if event.kind in ("lab.starting", "lab.stopping"):
             where = f" on {self._progress.runtime}" if self._progress.runtime else ""
-            why = f" ({event.data['reason']})" if event.data.get("reason") else ""
-            say(f"{self._progress.verb} {self._progress.lab}{where}{why}")
+            say(f"{self._progress.verb} {self._progress.lab}{where}")
             self._told_s = time.monotonic()
         elif event.kind == "node.ready":
             ready, total, now = self._progress.count(READY), len(self._progress.nodes), time.monotonic()
@@ -119,17 +125,20 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def watching(verb: str, *, quiet: bool = False) -> Iterator[tuple[Listener, Progress]]:
+def watching(
+    verb: str, *, nodes: Iterable[str] = (), quiet: bool = False
+) -> Iterator[tuple[Listener, Progress]]:
     """Show progress while the block runs.
 
     Args:
         verb: what is being done, until an event says it better.
+        nodes: those that run already.
         quiet: show nothing (somebody else's data goes where the view would).
 
     Yields:
         A listener for the events, and what it has gathered.
     """
-    progress = Progress(verb)
+    progress = Progress(verb, nodes=dict.fromkeys(nodes, READY))
     if quiet:
         yield progress, progress
     elif not is_live():

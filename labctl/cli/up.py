@@ -42,6 +42,8 @@ def command(
     nodes = list(progress.nodes)
     say(f"{lab.name} is up on {lab.record().runtime}: {len(nodes)} nodes ready in {seconds:.1f} s")
     first, last = (nodes[0], nodes[-1]) if nodes else ("NODE", "NODE")
+    if runtime == "auto":
+        say(f"  ({lab.record().runtime}, because {progress.reason})")
     for line in (
         f"labctl status {lab.name}",
         f"labctl exec {lab.name} {first} -- ip route",
