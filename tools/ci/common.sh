@@ -1,5 +1,5 @@
 # What the scripts of this folder share. Sourced, never run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those that source it
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +23,6 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # need PROGRAM PACKAGE: the program, if need be from the distribution's package.
 need() {
 	have "$1" && return 0
-	[ "$(id -u)" -eq 0 ] || die "$1 is missing and installing $2 takes root"
 	have apt-get || die "$1 is missing and there is no apt-get here: install $2 by hand"
 	"$here/apt-install" "$2"
 	have "$1" || die "$1 is missing although $2 is installed"

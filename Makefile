@@ -1,0 +1,74 @@
+# make demo     a gateway loses its power under traffic, and the verdict
+# make test     everything that CI runs
+# make bench    the numbers that docs claim
+# make lint     every linter
+# make clean    what make has made here
+#
+# All of them install what they need; packages and labs take root (or sudo).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ci := tools/ci
+labctl := .venv/bin/labctl
+root := $(ci)/as-root
+
+.PHONY: help demo test bench lint clean venv venv-dev host unit netns containerlab contract e2e golden images \
+	containerlab-up engine-stop lock
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+demo: venv
+	@$(root) $(labctl) doctor --install --for embedded --quiet
+	@$(root) $(labctl) run scenarios/gateway-power-cycle.yml --runtime netns --out results/demo
+
+test: lint unit netns containerlab
+
+bench: venv host
+	@$(root) $(ci)/containerlab-env bench/run
+
+lint: venv-dev
+	@$(ci)/lint
+
+unit: venv-dev
+	@$(ci)/pytest-run unit 'not netns and not clab'
+
+netns: venv-dev host
+	@$(root) $(ci)/pytest-run netns 'netns and not clab'
+
+containerlab: venv-dev host
+	@$(root) $(ci)/containerlab-env $(ci)/pytest-run containerlab clab
+
+# The same tests, cut the other way.
+contract e2e golden: venv-dev host
+	@$(root) $(ci)/containerlab-env .venv/bin/python -m pytest tests/$@
+
+images: venv
+	@$(root) $(ci)/containerlab-env true
+
+# An engine, containerlab and the images, there until `make engine-stop`: eval "$$(tools/ci/engine env)"
+containerlab-up: venv
+	@$(root) $(ci)/engine start
+	@$(root) $(ci)/containerlab-env true
+
+engine-stop:
+	@$(root) $(ci)/engine stop
+
+venv venv-dev:
+	@mkdir -p build/bin results/ci
+	@$(ci)/bootstrap $(if $(filter venv-dev,$@),dev,runtime)
+
+host: venv
+	@$(root) $(labctl) doctor --install --for tests --quiet
+
+lock: venv-dev
+	@$(ci)/lock
+
+clean:
+	@if [ -x $(labctl) ]; then $(root) $(labctl) down --all; fi
+	@$(root) $(ci)/engine stop
+	@$(root) rm -rf build results .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec $(root) rm -rf {} +
