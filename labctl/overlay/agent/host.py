@@ -1,0 +1,163 @@
+"""One host's overlay, put together: snapshot, engine, ports, and on a gateway what is held ahead.
+
+This is where a change of the state database becomes a change in the kernel, in the order that loses
+nothing: entries first, attraction last; and on the way back attraction first.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.overlay.agent.ahead import Ahead, Prefix
+from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
+from labctl.overlay.agent.ports import Bound, Ports
+from labctl.overlay.datapath.layout import PortRecord
+from labctl.overlay.model import GatewaySet, Uplink
+from labctl.overlay.simulation.engine import router_advertisements, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from ipaddress import IPv4Address, IPv6Address
+
+    from labctl.overlay.agent.config import AgentConfig
+    from labctl.overlay.agent.engine import Engine
+    from labctl.overlay.agent.kernel import Kernel
+    from labctl.overlay.datapath.cache import FlowCache
+    from labctl.overlay.datapath.channel import Channel
+    from labctl.overlay.flow import ConnKey, Decision, Packet
+    from labctl.overlay.simulation.topology import Topology
+
+__all__ = ["Host", "decide_by"]
+
+
+def decide_by(topology: Topology, host: str) -> Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]:
+    """The simulation over one snapshot, as the engine wants it."""
+
+    def decide(ingress: int, packet: Packet, established: Callable[[ConnKey], bool]) -> Decision:
+        return simulate(topology, host, packet, ingress, established)
+
+    return decide
+
+
+@dataclass(slots=True)
+class _Attraction:
+    """What the gateway has told its kernel, so that the underlay and BGP send packets to it."""
+
+    prefixes: frozenset[Prefix] = frozenset()
+    anycast: IPv4Address | IPv6Address | None = None
+    uplink: Uplink | None = None
+
+
+class Host:
+    """The overlay on this node."""
+
+    def __init__(
+        self,
+        *,
+        config: AgentConfig,
+        topology: Topology,
+        ports: Ports,
+        engine: Engine,
+        cache: FlowCache,
+        channel: Channel,
+        kernel: Kernel,
+    ) -> None:
+        """Begin with a snapshot (an empty one, say); :meth:`change` brings the next."""
+        self._config = config
+        self.topology = topology
+        self._ports = ports
+        self._engine = engine
+        self._cache = cache
+        self._channel = channel
+        self._kernel = kernel
+        self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True)) if config.uplink else None
+        self._told = _Attraction()
+
+    def change(self, topology: Topology, tags: Collection[str], now_ns: int) -> int:
+        """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew."""
+        self.topology = topology
+        self._engine.use(decide_by(topology, self._config.host))
+        self._bind_ports()
+        touched = self._engine.change(tags, now_ns)
+        if self._ahead is not None and topology.complete:
+            self._gateway(self._ahead)
+        return touched
+
+    def _bind_ports(self) -> None:
+        """Bind interfaces whose VM port the database knows; let go of those that it knows no more."""
+        wanted = {
+            self.topology.ports[name].key: interface
+            for interface, name in self._config.ports.items()
+            if name in self.topology.ports
+        }
+        bound = {one.key: one.interface for one in self._ports.bound()}
+        for key, interface in bound.items():
+            if key not in wanted and interface != OVERLAY_SIDE:
+                gone = self._ports.unbind(key)
+                if gone is not None:
+                    self._cache.unbind(gone.ifindex)
+        for key, interface in wanted.items():
+            if key not in bound:
+                self._bind(key, interface, uplink=False)
+
+    def _bind(self, key: int, interface: str, *, uplink: bool) -> None:
+        ifindex = socket.if_nametoindex(interface)
+        self._ports.bind(Bound(key, interface, ifindex))
+        ration = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
+        self._cache.bind(ifindex, ration, uplink=uplink)
+
+    def _gateway(self, ahead: Ahead) -> None:
+        uplink = self.topology.uplinks.get(self._config.uplink)
+        item = self._item_uplink()
+        if uplink is None or item is None:
+            return
+        if self._told.uplink != item:
+            self._kernel.ensure_uplink(item)
+            self._bind(item.key, OVERLAY_SIDE, uplink=True)
+            self._told.uplink = item
+        ahead.update(self.topology)
+        prefixes = ahead.inside
+        self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
+        self._told.prefixes = prefixes
+        anycast = self._anycast()
+        if anycast != self._told.anycast:
+            if self._told.anycast is not None:
+                self._kernel.repel(self._told.anycast)
+            if anycast is not None:
+                self._kernel.attract(anycast)
+            self._told.anycast = anycast
+
+    def _item_uplink(self) -> Uplink | None:
+        item = self.topology.items.get(Uplink, {}).get(self._config.uplink)
+        return item if isinstance(item, Uplink) else None
+
+    def _anycast(self) -> IPv4Address | IPv6Address | None:
+        for item in self.topology.items.get(GatewaySet, {}).values():
+            if isinstance(item, GatewaySet):
+                return item.anycast
+        return None
+
+    def advertise(self) -> None:
+        """Unasked router advertisements to the VMs of this host."""
+        for key, frame in router_advertisements(self.topology, self._config.host).items():
+            interface = self._ports.interface(key)
+            if interface is not None:
+                self._channel.out_of(interface, frame)
+
+    def status(self) -> dict[str, Any]:
+        """What an operator asks first."""
+        return {
+            "host": self._config.host,
+            "kind": self._config.kind,
+            "complete": self.topology.complete,
+            "flows": len(self._engine),
+            "ahead": len(self._ahead) if self._ahead is not None else 0,
+            "ports": {one.interface: one.key for one in self._ports.bound()},
+            "attracts": sorted(str(prefix) for prefix in self._told.prefixes),
+            "anycast": str(self._told.anycast) if self._told.anycast is not None else "",
+            "kernel": self._cache.counters(),
+            "counts": dict(self._engine.counts),
+            "uplink": KERNEL_SIDE if self._told.uplink is not None else "",
+        }

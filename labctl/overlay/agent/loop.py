@@ -1,0 +1,116 @@
+"""The agent's one loop: upcalls, changes, questions and the clock, in one thread.
+
+Whatever comes from another thread (the state database's client) comes through a queue and an
+eventfd, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import time
+from typing import TYPE_CHECKING, Protocol
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from labctl.overlay.agent.control import Control
+    from labctl.overlay.agent.engine import Engine
+    from labctl.overlay.agent.host import Host
+    from labctl.overlay.datapath.cache import FlowCache
+    from labctl.overlay.datapath.channel import Channel
+    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.simulation.topology import Topology
+
+__all__ = ["Feed", "Loop", "monotonic_ns"]
+
+UPCALLS_AT_ONCE = 64
+TICK_S = 1.0
+ADVERTISE_S = 10.0
+SCAN_ROWS = 2048
+
+
+class Feed(Protocol):
+    """Where snapshots come from."""
+
+    def fileno(self) -> int:
+        """Readable when :meth:`take` has something."""
+
+    def take(self) -> tuple[Topology, Collection[str]] | None:
+        """The newest snapshot and the tags of all that differs from the one taken before."""
+
+
+def monotonic_ns() -> int:
+    """CLOCK_MONOTONIC: the same clock as the kernel's ``last_ns``."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+class Loop:
+    """Waits for whatever happens first, until it is told to stop."""
+
+    def __init__(
+        self, *, host: Host, engine: Engine, cache: FlowCache, channel: Channel, feed: Feed, control: Control
+    ) -> None:
+        """Everything is made already."""
+        self._host = host
+        self._engine = engine
+        self._cache = cache
+        self._channel = channel
+        self._feed = feed
+        self._control = control
+        self._stopping = False
+        self._scan: Iterator[list[tuple[bytes, Entry]]] = iter(())
+        self._next_tick = time.monotonic() + TICK_S
+        self._next_advertisement = time.monotonic()
+
+    def stop(self, *_: object) -> None:
+        """End after the event at hand."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Entries stay in the kernel: flows go on without an agent."""
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        with selectors.DefaultSelector() as selector:
+            handlers: tuple[tuple[Channel | Feed | Control, Callable[[], None]], ...] = (
+                (self._channel, self._upcalls),
+                (self._feed, self._changes),
+                (self._control, self._control.serve),
+            )
+            for source, handler in handlers:
+                selector.register(source, selectors.EVENT_READ, handler)
+            while not self._stopping:
+                timeout = max(0.0, self._next_tick - time.monotonic())
+                # Changes before upcalls: what a packet meets should be as new as can be.
+                ready = sorted(selector.select(timeout), key=lambda pair: pair[0].data == self._upcalls)
+                for key, _mask in ready:
+                    key.data()
+                self._clock()
+
+    def _upcalls(self) -> None:
+        now = monotonic_ns()
+        for upcall in self._channel.receive(UPCALLS_AT_ONCE):
+            self._engine.upcall(upcall, now)
+
+    def _changes(self) -> None:
+        taken = self._feed.take()
+        if taken is not None:
+            topology, tags = taken
+            self._host.change(topology, tags, monotonic_ns())
+
+    def _clock(self) -> None:
+        now = time.monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + TICK_S
+        self._engine.tick(monotonic_ns())
+        if now >= self._next_advertisement:
+            self._next_advertisement = now + ADVERTISE_S
+            self._host.advertise()
+        # A part of all entries each second, so that no packet waits for a long scan.
+        rows = next(self._scan, None)
+        if rows is None:
+            self._scan = self._cache.scan(SCAN_ROWS)
+        else:
+            self._engine.seen(rows, monotonic_ns())
