@@ -42,7 +42,10 @@ def known_runtime(value: str) -> str:
 
 
 TopologyFile = Annotated[
-    Path, typer.Argument(metavar="TOPOLOGY", help="A topology, or a containerlab file (*.clab.yml).")
+    Path,
+    typer.Argument(
+        metavar="TOPOLOGY", help="A topology, or a containerlab file (*.clab.yml).", readable=False
+    ),
 ]
 LabName = Annotated[
     str, typer.Argument(metavar="LAB", help="Name of a running lab.", autocompletion=lab_names)

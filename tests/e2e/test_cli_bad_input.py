@@ -139,7 +139,7 @@ def test_what_is_no_file_is_refused_by_every_command_at_once(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--set", "gateways=-1"), r"--set"),
+        (("--set", "gateways=-1"), r"1--1"),
         (("--set", "gatewys=2"), r"--set.*gateways"),
         (("--set", "gateways"), r"--set"),
         (("--set", "gateways=3; touch x"), r"--set"),

@@ -60,11 +60,8 @@ def test_status_tells_every_node_with_role_addresses_and_readiness(host: Machine
     assert told["runtime"] == "netns"
     assert told["phase"] == "up"
     assert told["faults"] == []
-    assert [(one["node"], one["role"]) for one in told["nodes"]] == [
-        ("h1", "host"),
-        ("r1", "router"),
-        ("h2", "host"),
-    ]
+    roles = {one["node"]: one["role"] for one in told["nodes"]}
+    assert roles == {"h1": "host", "r1": "router", "h2": "host"}
     assert all(one["status"] == "running" and one["ready"] and one["pid"] > 1 for one in told["nodes"])
     assert len({one["ipv4"] for one in told["nodes"]}) == 3
     text = host.labctl("status", lab).stdout
@@ -226,25 +223,14 @@ def test_up_that_is_interrupted_leaves_nothing(host: Machine, lab: str, number: 
 
 
 def test_a_user_without_root_is_told_what_to_type(host: Machine, lab: str) -> None:
-    as_nobody = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        sys.executable,
-        "-m",
-        "labctl",
-    ]
-    for words in (
-        ("up", "pair.yml"),
-        ("down", lab),
-        ("exec", lab, "h1", "--", "id"),
-        ("power", "off", lab, "r1"),
-    ):
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    as_nobody = [*nobody, sys.executable, "-m", "labctl"]
+    acting = [("up", "pair.yml"), ("down", lab), ("exec", lab, "h1", "--", "id"), ("power", "off", lab, "r1")]
+    for words in acting:
         done = host.run(*as_nobody, *words)
         assert done.returncode == 2, words
         (line,) = done.stderr.splitlines()
         assert "needs root: sudo " in line
-    for words in (("ls",), ("--help",), ("graph", "/dev/stdin")):
-        done = host.run(*as_nobody, *words, input=PAIR)
+    for words in (("ls",), ("--help",), ("schema", "topology")):
+        done = host.run(*as_nobody, *words)
         assert done.returncode == 0, done.stderr
