@@ -9,6 +9,7 @@ keys are always text. ``<<`` merges, as in YAML 1.1.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,6 +40,7 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 # More digits than these are no number that a lab has a use for; they stay text and are refused there.
 _INT = re.compile(r"[-+]?[0-9]{1,30}\Z")
 _BASED = re.compile(r"0o[0-7]{1,30}\Z|0x[0-9a-fA-F]{1,30}\Z")
+_LONGEST_NUMBER = 40
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
 
 
@@ -253,8 +255,8 @@ def _resolve(text: str) -> Scalar:
         return int(text)
     if _BASED.match(text):
         return int(text, 0)
-    if _FLOAT.match(text):
-        return float(text)
+    if len(text) <= _LONGEST_NUMBER and _FLOAT.match(text) and math.isfinite(number := float(text)):
+        return number
     return text
 
 
@@ -267,9 +269,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str) -> Proble
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
         message, hint = "a tab stands where YAML expects spaces", "indent with spaces"
-    elif re.search(r"[\w-]\[", here):
+    elif "expected" in message and re.search(r"[\w-]\[", here):
         hint = 'inside [ ] or { } write ranges in quotes: "r[1-2]"'
-    elif "{" in here:
+    elif "expected" in message and re.search(r"\{\w+[}+-]", here):
         hint = 'inside [ ] or { } write variables in quotes: "{size}"'
     return Problem(file, line, column, f"YAML syntax: {message}", hint)
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["PlanError", "plan"]
 
 End = tuple[int, int]
-_PLANNED_NAME = re.compile(r"eth([1-9][0-9]*)\Z")
+
+_SPARE_NAMES = 100
+"""A fourth link whose ``eth4`` was given to another is ``eth104``."""
 
 
 def plan(topology: Topology) -> Lab:
@@ -90,10 +92,11 @@ def _interface_names(topology: Topology) -> dict[End, str]:
         open_ends = [(order, key) for order, (key, end) in enumerate(ends, start=1) if not end.interface]
         slots = assign(
             [order for order, _ in open_ends],
-            2 * len(ends) + 2,
+            _SPARE_NAMES + 2 * len(ends) + 2,
             lambda slot, given=given: f"eth{slot}" not in given,  # type: ignore[misc]
             "interface names",
             first=1,
+            spare=_SPARE_NAMES,
         )
         names.update({key: end.interface for key, end in ends if end.interface})
         names.update({key: f"eth{slot}" for slot, (_, key) in zip(slots, open_ends, strict=True)})

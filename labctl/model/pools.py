@@ -49,7 +49,13 @@ class Taken:
 
 
 def assign(
-    wanted: Sequence[int], slots: int, is_free: Callable[[int], bool], what: str, first: int = 0
+    wanted: Sequence[int],
+    slots: int,
+    is_free: Callable[[int], bool],
+    what: str,
+    *,
+    first: int = 0,
+    spare: int | None = None,
 ) -> list[int]:
     """Give each of several items a slot.
 
@@ -59,6 +65,7 @@ def assign(
         is_free: whether nothing given by the user is in a slot.
         what: for the message.
         first: lowest slot to hand out.
+        spare: what is added to the slot of an item whose own is taken; half of the pool if None.
 
     Returns:
         A slot for each, all different and all free.
@@ -75,11 +82,12 @@ def assign(
             used.add(slot)
         else:
             moved.append(item)
-    span = slots - first
+    span = max(slots - first, 0)
+    spare = span // 2 if spare is None else spare
     for item in moved:
-        start = first + (span // 2 + wanted[item] - first) % span if span > 0 else 0
+        start = spare + wanted[item] - first
         for step in range(span):
-            slot = first + (start - first + step) % span
+            slot = first + (start + step) % span
             if slot not in used and is_free(slot):
                 chosen[item] = slot
                 used.add(slot)
