@@ -11,7 +11,6 @@ import signal
 import time
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 

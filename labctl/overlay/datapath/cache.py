@@ -23,7 +23,7 @@ from labctl.overlay.datapath.libbpf import LibBpf, Loaded
 
 if TYPE_CHECKING:
     import ipaddress
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["FlowCache"]
@@ -105,6 +105,12 @@ class FlowCache:
         """Every entry with its counters."""
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
         return [(key, Entry.unpack(value)) for key, value in self._bpf.entries(fd, FLOW_KEY_SIZE, Entry.SIZE)]
+
+    def scan(self, chunk: int) -> Iterator[list[tuple[bytes, Entry]]]:
+        """Every evictable entry, a chunk at a time, over as long as the caller takes."""
+        fd = self._loaded.maps["lc_flows"]
+        for rows in self._bpf.chunks(fd, FLOW_KEY_SIZE, Entry.SIZE, chunk):
+            yield [(key, Entry.unpack(value)) for key, value in rows]
 
     def entry(self, key: bytes, *, fixed: bool = False) -> Entry | None:
         """One entry, or None."""

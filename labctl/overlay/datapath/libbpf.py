@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["LibBpf", "Loaded"]
@@ -219,25 +219,22 @@ class LibBpf:
         _check(code, "map delete")
         return True
 
-    def entries(
-        self, fd: int, key_size: int, value_size: int, chunk: int = 4096
-    ) -> list[tuple[bytes, bytes]]:
-        """Every entry of a hash map, read in chunks; what changes meanwhile may be missed or new."""
+    def chunks(
+        self, fd: int, key_size: int, value_size: int, chunk: int
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Every entry of a hash map, ``chunk`` or so at a time; what changes meanwhile may be missed."""
         keys = ctypes.create_string_buffer(key_size * chunk)
         values = ctypes.create_string_buffer(value_size * chunk)
         cursor = ctypes.create_string_buffer(max(key_size, 8))
-        found: list[tuple[bytes, bytes]] = []
-        first = True
+        start = None
         while True:
             count = ctypes.c_uint32(chunk)
-            code = self._lib.bpf_map_lookup_batch(
-                fd, None if first else cursor, cursor, keys, values, ctypes.byref(count), None
-            )
-            first = False
+            code = self._lib.bpf_map_lookup_batch(fd, start, cursor, keys, values, ctypes.byref(count), None)
+            start = cursor
             if code not in (0, -errno.ENOENT):
                 _check(code, "map lookup of a batch")
             raw_keys, raw_values = keys.raw, values.raw
-            found += [
+            yield [
                 (
                     raw_keys[i * key_size : (i + 1) * key_size],
                     raw_values[i * value_size : (i + 1) * value_size],
@@ -245,7 +242,13 @@ class LibBpf:
                 for i in range(count.value)
             ]
             if code == -errno.ENOENT:
-                return found
+                return
+
+    def entries(
+        self, fd: int, key_size: int, value_size: int, chunk: int = 4096
+    ) -> list[tuple[bytes, bytes]]:
+        """All of them at once."""
+        return [row for rows in self.chunks(fd, key_size, value_size, chunk) for row in rows]
 
 
 def _check(code: int, what: str) -> int:
