@@ -44,7 +44,9 @@ class RunningWitness(Protocol):
 class World(Protocol):
     """A running lab and its clock."""
 
-    nodes: tuple[str, ...]
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node, in topology order."""
 
     def now_ns(self) -> int:
         """The lab's one clock."""

@@ -1,0 +1,49 @@
+"""labctl report: everything that a run's journal says, told again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import console, out_json, say
+from labctl.cli.params import Json
+
+__all__ = ["command"]
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results, with its journal.jsonl.")],
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML here, too.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Rebuild the report of a run from its journals alone.
+
+    The exit code is the verdict's, as that of labctl run. A folder of several scenarios' results is
+    told one after the other.
+    """
+    from labctl.report.terminal import summary
+    from labctl.report.write import judge_folder, write_report
+    from labctl.scenario.journal import JOURNAL_NAME
+    from labctl.verdict import worst
+
+    folders = (
+        [folder]
+        if (folder / JOURNAL_NAME).exists()
+        else sorted(path.parent for path in folder.glob(f"*/{JOURNAL_NAME}"))
+    )
+    results = []
+    for index, one in enumerate(folders or [folder]):
+        result = judge_folder(one)
+        copy = junit.with_stem(f"{junit.stem}-{index + 1}") if junit and len(folders) > 1 else junit
+        write_report(result, one, junit=copy)
+        results.append(result)
+        if not json:
+            console().print(summary(result))
+            say(f"report: {one / 'report.html'}")
+    if json:
+        from dataclasses import asdict
+
+        out_json([asdict(result) for result in results])
+    return worst(*(result.verdict for result in results)).exit_code

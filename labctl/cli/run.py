@@ -1,0 +1,159 @@
+"""labctl run: scenarios carried out and judged."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labctl.cli.console import console, need_root, out_json, say
+from labctl.cli.params import Json, RuntimeName, Sets, Timeout
+from labctl.errors import LabInterrupted
+
+if TYPE_CHECKING:
+    from labctl.events import Event
+    from labctl.model.lab import Lab
+    from labctl.scenario.model import Scenario
+    from labctl.verdict import Result
+
+__all__ = ["Request", "command", "run"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, beside the scenarios themselves.
+
+    Attributes:
+        runs: how often each scenario.
+        seed: of the phases; None: drawn.
+        sets: ``key=value`` for the topologies.
+        runtime: ``auto``, ``netns`` or ``containerlab``.
+        name: of the lab, instead of the topology's own.
+        out: folder for the results.
+        keep: leave labs up at the end.
+        junit: a second place for junit.xml.
+        timeout_s: for all nodes of a lab to become ready.
+    """
+
+    runs: int = 1
+    seed: int | None = None
+    sets: tuple[str, ...] = ()
+    runtime: str = "auto"
+    name: str | None = None
+    out: Path | None = None
+    keep: bool = False
+    junit: Path | None = None
+    timeout_s: float = 120.0
+
+
+def command(  # noqa: PLR0917 - the command line is typer's to read
+    scenarios: Annotated[
+        list[Path], typer.Argument(metavar="SCENARIO...", help="Scenarios, one after the other.")
+    ],
+    runs: Annotated[int, typer.Option("--runs", min=1, max=10_000, metavar="N", help="How often each.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="S", help="Of the fault moments' phases in a series.")
+    ] = None,
+    set_: Sets = None,
+    runtime: RuntimeName = "auto",
+    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for the results; results/<scenario> if not given."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab up at the end.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML here, too.")
+    ] = None,
+    timeout: Timeout = 120.0,
+    json: Json = False,
+) -> int:
+    """Run scenarios and judge them.
+
+    Exit code: 0 PASS, 1 FAIL, 2 ERROR, 3 INCONCLUSIVE, 130 interrupted; of several scenarios the
+    worst. Every problem of every scenario is told before anything is done.
+    """
+    results = run(
+        scenarios,
+        Request(runs, seed, tuple(set_ or ()), runtime, name, out, keep, junit, timeout),
+    )
+    if json:
+        out_json([asdict(result) for result in results])
+    from labctl.verdict import worst
+
+    return worst(*(result.verdict for result in results)).exit_code
+
+
+def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
+    """Run scenarios one after the other; write a report of each and show its summary.
+
+    Raises:
+        InputError: the problems of all scenarios together; nothing was done.
+        HostError: not root.
+        LabInterrupted: the user stopped it; the report of what was measured is written.
+    """
+    loaded = _load(scenarios, request)
+    need_root("making nodes and links")
+    if request.seed is None:
+        request = replace(request, seed=secrets.randbelow(1 << 31))
+    if len(loaded) == 1:
+        return [_one(*loaded[0], request)]
+    results = []
+    for index, (scenario, lab) in enumerate(loaded, start=1):
+        out = request.out / scenario.name if request.out else None
+        junit = request.junit and request.junit.with_stem(f"{request.junit.stem}-{index}")
+        results.append(_one(scenario, lab, replace(request, out=out, junit=junit)))
+    return results
+
+
+def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "Lab"]]:
+    from labctl.errors import InputError, Problem
+    from labctl.scenario.load import load_scenario
+
+    loaded = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            loaded.append(load_scenario(path, request.sets, request.name))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return loaded
+
+
+def _one(scenario: "Scenario", lab: "Lab", request: Request) -> "Result":
+    from labctl.report.progress import ProgressLines
+    from labctl.report.terminal import one_line, summary
+    from labctl.report.write import judge_folder, write_report
+    from labctl.scenario.live import LiveSource
+    from labctl.scenario.session import Series, run_series
+    from labctl.verdict import Verdict, judge
+
+    several = request.runs > 1
+
+    def suspect(events: Sequence["Event"]) -> bool:
+        """Whether the nodes' logs of a run are wanted; also where a series tells of each run."""
+        one = judge(events).runs[0]
+        if several:
+            say(one_line(one))
+        return one.verdict is not Verdict.PASS
+
+    folder = request.out or Path("results") / scenario.name
+    series = Series(scenario, lab, folder, runs=request.runs, seed=request.seed or 0, keep=request.keep)
+    source = LiveSource(
+        scenario.topology, lab, request.runtime, scenario.sets, request.name, request.timeout_s
+    )
+    try:
+        run_series(series, source, ProgressLines(say, brief=several), suspect)
+    except LabInterrupted:
+        write_report(judge_folder(folder), folder, junit=request.junit)
+        say(f"what was measured until then is in {folder}")
+        raise
+    result = judge_folder(folder)
+    write_report(result, folder, junit=request.junit, step_summary=True)
+    console().print(summary(result))
+    say(f"report: {folder / 'report.html'}")
+    return result

@@ -1,0 +1,154 @@
+"""The verdict on a terminal: what was sent, what was lost when, and why the verdict is what it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from labctl.report.words import bar, count, fault_name, outage_line, series_lines, signed_s, span
+from labctl.verdict.schema import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from labctl.verdict.schema import FaultResult, Result, RunResult
+
+__all__ = ["FAULT_ROWS", "summary"]
+
+STYLE = {
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.INTERRUPTED: "bold yellow",
+}
+FAULT_ROWS = 12
+"""Of a series only the actions with losses are listed, so many at most: the rest is in the report."""
+
+
+def summary(result: Result) -> RenderableType:
+    """A few compact tables and the verdict; for a console of rich."""
+    parts: list[RenderableType] = [_title(result)]
+    if any(run.streams for run in result.runs):
+        parts += [_streams(result), _faults(result)]
+    if result.failovers.trials or result.failovers.null:
+        parts += [Padding(Text("\n".join(series_lines(result))), (0, 0, 0, 2)), Text("")]
+    parts.append(_expectations(result))
+    parts.append(_verdict(result))
+    return Group(*parts)
+
+
+def _title(result: Result) -> RenderableType:
+    about = result.about
+    runs = f"{len(result.runs)} runs, " if result.runs_asked > 1 else ""
+    text = Text.assemble(
+        (result.name, "bold"), f"  {runs}seed {about.get('seed')}, {about.get('runtime', 'no lab')}"
+    )
+    return Padding(text, (1, 0, 0, 0))
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False, padding=(0, 1))
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="left" if index == 0 else "right", no_wrap=True)
+    return table
+
+
+def _streams(result: Result) -> RenderableType:
+    table = _table("stream", "sent", "in flight", "repair", "flows hit", "longest outage")
+    for name in dict.fromkeys(stream.name for run in result.runs for stream in run.streams):
+        mine = [stream for run in result.runs for stream in run.streams if stream.name == name]
+        worst = max(mine, key=lambda stream: stream.longest_outage_ns)
+        repair = sum(stream.repair for stream in mine)
+        first = mine[0]
+        table.add_row(
+            Text.assemble((name, "bold"), (f"  {first.source}→{first.destination}", "dim")),
+            count(sum(stream.sent for stream in mine)),
+            _number(sum(stream.in_flight for stream in mine), "yellow"),
+            _number(repair, "red"),
+            count(sum(stream.flows_hit for stream in mine)),
+            bar(worst.longest_outage_ns, worst.error_ns),
+        )
+    return Padding(table, (1, 0, 0, 2))
+
+
+def _faults(result: Result) -> RenderableType:
+    rows = [(run, fault) for run in result.runs for fault in run.faults]
+    if not rows:
+        return Text("")
+    many = len(result.runs) > 1
+    shown = [row for row in rows if not many or row[1].in_flight + row[1].repair > 0 or row[1].null]
+    heads = ("action", "at", "cut in", "flows", "in flight", "repair", "longest outage")
+    table = _table(*(("run", *heads) if many else heads))
+    if many:
+        table.columns[1].justify = "left"
+    for run, fault in shown[:FAULT_ROWS]:
+        cells = _fault(fault)
+        table.add_row(*([str(run.run), *cells] if many else cells))
+    parts: list[RenderableType] = [Padding(table, (1, 0, 0, 2))] if shown else []
+    if many:
+        quiet, more = len(rows) - len(shown), max(len(shown) - FAULT_ROWS, 0)
+        told = f"{quiet} of {len(rows)} actions without any loss" + (
+            f"; {more} more with loss" if more else ""
+        )
+        parts.append(Padding(Text(told, "dim"), (0, 0, 0, 2)))
+    return Group(*parts, Text(""))
+
+
+def _fault(fault: FaultResult) -> list[RenderableType]:
+    worst = max(fault.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+    crossed = "unseen" if fault.crossed < 0 else count(fault.crossed)
+    return [
+        Text(fault_name(fault), "bold" if fault.breaks else ""),
+        signed_s(fault.requested_ns),
+        span(fault.window_ns) if fault.breaks else "",
+        Text("null trial" if fault.null else crossed, "yellow" if fault.null else "") if fault.breaks else "",
+        _number(fault.in_flight, "yellow") if fault.breaks else "",
+        _number(fault.repair, "red"),
+        bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
+    ]
+
+
+def _expectations(result: Result) -> RenderableType:
+    return Group(
+        *(
+            Text.assemble(
+                (f"  {_mark(one.verdict)} ", STYLE[one.verdict]), one.text, (f"  {one.measured}", "dim")
+            )
+            for one in result.expectations
+        )
+    )
+
+
+def _verdict(result: Result) -> RenderableType:
+    reason = outage_line(result) if result.verdict == Verdict.PASS else _first(result.reasons)
+    return Padding(Text.assemble((f"{result.verdict}", STYLE[result.verdict]), f"  {reason}"), (1, 0, 0, 0))
+
+
+def _first(reasons: Iterable[str]) -> str:
+    told = list(reasons)
+    if not told:
+        return ""
+    rest = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    return told[0] + rest
+
+
+def _mark(verdict: Verdict) -> str:
+    return {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(verdict, "?")
+
+
+def _number(value: int, style: str) -> Text:
+    return Text(count(value), f"bold {style}" if value else "")
+
+
+def one_line(run: RunResult) -> str:
+    """A run of a series in one line, for progress."""
+    lost = sum(stream.in_flight for stream in run.streams), sum(stream.repair for stream in run.streams)
+    return f"run {run.run}: {run.verdict}, lost {lost[0]} in flight, {lost[1]} to repair"

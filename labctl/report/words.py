@@ -1,0 +1,77 @@
+"""Numbers and facts of a result in words, the same in every form of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.scenario.durations import format_duration
+
+if TYPE_CHECKING:
+    from labctl.verdict.schema import FailoverStatistics, FaultResult, Result
+
+__all__ = ["bar", "count", "fault_name", "outage_line", "series_lines", "signed_s", "span"]
+
+
+def count(value: int) -> str:
+    """1234567 -> ``1,234,567``."""
+    return f"{value:,}"
+
+
+def span(nanoseconds: int) -> str:
+    """A duration for people."""
+    return format_duration(nanoseconds)
+
+
+def bar(outage_ns: int, error_ns: int) -> str:
+    """An outage with its error bar; without one, what the spacing of the packets may hide."""
+    if outage_ns:
+        return f"{format_duration(outage_ns)} ± {format_duration(error_ns)}"
+    return f"none (< {format_duration(error_ns)})" if error_ns else "none"
+
+
+def signed_s(nanoseconds: int) -> str:
+    """A moment of the timeline, in seconds to the millisecond."""
+    return f"{nanoseconds / 1e9:.3f} s"
+
+
+def fault_name(fault: FaultResult) -> str:
+    """Such as ``power-off gw1`` or, of a heal, ``power-on gw1 (heal)``."""
+    remark = "heal" if fault.step < 0 else fault.mode if fault.mode not in ("", "cut") else ""
+    return f"{fault.action} {fault.target}" + (f" ({remark})" if remark else "")
+
+
+def outage_line(result: Result) -> str:
+    """What was measured in one line."""
+    lost = [(stream.in_flight, stream.repair) for run in result.runs for stream in run.streams]
+    sent = sum(stream.sent for run in result.runs for stream in run.streams)
+    flight, repair = sum(one for one, _ in lost), sum(one for _, one in lost)
+    trials = result.failovers.trials
+    over = f" over {trials} fail-over{'' if trials == 1 else 's'}" if trials else ""
+    return f"{count(sent)} packets{over}: {count(flight)} lost in flight, {count(repair)} to repair"
+
+
+def series_lines(result: Result) -> list[str]:
+    """Fail-overs, returns and outages over all runs."""
+    lines = [_statistics("fail-over", result.failovers)]
+    if result.returns.trials:
+        lines.append(_statistics("return", result.returns))
+    outages = result.outages
+    if outages.flows:
+        share = outages.hit / outages.flows
+        quantiles = ", ".join(
+            f"{name} {format_duration(value)}"
+            for name, value in (("p50", outages.p50_ns), ("p95", outages.p95_ns), ("max", outages.max_ns))
+        )
+        lines.append(
+            f"outages of {count(outages.flows)} flows that crossed a victim: {share:.1%} hit; {quantiles}"
+            f" (± {format_duration(outages.error_ns)})"
+        )
+    return lines
+
+
+def _statistics(what: str, numbers: FailoverStatistics) -> str:
+    null = f", {numbers.null} null" if numbers.null else ""
+    return (
+        f"{numbers.trials} {what}{'' if numbers.trials == 1 else 's'}{null}: {numbers.lossy} with loss,"
+        f" {numbers.lossy_repair} to repair (95 % confidence: at most {numbers.bound_repair:.1%})"
+    )
