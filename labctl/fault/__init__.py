@@ -1,1 +1,23 @@
-"""Acts on a running lab: power, link, impair; each can be undone."""
+"""Acts on a running lab: power, links. Each fault is written down before it takes hold and can be undone."""
+
+from labctl.fault.ledger import Fault, faults
+from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node
+from labctl.fault.power import power_off, power_on
+from labctl.fault.types import CarrierChange, Effect, PowerMode
+from labctl.fault.undo import undo_all
+
+__all__ = [
+    "CarrierChange",
+    "Effect",
+    "Fault",
+    "PowerMode",
+    "blackhole_link",
+    "blackhole_node",
+    "cut_link",
+    "faults",
+    "power_off",
+    "power_on",
+    "restore_link",
+    "restore_node",
+    "undo_all",
+]

@@ -22,7 +22,7 @@ __all__ = ["mounts_under", "remove_folder", "sweep"]
 
 _GONE_S = 10.0
 _ROUNDS = 5
-_FOLDERS = ("netns", "parked", "logs", "init", "scratch")
+_FOLDERS = ("netns", "parked", "logs", "init", "scratch", "locks")
 
 
 def sweep(lab: LabDir) -> None:

@@ -20,8 +20,10 @@ __all__ = [
     "attributes",
     "cable",
     "group_flags",
+    "index_of",
     "link_changes",
     "links",
+    "message",
     "move",
     "set_link",
 ]
@@ -127,9 +129,23 @@ def _u32(kind: int, value: int) -> bytes:
     return _attr(kind, struct.pack("=I", value))
 
 
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """Any message; its number is given when it is sent."""
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
+
+
+def index_of(interface: str) -> int:
+    """ifindex of an interface in the namespace of this thread.
+
+    Raises:
+        OSError: there is none of that name.
+    """
+    return socket.if_nametoindex(interface)
+
+
 def _link_message(flags: int, index: int, attrs: bytes, *, set_flags: int = 0, change: int = 0) -> bytes:
     body = _IFINFO.pack(0, 0, index, set_flags, change) + attrs
-    return _HEADER.pack(_HEADER.size + len(body), RTM_NEWLINK, NLM_F_REQUEST | flags, 0, 0) + body
+    return message(RTM_NEWLINK, NLM_F_REQUEST | flags, body)
 
 
 def _end(name: str, mac: str, mtu: int, namespace: int) -> bytes:

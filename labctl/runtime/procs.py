@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-__all__ = ["Namespace", "end", "frozen", "members", "namespace_of", "pinned", "signal_all"]
+__all__ = ["Namespace", "end", "frozen", "halted", "members", "namespace_of", "pinned", "signal_all"]
 
 Namespace = tuple[int, int]
 """Device and inode: what a namespace is known by."""
@@ -70,12 +70,21 @@ def _ancestors() -> set[int]:
 
 
 def frozen(pid: int) -> bool:
-    """Whether a process is stopped (SIGSTOP) or frozen by its control group."""
+    """Whether a process is stopped (SIGSTOP)."""
+    return _status(pid) in (b"T", b"t")
+
+
+def halted(pid: int) -> bool:
+    """Whether a process runs no more: it is stopped, a zombie, or gone."""
+    return _status(pid) in (b"T", b"t", b"Z", b"X", b"")
+
+
+def _status(pid: int) -> bytes:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+            return file.read().rpartition(b")")[2].split()[0]
     except (OSError, IndexError):
-        return False
+        return b""
 
 
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:

@@ -7,6 +7,7 @@
     parked/<node> the old network namespace of a node without power, with its cables
     logs/<node>   what PID 1 wrote since the last boot (embedded runtime)
     faults.json   the faults in force, so that another process can undo them
+    locks/<node>  flock: whoever acts on the node or its links holds it
 
 It is gone with a reboot, as namespaces are.
 """
@@ -104,16 +105,34 @@ class LabDir:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lab for a change.
+        """Hold the lab for a change of the whole: on its way up, on its way down.
 
         Raises:
             LabBusyError: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        with self._held(fcntl.LOCK_EX):
+            yield
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator[None]:
+        """Keep the lab from going down while something in it is acted on; many may at once.
+
+        Raises:
+            LabBusyError: another process changes the whole.
+            LabNotFoundError: it is not there.
+        """
+        if not self.path.is_dir():
+            raise LabNotFoundError(f"no lab named {self.name!r} is known on this machine")
+        with self._held(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def _held(self, kind: int) -> Iterator[None]:
         while True:
             handle = os.open(self.path / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, kind | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 os.close(handle)
                 raise LabBusyError(f"another labctl is changing lab {self.name!r} right now") from error

@@ -1,0 +1,102 @@
+"""Link ends of a running lab: which cable a user means, and in which namespace its ends are now."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from labctl.errors import ActionError
+from labctl.runtime import procs
+from labctl.runtime.base import NodeStatus
+from labctl.runtime.store import definition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from labctl.runtime.base import Runtime
+    from labctl.runtime.definition import Cable, CableEnd, Definition
+    from labctl.runtime.state import LabDir
+
+__all__ = ["cable_between", "far_ends", "known_node", "label", "own_ends", "place"]
+
+
+def label(cable: Cable) -> str:
+    """What a cable is called in the ledger and in effects."""
+    return f"{cable.a.node}:{cable.a.interface}-{cable.b.node}:{cable.b.interface}"
+
+
+def known_node(lab: LabDir, node: str) -> Definition:
+    """The lab's definition, if it has that node.
+
+    Raises:
+        ActionError: it has not; names the nearest.
+    """
+    definition = definition_of(lab)
+    names = [spec.name for spec in definition.nodes]
+    if node not in names:
+        near = difflib.get_close_matches(node, names, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ActionError(f"lab {lab.name} has no node {node!r}{hint}")
+    return definition
+
+
+def cable_between(lab: LabDir, a: str, b: str) -> Cable:
+    """The one cable between two ends.
+
+    Args:
+        lab: the lab.
+        a: a node, or ``node:interface``.
+        b: the other, in the same way.
+
+    Raises:
+        ActionError: there is none, or several; they are listed.
+    """
+    node_a, _, interface_a = a.partition(":")
+    node_b, _, interface_b = b.partition(":")
+    definition = known_node(lab, node_a)
+    known_node(lab, node_b)
+    between = [
+        cable
+        for cable in definition.cables
+        if _fits(cable.a, cable.b, (node_a, interface_a), (node_b, interface_b))
+        or _fits(cable.b, cable.a, (node_a, interface_a), (node_b, interface_b))
+    ]
+    if len(between) == 1:
+        return between[0]
+    if between:
+        listed = ", ".join(label(cable) for cable in between)
+        raise ActionError(f"several links join {a} and {b}: name the interface, one of {listed}")
+    others = sorted({end.node for end in far_ends(definition, node_a)})
+    raise ActionError(f"no link joins {a} and {b}; {node_a} has links to: {', '.join(others) or 'nobody'}")
+
+
+def _fits(one: CableEnd, other: CableEnd, a: tuple[str, str], b: tuple[str, str]) -> bool:
+    return _is(one, a) and _is(other, b)
+
+
+def _is(end: CableEnd, wanted: tuple[str, str]) -> bool:
+    return end.node == wanted[0] and wanted[1] in ("", end.interface)
+
+
+def own_ends(definition: Definition, node: str) -> tuple[CableEnd, ...]:
+    """Every link end on a node."""
+    return tuple(end for cable in definition.cables for end in (cable.a, cable.b) if end.node == node)
+
+
+def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> tuple[CableEnd, ...]:
+    """The other end of every cable of a node, less those to itself and those labelled ``but``."""
+    left_out = set(but)
+    return tuple(
+        cable.b if cable.a.node == node else cable.a
+        for cable in definition.cables_of(node)
+        if cable.a.node != cable.b.node and label(cable) not in left_out
+    )
+
+
+def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
+    """The namespace that holds a node's cables: its own, or where they are parked; None if neither is there."""
+    if runtime.states(lab)[node].status in (NodeStatus.RUNNING, NodeStatus.FROZEN):
+        return runtime.netns(lab, node)
+    parked = lab.parked / node
+    return parked if procs.pinned(parked) else None

@@ -1,0 +1,210 @@
+"""One link: cut so that both ends lose carrier, or made a black hole; and given back.
+
+What each side of a cut link sees: :mod:`labctl.fault.linkstate`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.errors import ActionError
+from labctl.events import now_ns
+from labctl.fault import blackhole
+from labctl.fault.effects import effect_of
+from labctl.fault.ends import cable_between, known_node, label, own_ends, place
+from labctl.fault.ledger import Fault, faults, forget, holding, note
+from labctl.fault.linkstate import ACTION as CUT
+from labctl.fault.linkstate import hold_down, let_up
+from labctl.fault.types import Effect
+from labctl.fault.watch import CarrierWatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.events import Listener
+    from labctl.runtime.base import Runtime
+    from labctl.runtime.definition import Cable, CableEnd
+    from labctl.runtime.state import LabDir
+
+__all__ = [
+    "BLACKHOLE",
+    "NODE_BLACKHOLE",
+    "blackhole_link",
+    "blackhole_node",
+    "cut_link",
+    "restore_link",
+    "restore_node",
+]
+
+BLACKHOLE = "link-blackhole"
+NODE_BLACKHOLE = "node-blackhole"
+"""What these faults are called in the ledger."""
+
+_SEEN_S = 2.0
+
+
+def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
+    """Cut a link; again is no error.
+
+    Args:
+        runtime: that runs the lab.
+        lab: the lab.
+        a: a node, or ``node:interface``.
+        b: the node at the other end, in the same way.
+        listen: gets nothing here; for the sake of one form for all faults.
+
+    Returns:
+        What both ends saw. ``detail``: ``held``: the end that is administratively down;
+        ``unseen``: ends that did not tell in time; ``already`` if it was cut before.
+
+    Raises:
+        ActionError: no such link; or neither end lost carrier.
+    """
+    del listen
+    requested = now_ns()
+    cable = cable_between(lab, a, b)
+    with holding(lab, (cable.a.node, cable.b.node)):
+        before = _in_force(lab, CUT, label(cable))
+        with CarrierWatch(_running_ends(runtime, lab, cable), carrier=False) as watch:
+            held = hold_down(runtime, lab, cable)
+            seen = watch.wait(_SEEN_S)
+        effect = effect_of(CUT, label(cable), requested, seen)
+        effect.detail["held"] = f"{held.node}:{held.interface}"
+        if before:
+            effect.detail["already"] = True
+        if seen and not any(change.t_ns for change in seen):
+            raise ActionError(f"cut of {label(cable)} had no effect: no end lost carrier in {_SEEN_S:g} s")
+        return effect
+
+
+def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
+    """Give a link back that was cut or made a black hole; again is no error.
+
+    Returns:
+        What both ends saw. ``detail``: ``already`` if neither fault was in force.
+
+    Raises:
+        ActionError: no such link.
+    """
+    del listen
+    requested = now_ns()
+    cable = cable_between(lab, a, b)
+    name = label(cable)
+    with holding(lab, (cable.a.node, cable.b.node)):
+        was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
+        if was_hole:
+            _open_ends(runtime, lab, (cable.a, cable.b))
+            forget(lab, BLACKHOLE, name)
+        seen = ()
+        if was_cut:
+            ends = _running_ends(runtime, lab, cable)
+            # While one of the nodes has no power there is nobody to give carrier to the other.
+            with CarrierWatch(ends if len(ends) == 2 else [], carrier=True) as watch:  # noqa: PLR2004
+                let_up(runtime, lab, cable)
+                seen = watch.wait(_SEEN_S)
+            forget(lab, CUT, name)
+        effect = effect_of("link-restore", name, requested, seen)
+        if not was_hole and not was_cut:
+            effect.detail["already"] = True
+        return effect
+
+
+def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
+    """Let a link lose every packet, both ways, while carrier stays; again is no error.
+
+    Raises:
+        ActionError: no such link, or the kernel would not drop.
+    """
+    del listen
+    requested = now_ns()
+    cable = cable_between(lab, a, b)
+    with holding(lab, (cable.a.node, cable.b.node)):
+        fault = Fault(BLACKHOLE, label(cable), {"ends": _ends_of(cable)})
+        return _close_ends(runtime, lab, fault, (cable.a, cable.b), requested)
+
+
+def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
+    """Let a node lose every packet on all its links, both ways, while carrier stays.
+
+    Raises:
+        ActionError: no such node, it is off, or the kernel would not drop.
+    """
+    del listen
+    requested = now_ns()
+    ends = own_ends(known_node(lab, node), node)
+    with holding(lab, [node]):
+        runtime.netns(lab, node)  # an ActionError if it is off
+        return _close_ends(runtime, lab, Fault(NODE_BLACKHOLE, node), ends, requested)
+
+
+def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
+    """End the black hole of a node; again is no error.
+
+    Raises:
+        ActionError: no such node.
+    """
+    del listen
+    requested = now_ns()
+    ends = own_ends(known_node(lab, node), node)
+    with holding(lab, [node]):
+        was = _in_force(lab, NODE_BLACKHOLE, node)
+        if was:
+            still = [end for end in ends if not _link_is_hole(lab, end)]
+            _open_ends(runtime, lab, still)
+            forget(lab, NODE_BLACKHOLE, node)
+        effect = effect_of("node-restore", node, requested)
+        if not was:
+            effect.detail["already"] = True
+        return effect
+
+
+def _close_ends(
+    runtime: Runtime, lab: LabDir, fault: Fault, ends: tuple[CableEnd, ...], requested: int
+) -> Effect:
+    already = _in_force(lab, fault.action, fault.target)
+    note(lab, fault)
+    closed = 0
+    for end in ends:
+        where = place(runtime, lab, end.node)
+        if where is not None and where.parent != lab.parked:
+            blackhole.close(where, end.interface)
+            closed += 1
+    if not closed:
+        forget(lab, fault.action, fault.target)
+        raise ActionError(
+            f"{fault.action} of {fault.target}: neither end has power, there is nothing to lose"
+        )
+    effect = effect_of(fault.action, fault.target, requested)
+    effect.detail["ends"] = closed
+    if already:
+        effect.detail["already"] = True
+    return effect
+
+
+def _open_ends(runtime: Runtime, lab: LabDir, ends: list[CableEnd] | tuple[CableEnd, ...]) -> None:
+    for end in ends:
+        where = place(runtime, lab, end.node)
+        if where is not None:
+            blackhole.open_again(where, end.interface)
+
+
+def _link_is_hole(lab: LabDir, end: CableEnd) -> bool:
+    name = f"{end.node}:{end.interface}"
+    return any(fault.action == BLACKHOLE and name in fault.detail["ends"] for fault in faults(lab))
+
+
+def _ends_of(cable: Cable) -> list[str]:
+    return [f"{end.node}:{end.interface}" for end in (cable.a, cable.b)]
+
+
+def _running_ends(runtime: Runtime, lab: LabDir, cable: Cable) -> list[tuple[CableEnd, Path]]:
+    found = []
+    for end in (cable.a, cable.b):
+        where = place(runtime, lab, end.node)
+        if where is not None and where.parent != lab.parked:
+            found.append((end, where))
+    return found
+
+
+def _in_force(lab: LabDir, action: str, target: str) -> bool:
+    return any((fault.action, fault.target) == (action, target) for fault in faults(lab))

@@ -1,0 +1,126 @@
+"""How one link is kept without carrier, and what its ends lose by it and get back.
+
+A veth pair has no carrier of its own to take away: one of its ends has to be administratively down.
+That end (the *held* end) is chosen so that it matters least, a host's rather than a router's; the
+other sees NO-CARRIER and keeps everything, as with a pulled cable. At the held end the kernel would
+drop the global IPv6 addresses and every route by way of the interface: the addresses are kept
+(keep_addr_on_down), the routes that nobody else would bring back (static ones; a routing daemon
+installs its own again) are noted and put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import ActionError
+from labctl.fault import routes
+from labctl.fault.ends import label, place
+from labctl.fault.ledger import Fault, faults, note
+from labctl.runtime import netlink
+from labctl.runtime.namespaces import inside
+from labctl.runtime.store import definition_of
+
+if TYPE_CHECKING:
+    from labctl.runtime.base import Runtime
+    from labctl.runtime.definition import Cable, CableEnd
+    from labctl.runtime.state import LabDir
+
+__all__ = ["ACTION", "held_end", "hold_down", "let_up"]
+
+ACTION = "link-cut"
+"""What a link without carrier is called in the ledger."""
+
+_ORDER = {"host": 0, "switch": 1}
+
+
+def held_end(lab: LabDir, cable: Cable) -> CableEnd:
+    """Which end goes down when a link is cut: a host's before a switch's before a router's, else the second."""
+    definition = definition_of(lab)
+    rank = {
+        end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2)
+        for end in (cable.a, cable.b)
+    }
+    return cable.a if rank[cable.a] < rank[cable.b] else cable.b
+
+
+def hold_down(runtime: Runtime, lab: LabDir, cable: Cable, *, not_at: str = "") -> CableEnd:
+    """Keep a link down by one of its ends, and note in the ledger by which.
+
+    Args:
+        runtime: that runs the lab.
+        lab: the lab.
+        cable: the link.
+        not_at: a node whose own boot program would set its end up again.
+
+    Returns:
+        The end that is down.
+
+    Raises:
+        ActionError: the end is not there.
+    """
+    end = held_end(lab, cable)
+    if end.node == not_at:
+        end = cable.b if end == cable.a else cable.a
+    where = place(runtime, lab, end.node)
+    if where is None:
+        raise ActionError(f"the cables of {end.node} are lost: its namespace is gone")
+    before = _noted(lab, cable)
+    # The note comes first: whoever undoes the fault must find it, whatever becomes of us.
+    kept = {} if before.get(_key(end)) is None else dict(before[_key(end)])
+    if not kept:
+        kept = inside(where, lambda: _keep(end.interface))
+    ends = [f"{each.node}:{each.interface}" for each in (cable.a, cable.b)]
+    note(lab, Fault(ACTION, label(cable), {**before, "ends": ends, _key(end): kept}))
+    inside(where, lambda: _set(end.interface, up=False))
+    return end
+
+
+def let_up(runtime: Runtime, lab: LabDir, cable: Cable) -> None:
+    """Set both ends up where they are in a running node, and give back what the held ends lost."""
+    before = _noted(lab, cable)
+    for end in (cable.a, cable.b):
+        where = place(runtime, lab, end.node)
+        if where is None or where.parent == lab.parked:
+            continue  # its own power-on sets it up
+        inside(where, lambda end=end: _set(end.interface, up=True))  # type: ignore[misc]
+    for end in (cable.a, cable.b):
+        kept = before.get(_key(end))
+        where = place(runtime, lab, end.node)
+        if kept and where is not None and where.parent != lab.parked:
+            inside(where, lambda end=end, kept=kept: _give_back(end.interface, kept))  # type: ignore[misc]
+
+
+def _key(end: CableEnd) -> str:
+    return f"held {end.node}:{end.interface}"
+
+
+def _noted(lab: LabDir, cable: Cable) -> dict[str, Any]:
+    for fault in faults(lab):
+        if (fault.action, fault.target) == (ACTION, label(cable)):
+            return dict(fault.detail)
+    return {}
+
+
+def _keep(interface: str) -> dict[str, list[str]]:
+    """In the end's namespace: what must be given back later."""
+    index = netlink.index_of(interface)
+    setting = Path(f"/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down")
+    old = []
+    with contextlib.suppress(OSError):  # a node without IPv6 has nothing to keep
+        old = [setting.read_text().strip()]
+        setting.write_text("1")
+    return {"routes": routes.static_by(index), "keep_addr_on_down": old}
+
+
+def _set(interface: str, *, up: bool) -> None:
+    with contextlib.closing(netlink.Route()) as route:
+        route.batch([netlink.set_link(netlink.index_of(interface), up=up)])
+
+
+def _give_back(interface: str, kept: dict[str, list[str]]) -> None:
+    for old in kept.get("keep_addr_on_down", ()):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down").write_text(old)
+    routes.put_back(kept.get("routes", []))

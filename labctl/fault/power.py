@@ -1,0 +1,228 @@
+"""The power of a node: taken away and given back, the same way whatever runtime runs the lab.
+
+A cut is the pull of the cord. In this order:
+
+1. A link monitor opens in every peer's namespace; the node's own namespace is pinned.
+2. Every process of the node is stopped: none can close a socket or say goodbye.
+3. All link ends of the node go down in one netlink message, under one hold of the kernel's lock: the
+   peers lose carrier, and keep interface, addresses and routes.
+4. When every peer has told of it, the processes are killed. What their sockets still have to say
+   (FIN, RST) finds no link.
+
+At power-on the node boots in fresh namespaces, the cables are moved there from the pinned one, and
+the pinned one is let go, with whatever sockets are left in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from labctl.errors import ActionError, LabctlError
+from labctl.events import Event, now_ns
+from labctl.fault import cords
+from labctl.fault.effects import effect_of
+from labctl.fault.ends import far_ends, known_node, label, own_ends, place
+from labctl.fault.freeze import freeze, thaw
+from labctl.fault.ledger import Fault, faults, forget, holding, note
+from labctl.fault.linkstate import hold_down
+from labctl.fault.types import Effect, PowerMode
+from labctl.fault.watch import CarrierWatch
+from labctl.runtime import procs
+from labctl.runtime.base import NodeStatus
+from labctl.runtime.definition import STOP_PROGRAM
+from labctl.runtime.namespaces import pin, unpin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.events import Listener
+    from labctl.runtime.base import Runtime
+    from labctl.runtime.definition import CableEnd, Definition
+    from labctl.runtime.state import LabDir
+
+__all__ = ["ACTION", "power_off", "power_on"]
+
+ACTION = "power-off"
+"""What a node without power is called in the ledger."""
+
+_SEEN_S = 2.0
+_FOUND_S = 5.0
+_STOP_S = 20.0
+
+
+def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen: Listener) -> Effect:
+    """Take power from a node; again is no error.
+
+    Args:
+        runtime: that runs the lab.
+        lab: the lab.
+        node: name of the node.
+        mode: see :class:`labctl.fault.types.PowerMode`.
+        listen: gets ``node.stopped``.
+
+    Returns:
+        What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``already`` if there
+        was nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
+        ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
+        failed.
+
+    Raises:
+        ActionError: no such node; or no peer at all saw the carrier go.
+    """
+    requested = now_ns()
+    definition = known_node(lab, node)
+    with holding(lab, [node]):
+        state = runtime.states(lab)[node]
+        if state.status in (NodeStatus.OFF, NodeStatus.MISSING):
+            return _nothing(ACTION, node, requested, mode)
+        if mode is PowerMode.FREEZE:
+            note(lab, Fault(ACTION, node, {"mode": mode.value}))
+            stopped = freeze(state.init_pid)
+            now = now_ns()
+            detail = {"mode": mode.value, "processes": stopped}
+            return Effect(ACTION, node, requested, now, now, now, detail=detail)
+        said = _say_goodbye(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
+        effect = _cut(runtime, lab, definition, node, state.init_pid, mode, requested)
+        if said:
+            effect.detail["stop"] = said
+        listen(Event("node.stopped", data={"node": node}))
+        if effect.carriers and not any(change.t_ns for change in effect.carriers):
+            raise ActionError(f"power-off of {node} had no effect: no peer lost carrier within {_SEEN_S:g} s")
+        return effect
+
+
+def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
+    """Give power back to a node; again is no error. Does not wait for readiness.
+
+    Returns:
+        What it did. ``detail``: ``already`` if there was nothing to do; ``thawed`` if the node was
+        frozen; ``unseen``: peers that did not find carrier in time; ``window_ns``.
+
+    Raises:
+        ActionError: no such node; or its cables are lost.
+        NodeError: it did not start.
+    """
+    requested = now_ns()
+    definition = known_node(lab, node)
+    with holding(lab, {node, *(end.node for end in far_ends(definition, node))}):
+        state = runtime.states(lab)[node]
+        parked = lab.parked / node
+        if state.init_pid and not procs.pinned(parked):
+            thawed = state.status is NodeStatus.FROZEN
+            if thawed:
+                thaw(state.init_pid)
+            forget(lab, ACTION, node)
+            effect = _nothing("power-on", node, requested, None)
+            if thawed:
+                effect.detail.pop("already")
+                effect.detail["thawed"] = True
+            return effect
+        effect = _restore(runtime, lab, definition, node, requested)
+        forget(lab, ACTION, node)
+        listen(Event("node.started", data={"node": node}))
+        return effect
+
+
+def _cut(
+    runtime: Runtime,
+    lab: LabDir,
+    definition: Definition,
+    node: str,
+    init_pid: int,
+    mode: PowerMode,
+    requested: int,
+) -> Effect:
+    netns = runtime.netns(lab, node)
+    peers = _places(runtime, lab, far_ends(definition, node))
+    note(lab, Fault(ACTION, node, {"mode": mode.value}))
+    pin(netns, lab.parked / node)
+    with (
+        CarrierWatch(peers, carrier=False) as watch,
+        cords.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
+    ):
+        stopped = freeze(init_pid)
+        pulled = cord.pull()
+        seen = watch.wait(_SEEN_S)
+        settled = len(watch.settled)
+    runtime.kill(lab, node)
+    cords.hush(lab.parked / node)
+    effect = effect_of(ACTION, node, requested, seen)
+    effect.detail.update({"mode": mode.value, "processes": stopped, "pull_ns": pulled})
+    if settled:
+        effect.detail["without_carrier"] = settled
+    return effect
+
+
+def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, requested: int) -> Effect:
+    parked = lab.parked / node
+    if not procs.pinned(parked):
+        _park_what_is_left(lab, node)
+    cut = {fault.target for fault in faults(lab) if fault.action == "link-cut"}
+    for cable in definition.cables_of(node):
+        if label(cable) in cut:
+            # The node's boot program sets its own ends up: the peer's end keeps the link down.
+            hold_down(runtime, lab, cable, not_at=node)
+    state = runtime.states(lab)[node]
+    # A power-off that was interrupted before the kill: the same namespace still has the processes.
+    interrupted = bool(state.init_pid) and procs.namespace_of(state.init_pid, "net") == procs.pinned(parked)
+    if not state.init_pid:
+        runtime.boot(lab, node)
+    netns = runtime.netns(lab, node)
+    with CarrierWatch(_places(runtime, lab, far_ends(definition, node, but=cut)), carrier=True) as watch:
+        names = [end.interface for end in own_ends(definition, node)]
+        if interrupted:
+            thaw(state.init_pid)
+        else:
+            cords.carry(parked, netns, names)
+        cords.plug(netns, names)
+        unpin(parked)
+        seen = watch.wait(_FOUND_S)
+    _run_again(runtime, lab, definition, node)
+    return effect_of("power-on", node, requested, seen)
+
+
+def _park_what_is_left(lab: LabDir, node: str) -> None:
+    """A node that died by itself: its cables are in the namespace that the runtime still pins."""
+    if not procs.pinned(lab.netns / node):
+        raise ActionError(f"the cables of {node} are lost: its namespace is gone; take the lab down and up")
+    pin(lab.netns / node, lab.parked / node)
+
+
+def _places(runtime: Runtime, lab: LabDir, ends: tuple[CableEnd, ...]) -> list[tuple[CableEnd, Path]]:
+    """Ends that can tell of their carrier, with their namespaces; what lies parked cannot."""
+    found = []
+    for end in ends:
+        where = place(runtime, lab, end.node)
+        if where is not None and where.parent != lab.parked:
+            found.append((end, where))
+    return found
+
+
+def _say_goodbye(runtime: Runtime, lab: LabDir, node: str) -> str:
+    try:
+        result = runtime.exec(lab, node, [STOP_PROGRAM], timeout_s=_STOP_S)
+    except LabctlError as error:
+        return str(error)
+    return (
+        ""
+        if result.ok
+        else f"{STOP_PROGRAM} ended with {result.code}: {result.stderr.decode(errors='replace')}"
+    )
+
+
+def _run_again(runtime: Runtime, lab: LabDir, definition: Definition, node: str) -> None:
+    """The node's `exec` commands, which foreign definitions have: they run after every boot."""
+    import shlex  # noqa: PLC0415 - rarely wanted
+
+    for command in definition.node(node).exec:
+        with contextlib.suppress(LabctlError):
+            runtime.exec(lab, node, shlex.split(command), timeout_s=_STOP_S)
+
+
+def _nothing(action: str, target: str, requested: int, mode: PowerMode | None) -> Effect:
+    now = now_ns()
+    effect = Effect(action, target, requested, now, now, now, detail={"already": True})
+    if mode:
+        effect.detail["mode"] = mode.value
+    return effect
