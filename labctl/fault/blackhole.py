@@ -29,7 +29,7 @@ def close(netns: Path, interface: str) -> None:
     """
     table = _table(interface)
     chains = "\n".join(
-        f'chain {hook} {{ type filter hook {hook} device "{interface}" priority -500; policy drop; counter; }}'
+        f'chain {hook} {{ type filter hook {hook} device "{interface}" priority -500; policy drop; }}'
         for hook in ("ingress", "egress")
     )
     _nft(netns, f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n{chains}\n}}\n")

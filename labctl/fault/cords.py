@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from labctl.errors import ActionError
 from labctl.events import now_ns
@@ -48,7 +48,7 @@ class Pull:
             self._route.close()
             raise
 
-    def __enter__(self) -> Pull:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError
 from labctl.runtime import procs
-from labctl.runtime.base import NodeStatus
 from labctl.runtime.store import definition_of
 
 if TYPE_CHECKING:
@@ -95,8 +94,9 @@ def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> t
 
 
 def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
-    """The namespace that holds a node's cables: its own, or where they are parked; None if neither is there."""
-    if runtime.states(lab)[node].status in (NodeStatus.RUNNING, NodeStatus.FROZEN):
+    """The namespace that holds a node's cables: its own, or where they lie parked; None if there is neither."""
+    try:
         return runtime.netns(lab, node)
-    parked = lab.parked / node
-    return parked if procs.pinned(parked) else None
+    except ActionError:
+        parked = lab.parked / node
+        return parked if procs.pinned(parked) else None

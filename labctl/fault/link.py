@@ -13,21 +13,21 @@ from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import cable_between, known_node, label, own_ends, place
 from labctl.fault.ledger import Fault, faults, forget, holding, note
-from labctl.fault.linkstate import ACTION as CUT
-from labctl.fault.linkstate import hold_down, let_up
-from labctl.fault.types import Effect
+from labctl.fault.linkstate import CUT, hold_down, let_up
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.events import Listener
+    from labctl.fault.types import CarrierChange, Effect
     from labctl.runtime.base import Runtime
     from labctl.runtime.definition import Cable, CableEnd
     from labctl.runtime.state import LabDir
 
 __all__ = [
     "BLACKHOLE",
+    "CUT",
     "NODE_BLACKHOLE",
     "blackhole_link",
     "blackhole_node",
@@ -95,7 +95,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
         if was_hole:
             _open_ends(runtime, lab, (cable.a, cable.b))
             forget(lab, BLACKHOLE, name)
-        seen = ()
+        seen: tuple[CarrierChange, ...] = ()
         if was_cut:
             ends = _running_ends(runtime, lab, cable)
             # While one of the nodes has no power there is nobody to give carrier to the other.

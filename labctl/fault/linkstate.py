@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from labctl.runtime.definition import Cable, CableEnd
     from labctl.runtime.state import LabDir
 
-__all__ = ["ACTION", "held_end", "hold_down", "let_up"]
+__all__ = ["CUT", "held_end", "hold_down", "let_up"]
 
-ACTION = "link-cut"
+CUT = "link-cut"
 """What a link without carrier is called in the ledger."""
 
 _ORDER = {"host": 0, "switch": 1}
 
 
 def held_end(lab: LabDir, cable: Cable) -> CableEnd:
-    """Which end goes down when a link is cut: a host's before a switch's before a router's, else the second."""
+    """Which end goes down in a cut: a host's before a switch's before a router's, else the second."""
     definition = definition_of(lab)
     rank = {
         end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2)
@@ -72,7 +72,7 @@ def hold_down(runtime: Runtime, lab: LabDir, cable: Cable, *, not_at: str = "") 
     if not kept:
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in (cable.a, cable.b)]
-    note(lab, Fault(ACTION, label(cable), {**before, "ends": ends, _key(end): kept}))
+    note(lab, Fault(CUT, label(cable), {**before, "ends": ends, _key(end): kept}))
     inside(where, lambda: _set(end.interface, up=False))
     return end
 
@@ -98,7 +98,7 @@ def _key(end: CableEnd) -> str:
 
 def _noted(lab: LabDir, cable: Cable) -> dict[str, Any]:
     for fault in faults(lab):
-        if (fault.action, fault.target) == (ACTION, label(cable)):
+        if (fault.action, fault.target) == (CUT, label(cable)):
             return dict(fault.detail)
     return {}
 

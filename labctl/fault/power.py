@@ -32,6 +32,7 @@ from labctl.runtime import procs
 from labctl.runtime.base import NodeStatus
 from labctl.runtime.definition import STOP_PROGRAM
 from labctl.runtime.namespaces import pin, unpin
+from labctl.runtime.store import definition_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         ActionError: no such node; or no peer at all saw the carrier go.
     """
     requested = now_ns()
-    definition = known_node(lab, node)
+    known_node(lab, node)
     with holding(lab, [node]):
         state = runtime.states(lab)[node]
         if state.status in (NodeStatus.OFF, NodeStatus.MISSING):
@@ -80,10 +81,11 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
             note(lab, Fault(ACTION, node, {"mode": mode.value}))
             stopped = freeze(state.init_pid)
             now = now_ns()
-            detail = {"mode": mode.value, "processes": stopped}
-            return Effect(ACTION, node, requested, now, now, now, detail=detail)
+            effect = Effect(ACTION, node, requested, now, now, now)
+            effect.detail.update({"mode": mode.value, "processes": stopped})
+            return effect
         said = _say_goodbye(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
-        effect = _cut(runtime, lab, definition, node, state.init_pid, mode, requested)
+        effect = _cut(runtime, lab, node, mode, requested)
         if said:
             effect.detail["stop"] = said
         listen(Event("node.stopped", data={"node": node}))
@@ -127,12 +129,11 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 def _cut(
     runtime: Runtime,
     lab: LabDir,
-    definition: Definition,
     node: str,
-    init_pid: int,
     mode: PowerMode,
     requested: int,
 ) -> Effect:
+    definition = definition_of(lab)
     netns = runtime.netns(lab, node)
     peers = _places(runtime, lab, far_ends(definition, node))
     note(lab, Fault(ACTION, node, {"mode": mode.value}))
@@ -141,7 +142,7 @@ def _cut(
         CarrierWatch(peers, carrier=False) as watch,
         cords.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
     ):
-        stopped = freeze(init_pid)
+        stopped = freeze(runtime.states(lab)[node].init_pid)
         pulled = cord.pull()
         seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from labctl.events import now_ns
 from labctl.fault.types import CarrierChange
@@ -50,7 +50,7 @@ class CarrierWatch:
         self._thread = threading.Thread(target=self._watch, name="labctl-carrier", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> CarrierWatch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

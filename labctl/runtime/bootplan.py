@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.runtime.nsinit import BootPlan, CablePlan, NodePlan
     from labctl.runtime.state import LabDir
 
-__all__ = ["FIRST_INDEX", "CablePlan", "cables", "make_folders", "missing", "plan"]
+__all__ = ["FIRST_INDEX", "cables", "make_folders", "missing", "plan"]
 
 FIRST_INDEX = 100
 """ifindex of the first link end of a lab. Every end gets a number of its own, never its peer's: where
@@ -58,9 +58,8 @@ def missing(definition: Definition | None) -> tuple[str, ...]:
 
 def _node_lacks(node: NodeSpec) -> list[str]:
     if node.kind not in ("linux", "bridge"):
-        return [
-            f"the embedded runtime has no kind {node.kind!r}, only linux and bridge: use --runtime containerlab"
-        ]
+        only = "the embedded runtime has only linux and bridge: use --runtime containerlab"
+        return [f"kind {node.kind!r}: {only}"]
     found = list(node.unsupported)
     words = [*node.entrypoint, *node.cmd]
     if words and not _program_there(words[0], node):

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,11 +108,12 @@ def bring_up(
         NodeError: a node did not start or did not become ready; all is taken down again.
         LabInterrupted: SIGINT or SIGTERM came; all is taken down again.
     """
-    loaded = _load(Path(topology_path), name, sets)
+    topology = Path(topology_path)
+    loaded = _load(topology, name, sets)
     lab = LabDir(loaded.name, root)
     with _terminable(), _claimed(lab):
         try:
-            _start(lab, loaded, Path(topology_path), runtime, timeout_s, listen)
+            _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
         except BaseException as error:
             _undo(lab, listen)
             if isinstance(error, KeyboardInterrupt):
@@ -154,27 +156,22 @@ def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, L
 
 
 def _start(
-    lab: LabDir,
-    loaded: Lab | Definition,
-    topology: Path,
-    runtime_name: str,
-    timeout_s: float,
-    listen: Listener,
+    lab: LabDir, loaded: Lab | Definition, topology: Path, *, runtime: str, timeout_s: float, listen: Listener
 ) -> None:
     definition = _definition(lab, loaded)
-    runtime, reason = choose_runtime(runtime_name, definition)
+    chosen, reason = choose_runtime(runtime, definition)
     record = LabRecord(
-        lab.name, runtime.name, str(topology.resolve()), str(definition.path), "starting", time.time()
+        lab.name, chosen.name, str(topology.resolve()), str(definition.path), "starting", time.time()
     )
     lab.write_record(record)
-    told = {"lab": lab.name, "runtime": runtime.name, "reason": reason}
+    told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
     listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
     from labctl.runtime.store import remember  # noqa: PLC0415 - beside its only use
 
     remember(lab, definition)
-    runtime.up(lab, definition, listen)
-    wait_ready(runtime, lab, [node.name for node in definition.nodes], timeout_s, listen)
-    lab.write_record(LabRecord(**{**_fields(record), "phase": "up"}))
+    chosen.up(lab, definition, listen)
+    wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
+    lab.write_record(replace(record, phase="up"))
     listen(Event("lab.up", data=told))
 
 
@@ -256,7 +253,7 @@ def _remove(lab: LabDir, listen: Listener) -> None:
     listen(Event("lab.stopping", data=data))
     if record:
         with contextlib.suppress(OSError):  # a full disk must not stop anybody from making room
-            lab.write_record(LabRecord(**{**_fields(record), "phase": "stopping"}))
+            lab.write_record(replace(record, phase="stopping"))
         if record.runtime in RUNTIMES:
             _runtime(record.runtime).down(lab, listen)
     cleanup.sweep(lab)
@@ -278,10 +275,6 @@ def _topology_of(lab: LabDir) -> Path | None:
         return Path(lab.record().topology)
     except LabNotFoundError:
         return None
-
-
-def _fields(record: LabRecord) -> dict[str, str | float]:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 @contextlib.contextmanager

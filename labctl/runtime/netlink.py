@@ -112,11 +112,11 @@ def attributes(data: bytes) -> dict[int, bytes]:
     """Type -> payload of a run of netlink attributes; the last of a type wins."""
     found: dict[int, bytes] = {}
     at = 0
-    while at + 4 <= len(data):
+    while at + _ATTR.size <= len(data):
         length, kind = _ATTR.unpack_from(data, at)
-        if length < 4:
+        if length < _ATTR.size:
             break
-        found[kind & 0x3FFF] = data[at + 4 : at + length]
+        found[kind & 0x3FFF] = data[at + _ATTR.size : at + length]
         at += (length + 3) & ~3
     return found
 
@@ -135,7 +135,7 @@ def message(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def index_of(interface: str) -> int:
-    """ifindex of an interface in the namespace of this thread.
+    """Ifindex of an interface in the namespace of this thread.
 
     Raises:
         OSError: there is none of that name.

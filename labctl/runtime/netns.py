@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.runtime.definition import Definition, NodeSpec
+    from labctl.runtime.nsinit import CablePlan
     from labctl.runtime.state import LabDir
 
 __all__ = ["NetnsRuntime"]
@@ -170,9 +171,7 @@ class NetnsRuntime:
         self.kill(lab, node)
         self._boot(lab, [spec], [])
 
-    def _boot(
-        self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[bootplan.CablePlan]
-    ) -> Mapping[str, int]:
+    def _boot(self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[CablePlan]) -> Mapping[str, int]:
         bootplan.make_folders(lab)
         plan = bootplan.plan(lab, nodes, cables)
         outcome = run_helper(plan)

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH - pathlib is not imported in the helper: it would cost every boot 10 ms
 """The file tree of a node: all of the host's, none of it writable, and what is the node's own.
 
     overlayfs      lower = the host's /, upper = a tmpfs that dies with the node
@@ -32,8 +33,32 @@ _QUIET = sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC
 _HIDDEN = ("/proc", "/sys", "/dev", *PRIVATE, "/snap", "/var/lib/docker", "/var/lib/containerd")
 _OURS = ("labctl", "netns", "docker", "containerd", "user")
 _VIRTUAL = frozenset(
-    "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue "
-    "nsfs overlay proc pstore ramfs rpc_pipefs securityfs squashfs sysfs tmpfs tracefs".split()
+    [
+        "autofs",
+        "binfmt_misc",
+        "bpf",
+        "cgroup",
+        "cgroup2",
+        "configfs",
+        "debugfs",
+        "devpts",
+        "devtmpfs",
+        "efivarfs",
+        "fusectl",
+        "hugetlbfs",
+        "mqueue",
+        "nsfs",
+        "overlay",
+        "proc",
+        "pstore",
+        "ramfs",
+        "rpc_pipefs",
+        "securityfs",
+        "squashfs",
+        "sysfs",
+        "tmpfs",
+        "tracefs",
+    ]
 )
 _PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _PROC_MASKED = ("kcore", "keys", "timer_list", "sched_debug")
@@ -53,6 +78,7 @@ _DEV_LINKS = (
     ("pts/ptmx", "ptmx"),
 )
 _TUN = (10, 200)
+_MAX_LINKS = 64
 
 
 class RootPlan(TypedDict):
@@ -113,14 +139,14 @@ def _fill_upper(upper: str, plan: RootPlan) -> None:
         ("hosts", f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name}\n"),
         ("resolv.conf", ""),
     ):
-        with open(f"{upper}/etc/{file}", "w") as handle:  # noqa: PTH123 - pathlib costs 10 ms in every child
+        with open(f"{upper}/etc/{file}", "w") as handle:
             handle.write(text)
     for folder in PRIVATE:
         os.makedirs(upper + folder, 0o755)
         # What the host has below is not seen through an opaque folder (overlayfs.rst).
         os.setxattr(upper + folder, "trusted.overlay.opaque", b"y")
         if folder.endswith("tmp"):
-            os.chmod(upper + folder, 0o1777)
+            os.chmod(upper + folder, 0o1777)  # noqa: S103 - what a folder for all is
     for path, mode, uid, gid in plan["skeleton"]:
         os.mkdir(upper + path)
         os.chown(upper + path, uid, gid)
@@ -161,7 +187,7 @@ def _dev(where: str) -> None:
 
 def _device(path: str, major: int, minor: int) -> None:
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-    os.chmod(path, 0o666)
+    os.chmod(path, 0o666)  # noqa: S103 - as everywhere
 
 
 def _bind(source: str, target: str, *, read_only: bool) -> None:
@@ -180,7 +206,7 @@ def _inside(root: str, target: str) -> str:
         part = parts.pop(0)
         here = f"{done}/{part}"
         steps += 1
-        if steps < 64 and os.path.islink(root + here):
+        if steps < _MAX_LINKS and os.path.islink(root + here):
             link = os.readlink(root + here)
             full = os.path.normpath(os.path.join("/" if link.startswith("/") else done or "/", link))
             parts = [*full.strip("/").split("/"), *parts]
@@ -203,7 +229,7 @@ def _make_target(source: str, inside: str) -> None:
 def submounts() -> list[str]:
     """Mount points of the host that hold real files besides its root: to be bound read-only."""
     found = []
-    with open("/proc/self/mountinfo") as table:  # noqa: PTH123
+    with open("/proc/self/mountinfo") as table:
         for line in table:
             fields, _, rest = line.partition(" - ")
             point = fields.split()[4].encode().decode("unicode_escape")

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH - pathlib is not imported in the helper: it would cost every boot 10 ms
 """The helper process that boots nodes, and the child of it that becomes a node's PID 1.
 
 Run as a program of its own, with nothing but the standard library's lightest modules: forks are
@@ -115,7 +116,7 @@ def boot(plan: BootPlan) -> Outcome:
     status_out, status_in = os.pipe2(os.O_CLOEXEC)
     go_out, go_in = os.pipe2(os.O_CLOEXEC)
     try:
-        _start_all(plan["nodes"], children, status_in, go_out, go_in, failed)
+        _start_all(plan["nodes"], children, (status_in, go_out, go_in), failed)
         os.close(status_in)
         os.close(go_out)
         if not failed:
@@ -133,13 +134,10 @@ def boot(plan: BootPlan) -> Outcome:
 
 
 def _start_all(
-    nodes: list[NodePlan],
-    children: list[_Child],
-    status: int,
-    go: int,
-    go_in: int,
-    failed: dict[str, str],
+    nodes: list[NodePlan], children: list[_Child], pipes: tuple[int, int, int], failed: dict[str, str]
 ) -> None:
+    """Fork a child for each node; ``pipes``: to tell the status, to be let go, the latter's other end."""
+    status, go, go_in = pipes
     own_pid = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     own_net = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -157,7 +155,7 @@ def _start_all(
                 failed[node["name"]] = _reason(error)
                 return
             children.append(_Child(node["name"], pid, netns))
-            with open(node["pidfile"], "w") as file:  # noqa: PTH123 - pathlib costs 10 ms
+            with open(node["pidfile"], "w") as file:
                 file.write(str(pid))
     finally:
         sc.setns(own_net)
@@ -205,7 +203,7 @@ def _wire_streams(log: str) -> None:
 
 
 def _sysctl(name: str, value: str) -> None:
-    with open(f"/proc/sys/{name}", "w") as file:  # noqa: PTH123
+    with open(f"/proc/sys/{name}", "w") as file:
         file.write(value)
 
 
@@ -255,7 +253,7 @@ def _await_gone(children: list[_Child], status: int) -> dict[str, str]:
 
 
 def _lay(cables: list[CablePlan], children: list[_Child]) -> None:
-    """Lay all links in one batch, from an empty namespace: an ifindex or a name of the host's cannot clash."""
+    """Lay all links in one batch, from an empty namespace, where no name or number can clash."""
     if not cables:
         return
     netns = {child.name: child.netns for child in children}

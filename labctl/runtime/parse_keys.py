@@ -11,18 +11,68 @@ if TYPE_CHECKING:
 __all__ = ["IGNORED", "KNOWN", "UNSUPPORTED", "merged", "misspelt"]
 
 KNOWN = {
-    "top": frozenset("name prefix mgmt settings topology debug".split()),
-    "topology": frozenset("defaults kinds groups nodes links".split()),
+    "top": frozenset(["name", "prefix", "mgmt", "settings", "topology", "debug"]),
+    "topology": frozenset(["defaults", "kinds", "groups", "nodes", "links"]),
     "node": frozenset(
-        "kind group image entrypoint cmd binds env sysctls cap-add exec labels privileged".split()
+        [
+            "kind",
+            "group",
+            "image",
+            "entrypoint",
+            "cmd",
+            "binds",
+            "env",
+            "sysctls",
+            "cap-add",
+            "exec",
+            "labels",
+            "privileged",
+        ]
     ),
 }
 
 IGNORED = frozenset(
-    """aliases auto-remove certificate components config cpu cpu-set credentials devices dns
-    enforce-startup-config env-files extras healthcheck image-pull-policy license memory mgmt-ipv4 mgmt-ipv6
-    mgmt_ipv4 mgmt_ipv6 network-mode owner pid podman-args ports position publish restart-policy runtime
-    sandbox shm-size stages startup-config startup-delay suppress-startup-config tmpfs type user""".split()
+    [
+        "aliases",
+        "auto-remove",
+        "certificate",
+        "components",
+        "config",
+        "cpu",
+        "cpu-set",
+        "credentials",
+        "devices",
+        "dns",
+        "enforce-startup-config",
+        "env-files",
+        "extras",
+        "healthcheck",
+        "image-pull-policy",
+        "license",
+        "memory",
+        "mgmt-ipv4",
+        "mgmt-ipv6",
+        "mgmt_ipv4",
+        "mgmt_ipv6",
+        "network-mode",
+        "owner",
+        "pid",
+        "podman-args",
+        "ports",
+        "position",
+        "publish",
+        "restart-policy",
+        "runtime",
+        "sandbox",
+        "shm-size",
+        "stages",
+        "startup-config",
+        "startup-delay",
+        "suppress-startup-config",
+        "tmpfs",
+        "type",
+        "user",
+    ]
 )
 """Keys that containerlab knows and the embedded runtime has no need of, or no such thing."""
 

@@ -63,11 +63,11 @@ def read_link(link: Any, nodes: Collection[str]) -> LinkRead:  # noqa: ANN401 - 
     if not isinstance(ends, list) or len(ends) != _ENDS:
         read.fault(("endpoints",), "expected two endpoints")
         return read
-    found = [_end(read, ("endpoints", number), end, nodes) for number, end in enumerate(ends)]
+    a = _end(read, ("endpoints", 0), ends[0], nodes)
+    b = _end(read, ("endpoints", 1), ends[1], nodes)
     mtu = _mtu(read, link)
-    if found[0] is None or found[1] is None or read.unsupported or read.problems:
+    if a is None or b is None or read.unsupported or read.problems:
         return read
-    a, b = found
     if (a.node, a.interface) == (b.node, b.interface):
         read.fault((), f"a link from {a.node}:{a.interface} to itself")
     else:

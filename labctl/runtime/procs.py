@@ -49,11 +49,11 @@ def members(kind: str, namespaces: Collection[Namespace]) -> list[int]:
     if not namespaces:
         return []
     spared = _ancestors()
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - hot
-        if name.isdigit() and int(name) not in spared and _identity(f"/proc/{name}/ns/{kind}") in namespaces:
-            found.append(int(name))
-    return found
+    return [
+        int(name)
+        for name in os.listdir("/proc")  # noqa: PTH208 - hot
+        if name.isdigit() and int(name) not in spared and _identity(f"/proc/{name}/ns/{kind}") in namespaces
+    ]
 
 
 def _ancestors() -> set[int]:

@@ -51,6 +51,6 @@ def _restored(data: dict[str, Any]) -> Definition:
 
 
 def _node(data: dict[str, Any]) -> NodeSpec:
-    binds = tuple(Bind(Path(b["source"]), b["target"], b["read_only"]) for b in data.pop("binds"))
-    words = {key: tuple(data.pop(key)) for key in ("entrypoint", "cmd", "cap_add", "exec", "unsupported")}
-    return NodeSpec(binds=binds, **words, **data)
+    binds = tuple(Bind(Path(b["source"]), b["target"], b["read_only"]) for b in data["binds"])
+    words = {key: tuple(data[key]) for key in ("entrypoint", "cmd", "cap_add", "exec", "unsupported")}
+    return NodeSpec(**{**data, **words, "binds": binds})

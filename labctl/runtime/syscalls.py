@@ -69,17 +69,17 @@ def _checked(result: int, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2)."""
+    """Leave namespaces for new ones."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    """setns(2) of the calling thread."""
+    """Put the calling thread into a namespace."""
     _checked(_libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, or change how one is mounted."""
     result = _libc.mount(
         source.encode(),
         target.encode(),
@@ -91,12 +91,12 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """umount2(2)."""
+    """Unmount: umount2(2)."""
     _checked(_libc.umount2(target.encode(), flags), target)
 
 
 def pivot_root(new: str, old: str) -> None:
-    """pivot_root(2)."""
+    """Make ``new`` the root; the old one goes to ``old``."""
     number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(38, f"pivot_root is not known for machine {os.uname().machine}")
@@ -104,7 +104,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def set_hostname(name: str) -> None:
-    """sethostname(2)."""
+    """Name the UTS namespace: sethostname(2)."""
     raw = name.encode()
     _checked(_libc.sethostname(raw, len(raw)), "sethostname")
 
