@@ -25,6 +25,11 @@ __all__ = ["main"]
 
 def main() -> int:
     """The entry point: runs the command line and returns the exit code."""
+    import signal
+
     from labctl.cli.shield import run
 
-    return run()
+    code = run()
+    # The work is done: a Ctrl-C while Python ends must not print a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return code

@@ -33,9 +33,11 @@ TOPOLOGIES: dict[str, tuple[str | bytes, str]] = {
         r"bad\.yml:5:\d+: .*itself",
     ),
     "duplicate-address": (
-        "name: t\nnodes:\n  r1: {role: router, loopback: {ipv4: 10.0.0.1}}\n"
-        "  r2: {role: router, loopback: {ipv4: 10.0.0.1}}\nlinks:\n  - [r1, r2]\n",
-        r"bad\.yml:4:\d+: .*10\.0\.0\.1.*r1",
+        (
+            "name: t\nnodes: {r1: {role: router, loopback: {ipv4: 10.0.0.1}},\n"
+            "  r2: {role: router, loopback: {ipv4: 10.0.0.1}}}\nlinks:\n  - [r1, r2]\n"
+        ),
+        r"bad\.yml:3:\d+: .*10\.0\.0\.1.*r1",
     ),
     "too-many-of-a-count": (
         "name: t\nnodes:\n  r: {role: router, count: 100000000}\nlinks: []\n",
@@ -46,8 +48,10 @@ TOPOLOGIES: dict[str, tuple[str | bytes, str]] = {
         r"bad\.yml:3:\d+: ",
     ),
     "too-many-links": (
-        "name: t\nnodes:\n  a[1-1000]: {role: router}\n  b[1-1000]: {role: router}\n"
-        'links:\n  - ["a[1-1000]", "b[1-1000]"]\n',
+        (
+            "name: t\nnodes:\n  a[1-1000]: {role: router}\n  b[1-1000]: {role: router}\n"
+            'links:\n  - ["a[1-1000]", "b[1-1000]"]\n'
+        ),
         r"bad\.yml:6:\d+: ",
     ),
     "unknown-role": (

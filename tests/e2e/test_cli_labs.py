@@ -25,11 +25,20 @@ nodes:
 links: [[h1, r1], [r1, h2]]
 """
 
+# Big enough that it is still on its way when a test has noticed that it has begun.
+RING = """\
+name: ring
+nodes:
+  r[1-12]: {role: router}
+links: [{a: "r[1-12]", b: "r[2-12,1]", pair: true}]
+"""
+
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with machine(tmp_path_factory.mktemp("labs")) as one:
         (one.cwd / "pair.yml").write_text(PAIR)
+        (one.cwd / "ring.yml").write_text(RING)
         yield one
 
 
@@ -150,11 +159,11 @@ def test_a_second_up_of_the_same_lab_is_refused_and_harms_nothing(host: Machine,
 
 
 def test_a_second_up_while_the_first_is_on_its_way_is_refused(host: Machine, lab: str) -> None:
-    first = host.start("up", "pair.yml", "--runtime", "netns", "--name", "race")
+    first = host.start("up", "ring.yml", "--runtime", "netns", "--name", "race")
     deadline = time.monotonic() + 10
     while not (names := {one.split("/")[0] for one in host.census()["labs"]}) & {"race"}:
         assert time.monotonic() < deadline, names
-    second = host.labctl("up", "pair.yml", "--runtime", "netns", "--name", "race")
+    second = host.labctl("up", "ring.yml", "--runtime", "netns", "--name", "race")
     assert first.wait(timeout=60) == 0
     assert second.returncode == 2
     assert "race" in second.stderr
@@ -213,9 +222,9 @@ def test_a_lab_that_is_not_ready_in_time_is_taken_down_again(host: Machine, lab:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_up_that_is_interrupted_leaves_nothing(host: Machine, lab: str, number: int) -> None:
     before = host.census()
-    child = host.start("up", "pair.yml", "--runtime", "netns")
+    child = host.start("up", "ring.yml", "--runtime", "netns")
     deadline = time.monotonic() + 10
-    while not any(one.startswith("pair/") for one in host.census()["labs"]):
+    while not any(one.startswith("ring/") for one in host.census()["labs"]):
         assert time.monotonic() < deadline
     host.kill(child, number)
     assert child.wait(timeout=30) == 130

@@ -1,4 +1,4 @@
-"""A machine of a test's own: PID, mount and network namespaces with a private /run/labctl.
+"""A machine of a test's own: PID, mount and network namespaces with a private /run.
 
 Inside, labctl runs as on a host that nobody else uses: what it leaves behind can be counted, and
 ``down --all`` takes away nothing of anybody else. When the test ends its first process is killed,
@@ -48,16 +48,16 @@ print(json.dumps({
 }))
 """
 
+# All of /run is the machine's own, not only /run/labctl: when another labctl on the host removes its
+# empty /run/labctl, the kernel takes away what any mount namespace has mounted there.
 PREPARE = """
 set -e
-mkdir -p /run/labctl /run/netns
-mount -t tmpfs tmpfs /run/labctl
-mount -t tmpfs tmpfs /run/netns
-mkdir -p /run/netns/cgroup
-mount --rbind /sys/fs/cgroup /run/netns/cgroup
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/lock /run/netns /run/cgroup
+mount --rbind /sys/fs/cgroup /run/cgroup
 mount -t sysfs sysfs /sys
-mount --move /run/netns/cgroup /sys/fs/cgroup
-rmdir /run/netns/cgroup
+mount --move /run/cgroup /sys/fs/cgroup
+rmdir /run/cgroup
 ip link set lo up
 echo prepared
 exec tini -- sleep infinity
@@ -78,7 +78,16 @@ class Machine:
 
     def line(self, *argv: str) -> list[str]:
         """The command line, outside, that runs ``argv`` inside."""
-        return ["nsenter", f"--target={self.pid}", "--pid", "--mount", "--net", "--", *argv]
+        return [
+            "nsenter",
+            f"--target={self.pid}",
+            "--pid",
+            "--mount",
+            "--net",
+            f"--wdns={self.cwd}",
+            "--",
+            *argv,
+        ]
 
     def run(self, *argv: str, timeout_s: float = 120.0, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait for it."""
