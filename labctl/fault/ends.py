@@ -94,7 +94,7 @@ def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> t
 
 
 def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
-    """The namespace that holds a node's cables: its own, or where they lie parked; None if there is neither."""
+    """The namespace that holds a node's cables: its own, or where they lie parked; None if neither is."""
     try:
         return runtime.netns(lab, node)
     except ActionError:

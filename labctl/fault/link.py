@@ -66,9 +66,11 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
     with holding(lab, (cable.a.node, cable.b.node)):
         before = _in_force(lab, CUT, label(cable))
         with CarrierWatch(_running_ends(runtime, lab, cable), carrier=False) as watch:
+            not_before = now_ns()
             held = hold_down(runtime, lab, cable)
             seen = watch.wait(_SEEN_S)
         effect = effect_of(CUT, label(cable), requested, seen)
+        effect.detail["not_before_ns"] = not_before
         effect.detail["held"] = f"{held.node}:{held.interface}"
         if before:
             effect.detail["already"] = True

@@ -143,13 +143,14 @@ def _cut(
         cords.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
     ):
         stopped = freeze(runtime.states(lab)[node].init_pid)
+        not_before = now_ns()
         pulled = cord.pull()
         seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)
     runtime.kill(lab, node)
     cords.hush(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
-    effect.detail.update({"mode": mode.value, "processes": stopped, "pull_ns": pulled})
+    effect.detail.update({"mode": mode.value, "processes": stopped, "pull_ns": pulled, "not_before_ns": not_before})
     if settled:
         effect.detail["without_carrier"] = settled
     return effect

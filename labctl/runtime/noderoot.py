@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - pathlib is not imported in the helper: it would cost every boot 10 ms
 """The file tree of a node: all of the host's, none of it writable, and what is the node's own.
 
     overlayfs      lower = the host's /, upper = a tmpfs that dies with the node

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - pathlib is not imported in the helper: it would cost every boot 10 ms
 """The helper process that boots nodes, and the child of it that becomes a node's PID 1.
 
 Run as a program of its own, with nothing but the standard library's lightest modules: forks are
