@@ -127,6 +127,7 @@ class FakeWitness:
     """Has seen it all already."""
 
     flows: Mapping[str, set[int]]
+    dropped: int = 0
 
     def seen(self) -> Mapping[str, set[int]]:
         """What it was told."""

@@ -31,8 +31,9 @@ WITNESS_LONGEST_NS = 5_000_000_000
 WITNESS_PACKETS = 5
 """A flow is expected to show itself so many times while a witness watches."""
 
-WITNESS_CLOSE_NS = 30_000_000
-"""A witness leaves so long before the fault, so that its leaving disturbs nothing."""
+WITNESS_CLOSE_NS = 300_000_000
+"""A witness leaves so long before the fault: its leaving, and the counting of what is known until
+then, take some 50 ms of a processor, and shall neither disturb nor delay the fault."""
 
 DELAY_WINDOW_NS = 1_000_000_000
 """The one-way delay before a fault is taken from the packets of so long before it."""
@@ -135,6 +136,7 @@ class Timeline:
             self.world.sleep_until(due - WITNESS_CLOSE_NS)
             watched = self.world.now_ns() - begin
             seen = {node: witness.seen() for node, witness in open_.items()}
+            dropped = {node: witness.dropped for node, witness in open_.items()}
         except LabctlError as error:
             self._tell("witness.failed", {"nodes": nodes, "error": str(error)})
             return
@@ -146,7 +148,7 @@ class Timeline:
             for node in fault.step.action.nodes:
                 flows = {stream: sorted(numbers) for stream, numbers in seen[node].items()}
                 data = {"step": fault.step.index, "node": node, "watched_ns": watched, "flows": flows}
-                self._tell("witness", {**data, "delay_p99_ns": delays})
+                self._tell("witness", {**data, "delay_p99_ns": delays, "dropped": dropped[node]})
 
     def _delays(self) -> dict[str, int]:
         traffic = self.waiting.traffic

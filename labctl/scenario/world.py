@@ -37,6 +37,10 @@ class RunningWitness(Protocol):
     def seen(self) -> Mapping[str, set[int]]:
         """Flow numbers by stream, so far."""
 
+    @property
+    def dropped(self) -> int:
+        """Packets that it could not keep: above 0, a flow that is missing may have crossed after all."""
+
     def close(self) -> None:
         """Leave the node; may be called again."""
 

@@ -2,7 +2,8 @@
 
 A packet is *in flight* when it left
 
-* no earlier than one path delay before the fault took effect, and
+* no earlier than one path delay before the fault can have taken effect: before the kernel was told
+  to take the links down (the preparations before that excuse nothing), and
 * no later than one path delay after the last of the victim's links had lost carrier:
 
 it was inside the dying box or on its way into it. Every other lost packet is *repair*: the design's
@@ -13,8 +14,7 @@ The path delay is the 99th percentile of the one-way delays of the same stream i
 the fault. Not the maximum: on a machine that is not real-time that is one stall of the scheduler,
 and would excuse losses that the design must answer for.
 
-A graceful power-off may take seconds before the cord is pulled: its excuse begins with the first
-carrier lost, that of a cut with the request.
+A graceful power-off may take seconds before the cord is pulled: what is lost meanwhile is repair.
 """
 
 from __future__ import annotations
@@ -92,12 +92,11 @@ def excuses(run: RunRecord, tally: StreamTally) -> tuple[Excuse, ...]:
 
 
 def _excuse(action: ActionRecord, delay: int) -> Excuse:
-    effect = action.first_ns if action.mode == "graceful" else action.requested_ns
     starts = action.requested_ns - delay
     ends = max(action.last_ns, action.done_ns) + HORIZON_NS
     if not action.breaks or action.mode == "freeze":
         return Excuse(1, 0, starts, ends)
-    return Excuse(effect - delay, action.last_ns + delay, starts, ends)
+    return Excuse(action.not_before_ns - delay, action.last_ns + delay, starts, ends)
 
 
 def classify(tally: StreamTally, spans: Sequence[Excuse], zero_ns: int) -> Losses:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labctl.probe.types import StreamTally
-    from labctl.verdict.record import ActionRecord, RunRecord
+    from labctl.verdict.record import ActionRecord, RunRecord, WitnessRecord
 
 __all__ = ["GUARD_NS", "Measured", "measure", "spacing_ns"]
 
@@ -73,11 +73,20 @@ def _zero(run: RunRecord) -> int:
 
 def _crossed(run: RunRecord, action: ActionRecord) -> Crossed:
     """Flows that crossed what an action takes away: for a link, those seen at both of its ends."""
-    seen = [witness.flows for witness in run.witnesses if witness.step == action.step and action.breaks]
+    seen = [
+        witness.flows
+        for witness in run.witnesses
+        if witness.step == action.step and action.breaks and not _blind(witness)
+    ]
     if not seen:
         return None
     names = {name for flows in seen for name in flows}
     return {name: frozenset.intersection(*(flows.get(name, frozenset()) for flows in seen)) for name in names}
+
+
+def _blind(witness: WitnessRecord) -> bool:
+    """Whether a witness saw nothing, and not for want of packets."""
+    return witness.dropped > 0 and not any(witness.flows.values())
 
 
 def _fault(
@@ -107,7 +116,7 @@ def _fault(
         first_ns=action.first_ns - zero,
         last_ns=action.last_ns - zero,
         done_ns=action.done_ns - zero,
-        window_ns=action.last_ns - action.first_ns,
+        window_ns=action.last_ns - min(action.not_before_ns, action.first_ns),
         excused_from_ns=min((span.from_ns for span in spans.values()), default=zero) - zero,
         excused_to_ns=max((span.to_ns for span in spans.values()), default=zero) - zero,
         carriers=(told, len(action.carriers)),
@@ -187,7 +196,7 @@ def _stalls(run: RunRecord, action: ActionRecord) -> list[tuple[StreamTally, int
     """Stalls of senders between a fault and :data:`GUARD_NS` after it: (stream, overlap in ns)."""
     if not action.breaks:
         return []
-    begin, end = action.requested_ns, action.last_ns + GUARD_NS
+    begin, end = action.not_before_ns, action.last_ns + GUARD_NS
     overlaps = [
         (tally, min(start + length, end) - max(start, begin))
         for tally in run.tallies

@@ -32,6 +32,8 @@ class ActionRecord:
     Attributes:
         step: place in the timeline, -1 for a heal.
         began_ns: when it was begun; ``due_ns`` is when it should have been.
+        not_before_ns: it took no effect before this moment: the request, or, where a fault's
+            preparations take long, the moment at which they were done.
         carriers: moments of the awaited carrier changes, 0 for one that never came.
     """
 
@@ -46,6 +48,7 @@ class ActionRecord:
     first_ns: int
     last_ns: int
     done_ns: int
+    not_before_ns: int
     carriers: tuple[int, ...]
 
     @property
@@ -56,13 +59,21 @@ class ActionRecord:
 
 @dataclass(frozen=True, slots=True)
 class WitnessRecord:
-    """What was seen inside a node before a fault on it."""
+    """What was seen inside a node before a fault on it.
+
+    Attributes:
+        watched_ns: for how long.
+        flows: that crossed the node, by stream.
+        delay_p99_ns: one-way delay of the second before, by stream.
+        dropped: packets that the witness could not keep.
+    """
 
     step: int
     node: str
     watched_ns: int
     flows: Mapping[str, frozenset[int]]
     delay_p99_ns: Mapping[str, int]
+    dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +189,7 @@ def _action(data: Mapping[str, Any], began: Event | None) -> ActionRecord:
         first_ns=data["first_ns"],
         last_ns=data["last_ns"],
         done_ns=data["done_ns"],
+        not_before_ns=data["detail"].get("not_before_ns", data["requested_ns"]),
         carriers=tuple(carrier["t_ns"] for carrier in data["carriers"]),
     )
 
@@ -189,6 +201,7 @@ def _witness(data: Mapping[str, Any]) -> WitnessRecord:
         watched_ns=data["watched_ns"],
         flows={stream: frozenset(numbers) for stream, numbers in data["flows"].items()},
         delay_p99_ns=dict(data["delay_p99_ns"]),
+        dropped=data.get("dropped", 0),
     )
 
 

@@ -195,7 +195,8 @@ class FaultResult:
         phase_ns: how much later than written.
         late_ns: how much later than due it was begun.
         requested_ns, first_ns, last_ns, done_ns: see :class:`labctl.fault.types.Effect`.
-        window_ns: first to last carrier change: what the cut itself explains.
+        window_ns: from the moment before which it cannot have taken effect (the kernel was told to
+            take the links down) to the last carrier change: what the cut itself explains.
         excused_from_ns, excused_to_ns: packets that left in this span count as in flight, by the
             longest path delay of any stream.
         carriers: how many peers told of it, and of how many that was awaited.
