@@ -102,4 +102,6 @@ def _row(node: dict[str, Any]) -> list[str]:
 
 
 def _faults(lab: LabDir) -> list[dict[str, Any]]:
-    return []
+    from labctl.fault import faults
+
+    return [{"action": fault.action, "target": fault.target, **fault.detail} for fault in faults(lab)]
