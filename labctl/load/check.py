@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from labctl.errors import Problem
     from labctl.load.document import Document
-    from labctl.load.drafts import EndDraft, Given, LinkDraft, NodeDraft
+    from labctl.load.drafts import EndDraft, Given, LinkDraft, NodeDraft, Path
     from labctl.model.topology import LinkRequest, NodeRequest
 
 __all__ = ["check"]
@@ -54,6 +54,7 @@ class _Checker:
         self.problems: list[Problem] = []
         self._document = document
         self._kinds = kinds
+        self._told: set[Path] = set()
         self._owners: dict[object, tuple[str, Given]] = {}
 
     def nodes(self, drafts: Iterable[NodeDraft]) -> None:
@@ -128,7 +129,8 @@ class _Checker:
         known, first = self._owners.setdefault(key, (owner, given))
         if first is not given:
             as_what = f": {owner} here, {known} there" if owner else ""
-            self._complain(given, f"{what} is given twice, {self._where(first)}{as_what}")
+            where = "by one entry" if first.path == given.path else self._where(first)
+            self._complain(given, f"{what} is given twice, {where}{as_what}")
 
     def _mac(self, given: Given) -> None:
         first = int(given.value[:2], 16)
@@ -171,6 +173,10 @@ class _Checker:
         return f"also at {line}:{column}"
 
     def _complain(self, given: Given, message: str) -> None:
+        """One problem a value: a range may repeat it thousands of times."""
+        if given.path in self._told:
+            return
+        self._told.add(given.path)
         self.problems.append(self._document.problem(given.path, message))
 
 

@@ -146,7 +146,7 @@ def _step(value: Value, part: str | int) -> Entry | None:
 def _mapped(
     value: Value, change: Callable[[str, Position], Scalar], file: str, problems: list[Problem]
 ) -> Value:
-    fresh = Value(value.kind, value.line, value.column, value.scalar, size=value.size)
+    fresh = Value(value.kind, value.line, value.column, value.scalar, size=value.size, depth=value.depth)
     if value.kind == Kind.LIST:
         fresh.items = [_mapped(item, change, file, problems) for item in value.items]
     elif value.kind == Kind.MAPPING:

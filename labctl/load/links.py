@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.load.drafts import EndDraft, Given, LinkDraft, Path
 from labctl.load.hints import nearest
 from labctl.load.names import interface_fault
+from labctl.load.nodes import ENOUGH
 from labctl.load.ranges import RangeError, expand
 from labctl.model.topology import MAX_LINKS, MAX_NODES
 
@@ -24,6 +25,7 @@ __all__ = ["LinkTable"]
 
 _AT_ENDS = ("ipv4", "ipv6", "mac")
 _NAMED = 3
+_HINTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,17 @@ class LinkTable:
         self.problems: list[Problem] = []
         self._document = document
         self._nodes = nodes
+        self._hints_left = _HINTS
         self._between: dict[frozenset[str], list[LinkDraft]] = {}
 
     def add(self, index: int, link: tuple[str, str] | LinkModel) -> None:
         """Take one entry of the section."""
         path: Path = ("links", index)
+        if len(self.problems) > ENOUGH:
+            return
+        if len(self.problems) == ENOUGH:
+            self._complain(path, "from here on links were not looked at: there is enough to mend before")
+            return
         if isinstance(link, tuple):
             self._add(path, (link[0], (*path, 0)), (link[1], (*path, 1)), None)
         else:
@@ -108,7 +116,10 @@ class LinkTable:
         shown = ", ".join(repr(name) for name in names[:_NAMED])
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         noun = "nodes" if len(names) > 1 else "node"
-        self._complain(path, f"unknown {noun} {shown}{more}", nearest(names[0], self._nodes.drafts))
+        # To look for the nearest of thousands of names takes a while: not thousands of times.
+        self._hints_left -= 1
+        hint = nearest(names[0], self._nodes.drafts) if self._hints_left >= 0 else ""
+        self._complain(path, f"unknown {noun} {shown}{more}", hint)
 
     def _pairs(self, path: Path, left: _Side, right: _Side, *, paired: bool) -> list[tuple[str, str]]:
         if paired:
@@ -178,7 +189,8 @@ class LinkTable:
         """Write an entry's settings into a link; ``turned``: the entry names its ends the other way."""
         for end, side in ((draft.a, a), (draft.b, b)):
             if side.interface is not None:
-                end.settings["interface"] = side.interface
+                # One for each link: the same interface for two links is then found to be given twice.
+                end.settings["interface"] = replace(side.interface)
         if model is None:
             return
         if model.mtu is not None:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from labctl.load.document import Document
     from labctl.load.schema import NodeModel
 
-__all__ = ["NodeTable"]
+__all__ = ["ENOUGH", "NodeTable"]
+
+ENOUGH = 100
+"""After so many problems the rest of a section is not looked at: it might take minutes."""
 
 
 class NodeTable:
@@ -37,6 +40,9 @@ class NodeTable:
     def add_all(self, models: Mapping[str, NodeModel | None]) -> None:
         """Take the whole section, key by key. None is a node of which nothing is known."""
         for key, model in models.items():
+            if len(self.problems) >= ENOUGH:
+                self._complain(key, "from here on nodes were not looked at: there is enough to mend before")
+                break
             names = self._names(key, model)
             over = len(self.drafts.keys() | set(names)) - MAX_NODES
             if over > 0:
@@ -44,8 +50,14 @@ class NodeTable:
                 self._complain(key, message)
                 self.refused.update(names)
                 continue
-            for name in names:
-                self._add(key, name, model)
+            twice = [name for name in names if not self._add(key, name, model)]
+            if twice:
+                first = self._document.position(
+                    self.drafts[twice[0]].settings["role"].path[:2], key=True
+                ).line
+                more = f" and {len(twice) - 1} more are" if len(twice) > 1 else " is"
+                hint = "to change a node of a range leave out its role"
+                self._complain(key, f"node {twice[0]!r}{more} defined twice, first in line {first}", hint)
 
     def _names(self, key: str, model: NodeModel | None) -> tuple[str, ...]:
         pattern = key
@@ -75,18 +87,15 @@ class NodeTable:
             self._complain(key, f"{key!r} names node {twice!r} twice")
         return tuple(dict.fromkeys(names))
 
-    def _add(self, key: str, name: str, model: NodeModel | None) -> None:
+    def _add(self, key: str, name: str, model: NodeModel | None) -> bool:
+        """Make a node or change it; False if it has been made and is now made again."""
         path = ("nodes", key)
         draft = self.drafts.setdefault(name, NodeDraft(name, path))
         if model is None:
             self._add_broken(draft, key)
-            return
-        defined = draft.settings.get("role")
-        if model.role is not None and defined is not None and defined.value is not None:
-            first = self._document.position(defined.path[:2], key=True).line
-            hint = "to change a node of a range leave out its role"
-            self._complain(key, f"node {name!r} is defined twice, first in line {first}", hint)
-            return
+            return True
+        if model.role is not None and draft.value("role") is not None:
+            return False
         for setting in ("role", "asn", "image"):
             value = getattr(model, setting)
             if value is not None:
@@ -98,6 +107,7 @@ class NodeTable:
         for extra, value in (model.model_extra or {}).items():
             draft.settings[extra] = Given(value, (*path, extra))
         draft.vars.update(model.vars)
+        return True
 
     def _add_broken(self, draft: NodeDraft, key: str) -> None:
         """An entry that is not sound: what is wrong in it is told, a missing role is not one more."""

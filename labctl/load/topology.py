@@ -93,6 +93,7 @@ class _Loader:
         self._vars, self._problems = read_vars(document, sets)
         self._roles = roles
         self._name = name
+        self._without_role: dict[tuple[str | int, ...], list[str]] = {}
         try:
             self._document = substituted(document, self._vars)
         except InputError as error:
@@ -118,6 +119,7 @@ class _Loader:
             if role not in self._roles
         ]
         requests = [self._node(draft, model) for draft in nodes.drafts.values()]
+        self._complain_of_roles()
         known = [request for request in requests if request is not None]
         asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
         self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
@@ -216,14 +218,20 @@ class _Loader:
     def _role(self, draft: NodeDraft) -> Role | None:
         given = draft.settings.get("role")
         if given is None:
-            message = f"node {draft.name!r} has no role"
-            hint = f"known: {', '.join(self._roles)}"
-            self._problems.append(self._document.problem(draft.path, message, hint, key=True))
+            self._without_role.setdefault(draft.path, []).append(draft.name)
             return None
         if given.value is not None and given.value not in self._roles:
             hint = nearest(str(given.value), self._roles)
             self._problems.append(self._document.problem(given.path, f"unknown role {given.value!r}", hint))
         return self._roles.get(given.value)
+
+    def _complain_of_roles(self) -> None:
+        """One problem a key, whatever number of nodes it names."""
+        hint = f"known: {', '.join(self._roles)}"
+        for path, names in self._without_role.items():
+            has = f"and {len(names) - 1} more have" if len(names) > 1 else "has"
+            message = f"node {names[0]!r} {has} no role"
+            self._problems.append(self._document.problem(path, message, hint, key=True))
 
     def _default_mtu(self, model: TopologyModel | None) -> int:
         given = model.defaults.mtu if model and model.defaults else None

@@ -12,14 +12,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from labctl.errors import InputError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["MAX_DEPTH", "MAX_VALUES", "Entry", "Kind", "Scalar", "Value", "parse"]
 
@@ -72,6 +69,7 @@ class Value:
         items: of a list.
         entries: of a mapping.
         size: values in it, itself included, aliases at full size.
+        depth: levels in it, 1 for a scalar or an empty list, aliases at full depth.
     """
 
     kind: str
@@ -81,6 +79,7 @@ class Value:
     items: list[Value] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     size: int = 1
+    depth: int = 1
 
     def plain(self) -> Any:  # noqa: ANN401 - whatever YAML can say
         """The same without positions: dict, list or scalar."""
@@ -174,17 +173,17 @@ class _Builder:
         for merged in done.merges:
             for key, entry in merged.entries.items():
                 done.value.entries.setdefault(key, entry)
-        if done.value.kind == Kind.MAPPING:
-            children: Iterator[Value] = (entry.value for entry in done.value.entries.values())
-        else:
-            children = iter(done.value.items)
+        children = done.value.items or [entry.value for entry in done.value.entries.values()]
         done.value.size = 1 + sum(child.size for child in children)
+        done.value.depth = 1 + max((child.depth for child in children), default=0)
         self._place(done.value, done.anchor, None)
 
     def _alias(self, anchor: str, line: int, column: int) -> None:
         target = self._anchors.get(anchor)
         if target is None:
             self._refuse(line, column, f"*{anchor} has no anchor &{anchor} before it")
+        if len(self._stack) + target.depth > MAX_DEPTH:
+            self._refuse(line, column, f"is nested more than {MAX_DEPTH} levels deep")
         self._total += target.size
         self._place(target, None, None, alias_at=(line, column))
 

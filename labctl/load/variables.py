@@ -1,7 +1,8 @@
 """Variables of a topology: ``vars:``, ``--set name=value``, and ``{name}`` in any text.
 
 ``{size}`` stands for the variable, ``{size-1}`` and ``{size+1}`` for a number near it; ``{{`` and
-``}}`` are the braces themselves. A text that is one variable and nothing else takes its type.
+``}}`` are the braces themselves. A text that is one variable and nothing else takes its type. In a
+text of several lines (a piece of configuration) braces that hold no variable stay as they are.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from labctl.load.document import Document, Position
     from labctl.load.tree import Scalar
 
-__all__ = ["fill", "read_vars", "substituted"]
+__all__ = ["MAX_FILLED", "Filler", "read_vars", "substituted"]
+
+MAX_FILLED = 4 << 20
+"""Characters that variables may add to a document; variables of variables could add billions."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_TOKEN_OF_LINES = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*(?:[+-]\d{1,9})?)\}", re.ASCII)
 _INSIDE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:([+-])\s*(\d{1,9}))?\s*\Z", re.ASCII)
 _COMMAND_LINE = "--set"
 
@@ -40,6 +45,7 @@ def read_vars(document: Document, sets: Sequence[str]) -> tuple[dict[str, Scalar
     given, problems = _given(sets)
     data = document.data.get("vars") if isinstance(document.data, dict) else None
     values: dict[str, Scalar] = {}
+    filler = Filler(values, document.file)
     if data is not None and not isinstance(data, dict):
         problems.append(document.problem(("vars",), "expected a mapping of names and values"))
         data = None
@@ -54,7 +60,7 @@ def read_vars(document: Document, sets: Sequence[str]) -> tuple[dict[str, Scalar
             )
         else:
             try:
-                filled = _filled(document, path, value, values)
+                filled = filler.fill(value, document.position(path))
                 values[name] = _typed(name, given.pop(name), filled) if name in given else filled
             except InputError as error:
                 given.pop(name, None)
@@ -72,46 +78,61 @@ def substituted(document: Document, values: Mapping[str, Scalar]) -> Document:
     Raises:
         InputError: unknown variables and lone braces, all of them.
     """
-    return document.mapped(lambda text, place: fill(text, values, document.file, place))
+    return document.mapped(Filler(values, document.file).fill)
 
 
-def fill(text: str, values: Mapping[str, Scalar], file: str, place: Position) -> Scalar:
-    """Fill variables into one text.
+class Filler:
+    """Fills variables into the texts of one document."""
 
-    Args:
-        text: as written.
-        values: by name.
-        file: for problems.
-        place: of the text, for problems.
+    def __init__(self, values: Mapping[str, Scalar], file: str) -> None:
+        """Take the variables by name, and what problems call the file."""
+        self._values = values
+        self._file = file
+        self._left = MAX_FILLED
 
-    Returns:
-        The text; or the variable's own value where the text is that and nothing else.
+    def fill(self, text: Scalar, place: Position) -> Scalar:
+        """Fill variables into one text.
 
-    Raises:
-        InputError: an unknown variable, arithmetic on what is no whole number, a lone brace.
-    """
-    if "{" not in text and "}" not in text:
-        return text
-    problems: list[Problem] = []
+        Args:
+            text: as written; what is no text comes back as it is.
+            place: of the text, for problems.
 
-    def one(match: re.Match[str]) -> str:
-        token = match.group()
+        Returns:
+            The text; or the variable's own value where the text is that and nothing else.
+
+        Raises:
+            InputError: an unknown variable, arithmetic on what is no whole number, a lone brace.
+        """
+        if not isinstance(text, str) or ("{" not in text and "}" not in text):
+            return text
+        problems: list[Problem] = []
+
+        def one(match: re.Match[str]) -> str:
+            try:
+                filled = self._one(match.group(), match.group(1))
+            except ValueError as error:
+                message, _, hint = str(error).partition("\n")
+                problems.append(Problem(self._file, place.line, place.column, message, hint))
+                return ""
+            self._left -= len(filled)
+            if self._left < 0:
+                message = f"variables make the file more than {MAX_FILLED} characters longer"
+                raise InputError([Problem(self._file, place.line, place.column, message)])
+            return filled
+
+        token = _TOKEN_OF_LINES if "\n" in text else _TOKEN
+        whole = token.fullmatch(text)
+        filled = token.sub(one, text)
+        if problems:
+            raise InputError(problems)
+        if whole is not None and whole.group(1) is not None:
+            return _lookup(text, whole.group(1), self._values)
+        return filled
+
+    def _one(self, token: str, inside: str | None) -> str:
         if token in ("{{", "}}"):
             return token[0]
-        try:
-            return _as_text(_lookup(token, match.group(1), values))
-        except ValueError as error:
-            message, _, hint = str(error).partition("\n")
-            problems.append(Problem(file, place.line, place.column, message, hint))
-            return token
-
-    whole = _TOKEN.fullmatch(text)
-    filled = _TOKEN.sub(one, text)
-    if problems:
-        raise InputError(problems)
-    if whole is not None and whole.group(1) is not None:
-        return _lookup(text, whole.group(1), values)
-    return filled
+        return _as_text(_lookup(token, inside, self._values))
 
 
 def _lookup(token: str, inside: str | None, values: Mapping[str, Scalar]) -> Scalar:
@@ -137,12 +158,6 @@ def _as_text(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
-
-
-def _filled(document: Document, path: tuple[str, ...], value: Scalar, values: Mapping[str, Scalar]) -> Scalar:
-    if not isinstance(value, str):
-        return value
-    return fill(value, values, document.file, document.position(path))
 
 
 def _given(sets: Sequence[str]) -> tuple[dict[str, str], list[Problem]]:

@@ -109,6 +109,11 @@ def test_aliases_of_aliases_are_refused_quickly(width: int) -> None:
     assert time.monotonic() - start < 2
 
 
+def test_nesting_by_aliases_has_the_same_limit() -> None:
+    lines = ["a0: &a0 x", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 600))]
+    assert f"more than {MAX_DEPTH} levels" in said("\n".join(lines))
+
+
 def test_a_merge_bomb_is_refused_too() -> None:
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: x" for n in range(1000)) + "}"]
     lines += [f"b{n}: {{<<: [{', '.join(['*a0'] * 50)}]}}" for n in range(50)]

@@ -215,3 +215,20 @@ def test_the_largest_lab_is_loaded_in_time_and_one_node_more_is_refused() -> Non
     start = time.monotonic()
     assert "expected at most 4096" in refused(ring, "size=999999999")
     assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: l\nnodes: {'r[1-4096]': {role: router}}\nlinks:\n" + "- ['x[1-4096]', 'y[1-4096]']\n" * 30_000,
+        "name: l\nnodes: {'r[1-4096]': {role: router}}\nlinks:\n" + "- ['r[1-99]', 'r[100-199]']\n" * 30_000,
+        "name: l\nnodes:\n" + "".join(f"  n{number}[1-4096]: {{role: router}}\n" for number in range(25_000)),
+        "name: l\nnodes:\n" + "".join(f"  N{number}: {{rule: router}}\n" for number in range(25_000)),
+    ],
+    ids=["unknown-nodes", "too-many-links", "too-many-nodes", "bad-keys"],
+)
+def test_a_file_full_of_mistakes_is_refused_in_time(text: str) -> None:
+    assert len(text) < 1 << 20
+    start = time.monotonic()
+    assert "expected" in refused(text) or "unknown" in refused(text)
+    assert time.monotonic() - start < 20

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from labctl.errors import InputError
 from labctl.load.document import Document, Position
 from labctl.load.tree import parse
-from labctl.load.variables import fill, read_vars, substituted
+from labctl.load.variables import MAX_FILLED, Filler, read_vars, substituted
 
 HERE = Position(1, 1)
 
@@ -14,9 +14,13 @@ def document(text: str) -> Document:
     return Document("a.yml", parse(text, "a.yml"), text)
 
 
+def fill(text: str, values: dict[str, object]) -> object:
+    return Filler(values, "a.yml").fill(text, HERE)  # type: ignore[arg-type]
+
+
 def refused(text: str, values: dict[str, object]) -> str:
     with pytest.raises(InputError) as caught:
-        fill(text, values, "a.yml", HERE)  # type: ignore[arg-type]
+        fill(text, values)
     return str(caught.value)
 
 
@@ -38,7 +42,7 @@ def refused(text: str, values: dict[str, object]) -> str:
 )
 def test_variables_are_filled_in(text: str, filled: object) -> None:
     values = {"n": 7, "name": "lab", "flag": True, "none": None}
-    assert fill(text, values, "a.yml", HERE) == filled
+    assert fill(text, values) == filled
 
 
 def test_what_cannot_be_filled_in_is_told() -> None:
@@ -56,7 +60,7 @@ def test_what_cannot_be_filled_in_is_told() -> None:
 @given(st.text("{}ab+-1 "))
 def test_any_text_is_filled_in_or_refused(text: str) -> None:
     try:
-        filled = fill(text, {"a": 1, "b": "x"}, "a.yml", HERE)
+        filled = fill(text, {"a": 1, "b": "x"})
     except InputError as error:
         problems = error.problems
     else:
@@ -67,7 +71,7 @@ def test_any_text_is_filled_in_or_refused(text: str) -> None:
 
 @given(st.text())
 def test_doubled_braces_stand_for_themselves(text: str) -> None:
-    assert fill(text.replace("{", "{{").replace("}", "}}"), {}, "a.yml", HERE) == text
+    assert fill(text.replace("{", "{{").replace("}", "}}"), {}) == text
 
 
 @pytest.mark.parametrize(
@@ -131,3 +135,25 @@ def test_the_whole_document_is_filled_in_and_every_problem_told() -> None:
     with pytest.raises(InputError) as caught:
         substituted(document('a: "{p}"\nb: "{q}"'), {})
     assert [problem.line for problem in caught.value.problems] == [1, 2]
+
+
+def test_braces_in_a_text_of_several_lines_may_be_there_for_their_own_sake() -> None:
+    text = "table inet filter {\n  chain c { policy accept; }\n  # {n} {n-1}\n}\n"
+    assert fill(text, {"n": 7}) == text.replace("{n}", "7").replace("{n-1}", "6")
+    with pytest.raises(InputError, match="unknown variable 'm'"):
+        fill("{\n{m}\n", {"n": 7})
+
+
+def test_variables_of_variables_cannot_fill_the_memory() -> None:
+    lines = ["vars:", f"  v0: {'x' * 100}"]
+    lines += [
+        f'  v{number}: "{"{v" + str(number - 1) + "}"}{"{v" + str(number - 1) + "}"}"'
+        for number in range(1, 60)
+    ]
+    values, problems = read_vars(document("\n".join(lines)), [])
+    assert "variables make the file more than" in str(problems[0])
+    assert sum(len(str(value)) for value in values.values()) < 3 * MAX_FILLED
+    with pytest.raises(InputError, match="variables make the file more than"):
+        substituted(
+            document("\n".join(f'k{number}: "x{{v}}"' for number in range(1000))), {"v": "y" * 10_000}
+        )
