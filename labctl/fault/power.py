@@ -150,7 +150,8 @@ def _cut(
     runtime.kill(lab, node)
     cords.hush(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
-    effect.detail.update({"mode": mode.value, "processes": stopped, "pull_ns": pulled, "not_before_ns": not_before})
+    effect.detail.update({"mode": mode.value, "processes": stopped})
+    effect.detail.update({"not_before_ns": not_before, "pull_ns": pulled})
     if settled:
         effect.detail["without_carrier"] = settled
     return effect
@@ -167,7 +168,8 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
             hold_down(runtime, lab, cable, not_at=node)
     state = runtime.states(lab)[node]
     # A power-off that was interrupted before the kill: the same namespace still has the processes.
-    interrupted = bool(state.init_pid) and procs.namespace_of(state.init_pid, "net") == procs.pinned(parked)
+    space = procs.pinned(parked)
+    interrupted = bool(state.init_pid) and procs.namespace_of(state.init_pid, "net") == space
     if not state.init_pid:
         runtime.boot(lab, node)
     netns = runtime.netns(lab, node)

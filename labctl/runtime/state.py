@@ -110,7 +110,6 @@ class LabDir:
         Raises:
             LabBusyError: another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         with self._held(fcntl.LOCK_EX):
             yield
 
@@ -122,15 +121,24 @@ class LabDir:
             LabBusyError: another process changes the whole.
             LabNotFoundError: it is not there.
         """
-        if not self.path.is_dir():
-            raise LabNotFoundError(f"no lab named {self.name!r} is known on this machine")
         with self._held(fcntl.LOCK_SH):
             yield
+
+    def _open_lock(self, *, make: bool) -> int:
+        """The lock file, open. Another labctl may remove the folder, and the root, at any moment."""
+        while True:
+            try:
+                return os.open(self.path / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError as error:
+                if not make:
+                    raise LabNotFoundError(f"no lab named {self.name!r} is known on this machine") from error
+            with contextlib.suppress(FileNotFoundError):
+                self.path.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def _held(self, kind: int) -> Iterator[None]:
         while True:
-            handle = os.open(self.path / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = self._open_lock(make=kind == fcntl.LOCK_EX)
             try:
                 fcntl.flock(handle, kind | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -140,7 +148,6 @@ class LabDir:
             if _still_there(handle, self.path / "lab.lock"):
                 break
             os.close(handle)
-            self.path.mkdir(parents=True, exist_ok=True)
         try:
             yield
         finally:
