@@ -63,7 +63,7 @@ def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFil
 
 def _node_files(view: NodeView, role: Role, templates: Templates) -> dict[str, OutFile]:
     context: dict[str, Any] = {item.name: getattr(view, item.name) for item in fields(view)}
-    context["role"] = role
+    context.update(gated=view.gated, role=role)
     found: dict[str, OutFile] = {}
     for file in role.files:
         if file.template is None:

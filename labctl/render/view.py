@@ -154,7 +154,20 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """Everything that the templates of one node may use, by these names."""
+    """Everything that the templates of one node may use, by these names.
+
+    Attributes:
+        lab, node: as planned.
+        vars: the role's defaults with the node's own ``vars`` over them.
+        ports: one an interface.
+        host_routes: to the loopbacks of the hosts behind the ports.
+        exits4, exits6: next hops of a host's default routes.
+        sides: of a gateway.
+        groups: the peer groups of ``sessions``.
+        sessions: BGP sessions.
+        networks: what the node announces.
+        held: ports to hosts with several uplinks; they stay down until the node can pass traffic on.
+    """
 
     lab: Lab
     node: Node
@@ -167,6 +180,12 @@ class NodeView:
     groups: tuple[Group, ...] = ()
     sessions: tuple[Session, ...] = ()
     networks: tuple[Network, ...] = ()
+    held: tuple[str, ...] = ()
+
+    @property
+    def gated(self) -> bool:
+        """Whether the node needs the gate program."""
+        return bool(self.sides or self.held)
 
 
 def views(lab: Lab, variables: Mapping[str, Mapping[str, Any]]) -> tuple[NodeView, ...]:
@@ -260,7 +279,7 @@ def _view(world: _World, node: Node, variables: Mapping[str, Any], tags: Mapping
     ports = tuple(world.port(node, interface) for interface in node.interfaces)
     sides = _sides(node, tags)
     by_port = {name: side for side in sides for name in side.ports}
-    sessions = _sessions(node, ports, by_port) if node.asn is not None else ()
+    sessions = _sessions(ports, by_port) if node.asn is not None else ()
     host_routes = _host_routes(ports)
     return NodeView(
         lab=world.lab,
@@ -274,7 +293,12 @@ def _view(world: _World, node: Node, variables: Mapping[str, Any], tags: Mapping
         groups=_groups(sessions, by_port),
         sessions=sessions,
         networks=_networks(node, ports, host_routes),
+        held=tuple(port.name for port in ports if sessions and _is_held(port)),
     )
+
+
+def _is_held(port: Port) -> bool:
+    return not port.switched and not port.routers and any(host.uplinks > 1 for host in port.hosts)
 
 
 def _sides(node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
@@ -285,7 +309,7 @@ def _sides(node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
     )
 
 
-def _sessions(node: Node, ports: tuple[Port, ...], sides: Mapping[str, Side]) -> tuple[Session, ...]:
+def _sessions(ports: tuple[Port, ...], sides: Mapping[str, Side]) -> tuple[Session, ...]:
     found = []
     for port in ports:
         stem = _group_name(sides[port.name].name) if port.name in sides else FABRIC

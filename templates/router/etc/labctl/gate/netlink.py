@@ -6,10 +6,10 @@ import os
 import socket
 import struct
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # linux/netlink.h, linux/rtnetlink.h, linux/if.h
 _NETLINK_ROUTE = 0
@@ -17,7 +17,7 @@ _GROUPS = 0x1 | 0x40 | 0x400  # RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUT
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_NEWLINK, _RTM_GETLINK = 16, 18
 _RTM_NEWROUTE, _RTM_GETROUTE = 24, 26
-_REQUEST_DUMP = 0x1 | 0x300
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _IFLA_IFNAME = 3
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _RTA_OIF, _RTA_MULTIPATH, _RTA_TABLE = 4, 9, 15
@@ -52,18 +52,49 @@ def drain(sock: socket.socket) -> None:
             continue
 
 
-def links() -> dict[str, tuple[int, bool]]:
-    """Every interface: its index, and whether it is up with carrier."""
-    found: dict[str, tuple[int, bool]] = {}
+class Link(NamedTuple):
+    """An interface: its index, whether it is administratively up, whether it has carrier too."""
+
+    index: int
+    up: bool
+    carrier: bool
+
+
+NO_LINK = Link(0, up=False, carrier=False)
+
+
+def links() -> dict[str, Link]:
+    """Every interface, by name."""
+    found: dict[str, Link] = {}
     for kind, body in _dump(_RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
         if kind != _RTM_NEWLINK:
             continue
         _, _, index, flags, _ = _IFINFO.unpack_from(body)
-        up = bool(flags & _IFF_UP and flags & _IFF_LOWER_UP)
+        up = bool(flags & _IFF_UP)
         for attribute, value in _attributes(body[_IFINFO.size :]):
             if attribute == _IFLA_IFNAME:
-                found[value.rstrip(b"\0").decode()] = (index, up)
+                found[value.rstrip(b"\0").decode()] = Link(index, up, up and bool(flags & _IFF_LOWER_UP))
     return found
+
+
+def set_links(indices: Iterable[int], *, up: bool) -> None:
+    """Take interfaces up or down, all of them in one message to the kernel.
+
+    Raises:
+        OSError: the kernel refused one of them.
+    """
+    wanted = list(indices)
+    if not wanted:
+        return
+    body = [_IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP if up else 0, _IFF_UP) for index in wanted]
+    flags = _REQUEST | _ACK
+    with _socket() as sock:
+        sock.send(b"".join(_HEADER.pack(_HEADER.size + len(b), _RTM_NEWLINK, flags, 1, 0) + b for b in body))
+        answers = 0
+        while answers < len(wanted):
+            for _, answer in _messages(sock.recv(1 << 16)):
+                answers += 1
+                _raise_for(answer)
 
 
 def routes(family: int) -> Counter[int]:
@@ -113,17 +144,31 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _dump(kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE) as sock:
-        sock.bind((0, 0))
-        sock.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, 0) + body)
+    with _socket() as sock:
+        sock.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
         while True:
-            data = sock.recv(1 << 18)
-            while len(data) >= _HEADER.size:
-                length, message, _, _, _ = _HEADER.unpack_from(data)
+            for message, answer in _messages(sock.recv(1 << 18)):
                 if message == _NLMSG_DONE:
                     return
                 if message == _NLMSG_ERROR:
-                    (code,) = struct.unpack_from("=i", data, _HEADER.size)
-                    raise OSError(-code, os.strerror(-code))
-                yield message, data[_HEADER.size : length]
-                data = data[(length + 3) & ~3 :]
+                    _raise_for(answer)
+                yield message, answer
+
+
+def _socket() -> socket.socket:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
+    sock.bind((0, 0))
+    return sock
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= _HEADER.size:
+        length, kind, _, _, _ = _HEADER.unpack_from(data)
+        yield kind, data[_HEADER.size : length]
+        data = data[(length + 3) & ~3 :]
+
+
+def _raise_for(answer: bytes) -> None:
+    (code,) = struct.unpack_from("=i", answer)
+    if code:
+        raise OSError(-code, os.strerror(-code))
