@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lane", "main", "run"]
 
-_REALTIME_UP_TO_PPS = 20_000
+_REALTIME_UP_TO_PPS = 50_000  # about half a core: what else runs on it must still get on
+_LEAST_SLEEP_NS = 100_000  # a wake-up costs as much as two packets: high rates leave in pairs
+_LONGEST_SLEEP_NS = 20_000_000  # a stop word is seen soon at low rates too
 _BURST = 32  # packets of one lane before the others and the stop word are looked at
 _FIELDS = struct.Struct(">Qq")
 _SHORT = struct.Struct(">H")
@@ -120,8 +122,7 @@ def run(lanes: Sequence[Lane], start_ns: int) -> None:
         if active:
             wait = nearest - clock()
             if wait > 0:
-                # At most 20 ms, so that a stop word is seen soon at low rates too.
-                sleep(min(wait, 20_000_000) * 1e-9)
+                sleep(max(_LEAST_SLEEP_NS, min(wait, _LONGEST_SLEEP_NS)) * 1e-9)
 
 
 def open_sockets(config: dict[str, Any]) -> tuple[list[socket.socket], list[int]]:

@@ -187,6 +187,13 @@ class Traffic:
             for helper in (*self._senders, *self._receivers):
                 helper.check()
 
+    def helpers(self) -> tuple[tuple[str, int], ...]:
+        """``("sender" or "receiver", process id)`` of every helper process."""
+        return (
+            *(("sender", helper.pid) for helper in self._senders),
+            *(("receiver", helper.pid) for helper in self._receivers),
+        )
+
     def close(self) -> None:
         """End every helper process now; what was sent and not tallied is forgotten."""
         self._cleanup.close()
