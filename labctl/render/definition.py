@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl import __version__
 from labctl.model.lab import Endpoint, Lab
-from labctl.render.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labctl.render.roles import Role
 
 __all__ = ["binds_of", "definition_context", "with_tag"]
 

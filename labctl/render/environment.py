@@ -6,14 +6,16 @@ import json
 import re
 import shlex
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from labctl.errors import RenderError
 from labctl.render.shipped import folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Templates", "yaml_word"]
 
@@ -102,7 +104,7 @@ class Templates:
 
     def _place(self, name: str, error: BaseException) -> str:
         """File and line of the innermost template on the way to the error."""
-        files = tuple(str(root) for root in self._folders) + (str(folder("templates")),)
+        files = (*tuple(str(root) for root in self._folders), str(folder("templates")))
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if frame.filename.startswith(files):
                 return f"{frame.filename}:{frame.lineno}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.errors import RenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["MARK", "OutFile", "write_folder"]
 

@@ -8,7 +8,6 @@ another like sheets of film: the first that has a file wins, file by file, ``rol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +20,8 @@ from labctl.load.hints import nearest
 from labctl.load.problems import problems_from
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from labctl.load.document import Document
 
 __all__ = ["Role", "RoleFile", "load_role", "role_names"]

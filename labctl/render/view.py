@@ -7,12 +7,14 @@ this node have"; they are answered here once, so that templates only write them 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Exit", "Group", "HostRoute", "Neighbour", "NodeView", "Port", "Session", "Side", "views"]
 

@@ -69,7 +69,7 @@ class Gate:
             ports = view[name] = {}
             for port, speaks_bgp in side["ports"].items():
                 link = links.get(port, netlink.NO_LINK)
-                ports[port] = Port(link.carrier, routes4[link.index], routes6[link.index], speaks_bgp)
+                ports[port] = Port(link.carrier, routes4[link.number], routes6[link.number], speaks_bgp)
         return view
 
     def _hold(self, links: dict[str, netlink.Link]) -> None:
@@ -77,13 +77,13 @@ class Gate:
         for name in self._memory.held - self._held.keys():
             ports = [links[port] for port in self._sides[name]["ports"] if port in links]
             # What somebody else took down stays down when the side is released.
-            self._held[name] = [link.index for link in ports if link.up]
+            self._held[name] = [link.number for link in ports if link.up]
             netlink.set_links(self._held[name], up=False)
         for name in self._held.keys() - self._memory.held:
             netlink.set_links(self._held.pop(name), up=True)
         if self._memory.hosts_up and not self._hosts_up:
             self._hosts_up = True
-            netlink.set_links([links[port].index for port in self._rules.hosts if port in links], up=True)
+            netlink.set_links([links[port].number for port in self._rules.hosts if port in links], up=True)
 
     def _tell(self, wanted: frozenset[str]) -> bool:
         """Have bgpd announce to these sides and no others. Returns whether it took it."""
@@ -94,12 +94,11 @@ class Gate:
             self._vty = self._vty or Vty()
             for command in self._commands(sorted(changed), wanted):
                 self._vty.run(command)
-        except OSError as error:
+        except OSError:
             if self._vty is not None:
                 self._vty.close()
             # A bgpd that starts anew has its gates closed: it is told everything again.
             self._vty, self._told = None, None
-            print(f"gate: {error}", flush=True)
             return False
         self._told = wanted
         return True
@@ -119,7 +118,6 @@ class Gate:
         if line == self._line:
             return
         self._line = line
-        print(f"gate: {time.monotonic() - self._started:.3f} s: {line}", flush=True)
         fresh = STATE.with_suffix(".new")
         fresh.write_text(line + "\n")
         fresh.replace(STATE)

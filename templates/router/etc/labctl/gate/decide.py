@@ -148,10 +148,7 @@ def decide(view: View, now: float, memory: Memory, rules: Rules) -> tuple[Memory
     opened = set()
     for side in view if rules.gates else ():
         others = _others(view, side)
-        if side in memory.open:
-            keep = any(port.useful for port in others)
-        else:
-            keep = opens(side, others)
+        keep = any(port.useful for port in others) if side in memory.open else opens(side, others)
         if keep:
             opened.add(side)
     hosts_up = memory.hosts_up or not rules.hosts

@@ -53,9 +53,9 @@ def drain(sock: socket.socket) -> None:
 
 
 class Link(NamedTuple):
-    """An interface: its index, whether it is administratively up, whether it has carrier too."""
+    """An interface: its ifindex, whether it is administratively up, whether it has carrier too."""
 
-    index: int
+    number: int
     up: bool
     carrier: bool
 
