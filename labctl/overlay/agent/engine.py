@@ -84,6 +84,10 @@ class Engine:
         """Decide by another snapshot from now on; :meth:`change` must follow with what differs."""
         self._simulate = simulate
 
+    def established(self, conn: ConnKey) -> bool:
+        """Whether a connection is known."""
+        return self._connections.established(conn)
+
     def upcall(self, upcall: Upcall, now_ns: int) -> None:
         """A packet that the kernel had no entry for, or that was too long or too old for its entry."""
         ingress = self._ports.ingress(upcall.origin)

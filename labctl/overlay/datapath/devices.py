@@ -18,7 +18,6 @@ VXLAN = "lc-vx"
 KERNEL_END = "lc-up0"
 AGENT_END = "lc-up1"
 VXLAN_MAC = "0e:6c:63:00:00:01"
-VXLAN_PORT = 4789
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,11 @@ class Devices:
     agent_end: int
 
 
-def ensure(mtu: int = 65000) -> Devices:
+def ensure(*, port: int, mtu: int = 65000) -> Devices:
     """Make the devices in this network namespace, or find those of an earlier agent.
 
     Args:
+        port: UDP port of the tunnels.
         mtu: of the agent's veth and of the VXLAN device; what may leave is checked flow by flow.
 
     Raises:
@@ -43,7 +43,7 @@ def ensure(mtu: int = 65000) -> Devices:
     lines: list[str] = []
     if VXLAN not in there:
         # No learning and no default destination: metadata says all. Its socket takes IPv4 and IPv6.
-        kind = f"type vxlan external nolearning dstport {VXLAN_PORT} udp6zerocsumrx"
+        kind = f"type vxlan external nolearning dstport {port} udp6zerocsumrx"
         lines.append(f"link add {VXLAN} address {VXLAN_MAC} {kind}")
     if KERNEL_END not in there:
         lines.append(f"link add {KERNEL_END} type veth peer name {AGENT_END}")

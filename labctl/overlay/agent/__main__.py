@@ -1,0 +1,85 @@
+"""``python -m labctl.overlay.agent CONFIG``: the agent of one node, in the foreground."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+from labctl.errors import LabctlError
+from labctl.overlay.agent.config import AgentConfig, read_config
+from labctl.overlay.agent.connections import Connections
+from labctl.overlay.agent.control import Control
+from labctl.overlay.agent.engine import Engine
+from labctl.overlay.agent.feed import MirrorFeed
+from labctl.overlay.agent.host import Host, decide_by
+from labctl.overlay.agent.kernel import Kernel, ip_batch
+from labctl.overlay.agent.loop import Loop, monotonic_ns
+from labctl.overlay.agent.ports import Ports
+from labctl.overlay.agent.questions import Questions
+from labctl.overlay.datapath import devices
+from labctl.overlay.datapath.cache import FlowCache
+from labctl.overlay.datapath.channel import Channel
+from labctl.overlay.datapath.layout import PortRecord
+from labctl.overlay.mirror import Mirror
+from labctl.overlay.session import make_client
+from labctl.overlay.simulation.topology import Topology
+
+BUILT = Path(devices.__file__).with_name("flowcache.bpf.o")
+
+
+def main(arguments: list[str]) -> int:
+    """Run until SIGTERM; 2 when it could not begin."""
+    try:
+        return run(read_config(Path(arguments[0])))
+    except LabctlError as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return error.exit_code
+
+
+def run(config: AgentConfig) -> int:
+    """Put the parts together and let them work."""
+    found = devices.ensure(port=config.tunnel_port)
+    ration = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
+    built = Path(config.built) if config.built else BUILT
+    cache = FlowCache.open(built, vxlan=found.vxlan, upcall=found.kernel_end, tunnel_ration=ration)
+    channel = Channel(devices.AGENT_END)
+    ports, feed = Ports(), MirrorFeed()
+    state = Path(config.state)
+    mirror = Mirror(make_client(config.controllers), feed.tell, host=config.host, copy=state / "mirror.json")
+    engine = Engine(decide_by(Topology(), config.host), ports, cache, channel, Connections(cache))
+    host = Host(
+        config=config, topology=Topology(), ports=ports, engine=engine,
+        cache=cache, channel=channel, kernel=Kernel(ip_batch),
+    )  # fmt: skip
+    control = Control(state / "agent.sock", Questions(config, host, engine, cache, feed).answer)
+    loop = Loop(host=host, engine=engine, cache=cache, channel=channel, feed=feed, control=control)
+    mirror.start()
+    if cache.adopted:
+        _take_over(host, engine, cache, mirror, feed)
+    # Nothing made so far will ever be garbage; a collection in the middle of upcalls costs them dearly.
+    gc.collect()
+    gc.freeze()
+    sys.stdout.write(f"agent: {config.host} is working{', flows taken over' if cache.adopted else ''}\n")
+    sys.stdout.flush()
+    try:
+        loop.run()
+    finally:
+        control.close()
+        mirror.stop()
+        channel.close()
+    return 0
+
+
+def _take_over(host: Host, engine: Engine, cache: FlowCache, mirror: Mirror, feed: MirrorFeed) -> None:
+    """Decide anew what an earlier agent left, by the copy on disk; the database tells the rest later."""
+    if not mirror.last.topology.complete:
+        return
+    taken = feed.take()
+    if taken is not None:
+        host.change(taken[0], taken[1], monotonic_ns())
+    engine.adopt([key for key, _ in cache.entries()], monotonic_ns())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
