@@ -8,7 +8,8 @@ small document, whatever the number of others.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.errors import InputError, Problem
 from labctl.overlay.check import breaches
@@ -70,7 +71,7 @@ class Edit:
 
     def __init__(self, state: State) -> None:
         self.next_key = state.next_key
-        self._items: dict[type[Item], dict[str, Item]] = {kind: {} for kind in KINDS.values()}
+        self._items: dict[type[Any], dict[str, Item]] = {kind: {} for kind in KINDS.values()}
         for item in state.items():
             self._items[type(item)][item.name] = item
             self._see_key(item)
@@ -82,8 +83,8 @@ class Edit:
 
     def all(self, kind: type[_Kind]) -> list[_Kind]:
         """All items of a class, in order of name."""
-        found = [item for item in self.items() if isinstance(item, kind)]
-        return sorted(found, key=lambda item: str(getattr(item, "name", "")))
+        known = self._items.get(kind, {})
+        return [item for _, item in sorted(known.items()) if isinstance(item, kind)]
 
     def get(self, kind: type[_Kind], name: str) -> _Kind:
         """An item.
@@ -91,12 +92,14 @@ class Edit:
         Raises:
             InputError: there is none of that name.
         """
-        for known, items in self._items.items():
-            item = items.get(name)
-            if known is kind and isinstance(item, kind):
-                return item
-        word = next(word for word, known in KINDS.items() if known is kind)
-        raise InputError([Problem("overlay", 0, 0, f"there is no {word} {name!r}")])
+        known = self._items.get(kind, {})
+        item = known.get(name)
+        if isinstance(item, kind):
+            return item
+        word = next(word for word, there in KINDS.items() if there is kind)
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else ""
+        raise InputError([Problem("overlay", 0, 0, f"there is no {word} {name!r}", hint)])
 
     def has(self, kind: type[Item], name: str) -> bool:
         """Whether there is such an item."""
