@@ -14,7 +14,7 @@ from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.feed import MirrorFeed
 from labctl.overlay.agent.host import Host, decide_by
 from labctl.overlay.agent.kernel import Kernel, ip_batch
-from labctl.overlay.agent.loop import Loop, monotonic_ns
+from labctl.overlay.agent.loop import Loop
 from labctl.overlay.agent.ports import Ports
 from labctl.overlay.agent.questions import Questions
 from labctl.overlay.datapath import devices
@@ -55,8 +55,6 @@ def run(config: AgentConfig) -> int:
     control = Control(state / "agent.sock", Questions(config, host, engine, cache, feed).answer)
     loop = Loop(host=host, engine=engine, cache=cache, channel=channel, feed=feed, control=control)
     mirror.start()
-    if cache.adopted:
-        _take_over(host, engine, cache, mirror, feed)
     # Nothing made so far will ever be garbage; a collection in the middle of upcalls costs them dearly.
     gc.collect()
     gc.freeze()
@@ -69,16 +67,6 @@ def run(config: AgentConfig) -> int:
         mirror.stop()
         channel.close()
     return 0
-
-
-def _take_over(host: Host, engine: Engine, cache: FlowCache, mirror: Mirror, feed: MirrorFeed) -> None:
-    """Decide anew what an earlier agent left, by the copy on disk; the database tells the rest later."""
-    if not mirror.last.topology.complete:
-        return
-    taken = feed.take()
-    if taken is not None:
-        host.change(taken[0], taken[1], monotonic_ns())
-    engine.adopt([key for key, _ in cache.entries()], monotonic_ns())
 
 
 if __name__ == "__main__":

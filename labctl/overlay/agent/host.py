@@ -74,6 +74,7 @@ class Host:
         self._kernel = kernel
         self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True)) if config.uplink else None
         self._told = _Attraction()
+        self._to_adopt = cache.adopted
 
     def change(self, topology: Topology, tags: Collection[str], now_ns: int) -> int:
         """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew."""
@@ -81,9 +82,17 @@ class Host:
         self._engine.use(decide_by(topology, self._config.host))
         self._bind_ports()
         touched = self._engine.change(tags, now_ns)
+        if self._to_adopt and topology.complete:
+            self._to_adopt = False
+            self._engine.adopt([key for key, _ in self._cache.entries()], now_ns)
         if self._ahead is not None and topology.complete:
             self._gateway(self._ahead)
         return touched
+
+    @property
+    def settled(self) -> bool:
+        """Whether every entry in the kernel is known here; while not, none may be called idle."""
+        return not self._to_adopt
 
     def _bind_ports(self) -> None:
         """Bind interfaces whose VM port the database knows; let go of those that it knows no more."""

@@ -107,6 +107,8 @@ class Loop:
         if now >= self._next_advertisement:
             self._next_advertisement = now + ADVERTISE_S
             self._host.advertise()
+        if not self._host.settled:
+            return
         # A part of all entries each second, so that no packet waits for a long scan.
         rows = next(self._scan, None)
         if rows is None:
