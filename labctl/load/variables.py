@@ -73,7 +73,7 @@ def read_vars(document: Document, sets: Sequence[str]) -> tuple[dict[str, Scalar
 
 
 def substituted(document: Document, values: Mapping[str, Scalar]) -> Document:
-    """The document with every variable filled in, but for ``vars`` itself.
+    """The document with every variable filled in.
 
     Raises:
         InputError: unknown variables and lone braces, all of them.

@@ -243,6 +243,14 @@ def test_a_segment_keeps_the_network_that_one_of_its_ends_was_given() -> None:
     assert own != given_end.ipv4
 
 
+def test_a_planned_mac_gives_way_to_a_given_one() -> None:
+    nodes = [node("a", ROUTER), node("b", ROUTER)]
+    planned = interface(plan(topology(nodes, [link("a", "b")])), "a").mac
+    lab = plan(topology(nodes, [link("a", "b"), link(EndRequest("a", mac=planned), "b")]))
+    assert interface(lab, "a", 2).mac == planned
+    assert interface(lab, "a", 1).mac != planned
+
+
 def test_a_side_is_what_is_left_when_all_gateways_are_out() -> None:
     nodes = [node("a", ROUTER), node("g1", GATEWAY), node("g2", GATEWAY), node("b", ROUTER), node("c", HOST)]
     links = [
