@@ -26,15 +26,17 @@ def as_lines(effect: Effect) -> list[str]:
 
     Times are counted from the request. A peer that never told is said so: that fault is not whole.
     """
-    lines = [
-        f"{effect.action} {effect.target}: done {_ms(effect.done_ns - effect.requested_ns)} after the request"
-    ]
+    mode = f" ({effect.detail['mode']})" if "mode" in effect.detail else ""
+    name = f"{effect.action} {effect.target}{mode}"
+    if effect.detail.get("already"):
+        return [f"{name}: was so already"]
+    lines = [f"{name}: done {_ms(effect.done_ns - effect.requested_ns)} after the request"]
     seen = [change for change in effect.carriers if change.t_ns]
     if seen:
         what = "lost" if _loses(effect.action) else "found"
         first = _ms(effect.first_ns - effect.requested_ns)
-        within = f"all within {window_us(effect):.0f} us"
-        lines.append(f"carrier {what} at {_peers(len(seen))}: first after {first}, {within}")
+        within = f", all within {window_us(effect):.0f} us" if len(seen) > 1 else ""
+        lines.append(f"carrier {what} at {_peers(len(seen))}: first after {first}{within}")
     for change in effect.carriers:
         when = f"+{_ms(change.t_ns - effect.requested_ns)}" if change.t_ns else "no carrier change was seen"
         lines.append(f"  {change.node}:{change.interface}  {when}")

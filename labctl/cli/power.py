@@ -64,12 +64,14 @@ def cycle(
     Power comes back on Ctrl-C too.
     """
     need_root("acting on a node")
-    went = _off(lab, node, mode)
     try:
+        went = _off(lab, node, mode)
         time.sleep(off_for)
-    finally:
-        came = _on(lab, node, timeout if wait else 0.0)
-    _show([went, came], json)
+    except KeyboardInterrupt:
+        # Wherever it came: on is right for a node that was on its way off, and harmless else.
+        _on(lab, node, 0.0)
+        raise
+    _show([went, _on(lab, node, timeout if wait else 0.0)], json)
 
 
 def _off(lab: str, node: str, mode: PowerMode) -> Effect:

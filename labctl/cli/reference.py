@@ -64,7 +64,7 @@ def _command(name: str, command: Any) -> list[str]:  # noqa: ANN401 - a click co
 
 
 def _metavar(param: Any) -> str:  # noqa: ANN401 - a click parameter
-    return str(param.metavar or param.name.upper())
+    return str(param.metavar or param.name.upper()).removesuffix("...")
 
 
 def _argument(param: Any) -> str:  # noqa: ANN401 - a click parameter

@@ -7,7 +7,9 @@ import typer
 
 from labctl.cli.console import need_root, out_json, say
 from labctl.cli.params import Json, RuntimeName, Sets, Timeout, TopologyFile
+from labctl.cli.pick import planned_nodes
 from labctl.cli.progress import watching
+from labctl.runtime.state import LabDir
 
 __all__ = ["command"]
 
@@ -40,14 +42,23 @@ def command(
         out_json({**describe(lab.name), "seconds": round(seconds, 3)})
         return
     nodes = list(progress.nodes)
+    victim = _victim(lab) or "NODE"
     say(f"{lab.name} is up on {lab.record().runtime}: {len(nodes)} nodes ready in {seconds:.1f} s")
-    first, last = (nodes[0], nodes[-1]) if nodes else ("NODE", "NODE")
     if runtime == "auto":
         say(f"  ({lab.record().runtime}, because {progress.reason})")
     for line in (
         f"labctl status {lab.name}",
-        f"labctl exec {lab.name} {first} -- ip route",
-        f"labctl power off {lab.name} {last}",
+        f"labctl exec {lab.name} {nodes[0] if nodes else 'NODE'} -- ip route",
+        f"labctl power off {lab.name} {victim}",
         f"labctl down {lab.name}",
     ):
         say(f"  {line}")
+
+
+def _victim(lab: LabDir) -> str:
+    """A node whose loss is worth a try: a gateway, else the router with the most links."""
+    nodes = planned_nodes(lab).values()
+    worth = [node for node in nodes if node["role"] == "gateway"] or [
+        node for node in nodes if node["role"] != "host"
+    ]
+    return str(max(worth, key=lambda node: len(node["interfaces"]))["name"]) if worth else ""
