@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.runtime.base import Runtime
-    from labctl.runtime.definition import CableEnd, Definition
+    from labctl.runtime.definition import Cable, CableEnd, Definition
     from labctl.runtime.state import LabDir
 
 __all__ = ["ACTION", "power_off", "power_on"]
 
 ACTION = "power-off"
 """What a node without power is called in the ledger."""
+
+_HOLDS = "labctl-holds"
+"""Label of a node: interfaces that it takes up itself, later than its boot."""
 
 _SEEN_S = 2.0
 _FOUND_S = 5.0
@@ -173,17 +176,26 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     if not state.init_pid:
         runtime.boot(lab, node)
     netns = runtime.netns(lab, node)
-    with CarrierWatch(_places(runtime, lab, far_ends(definition, node, but=cut)), carrier=True) as watch:
+    # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
+    holds = set(definition.node(node).labels.get(_HOLDS, "").split())
+    later = {label(cable) for cable in definition.cables_of(node) if _own(cable, node) in holds}
+    with CarrierWatch(
+        _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
+    ) as watch:
         names = [end.interface for end in own_ends(definition, node)]
         if interrupted:
             thaw(state.init_pid)
         else:
             cords.carry(parked, netns, names)
-        cords.plug(netns, names)
+        cords.plug(netns, [name for name in names if name not in holds])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)
     return effect_of("power-on", node, requested, seen)
+
+
+def _own(cable: Cable, node: str) -> str:
+    return cable.a.interface if cable.a.node == node else cable.b.interface
 
 
 def _park_what_is_left(lab: LabDir, node: str) -> None:

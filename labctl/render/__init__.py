@@ -53,9 +53,11 @@ def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFil
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
     variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
     templates = Templates(folders)
-    definition = templates.render(DEFINITION_TEMPLATE, definition_context(lab, roles))
+    seen = views(lab, variables)
+    context = definition_context(lab, roles, {view.node.name: view.held for view in seen})
+    definition = templates.render(DEFINITION_TEMPLATE, context)
     files: dict[str, OutFile] = {f"{lab.name}.clab.yml": (definition.encode(), False)}
-    for view in views(lab, variables):
+    for view in seen:
         files.update(_node_files(view, roles[view.node.role], templates))
     files[MARK] = (dump_lab(lab).encode(), False)
     return files

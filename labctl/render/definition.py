@@ -32,13 +32,22 @@ class RoleEntry:
 
 @dataclass(frozen=True, slots=True)
 class NodeEntry:
-    """A node of the definition. ``image`` is empty where it has its role's."""
+    """A node of the definition.
+
+    Attributes:
+        name, role: as planned.
+        image: empty where it has its role's.
+        interfaces: what it waits for at boot.
+        binds: ``source:target[:ro]``.
+        held: interfaces that it takes up itself, later than the others.
+    """
 
     name: str
     role: str
     image: str
     interfaces: tuple[str, ...]
     binds: tuple[str, ...]
+    held: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,16 @@ class LinkEntry:
     ends: tuple[LinkEnd, LinkEnd]
 
 
-def definition_context(lab: Lab, roles: Mapping[str, Role]) -> dict[str, Any]:
-    """The names that ``lab.clab.yml.j2`` may use: ``lab``, ``roles``, ``nodes`` and ``links``."""
+def definition_context(
+    lab: Lab, roles: Mapping[str, Role], held: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    """The names that ``lab.clab.yml.j2`` may use: ``lab``, ``roles``, ``nodes`` and ``links``.
+
+    Args:
+        lab: the planned lab.
+        roles: by name.
+        held: for each node the interfaces that it takes up itself.
+    """
     macs = {Endpoint(node.name, port.name): port.mac for node in lab.nodes for port in node.interfaces}
     return {
         "lab": lab,
@@ -71,6 +88,7 @@ def definition_context(lab: Lab, roles: Mapping[str, Role]) -> dict[str, Any]:
                 image=with_tag(node.image) if node.image else "",
                 interfaces=tuple(port.name for port in node.interfaces),
                 binds=binds_of(node.name, (file.target for file in roles[node.role].files)),
+                held=held[node.name],
             )
             for node in lab.nodes
         ],

@@ -94,11 +94,12 @@ class Gate:
             self._vty = self._vty or Vty()
             for command in self._commands(sorted(changed), wanted):
                 self._vty.run(command)
-        except OSError:
+        except OSError as error:
             if self._vty is not None:
                 self._vty.close()
             # A bgpd that starts anew has its gates closed: it is told everything again.
             self._vty, self._told = None, None
+            print(f"gate: {error}", flush=True)
             return False
         self._told = wanted
         return True
@@ -118,6 +119,7 @@ class Gate:
         if line == self._line:
             return
         self._line = line
+        print(f"gate: {time.monotonic() - self._started:.3f} s: {line}", flush=True)
         fresh = STATE.with_suffix(".new")
         fresh.write_text(line + "\n")
         fresh.replace(STATE)
