@@ -252,7 +252,7 @@ def start_traffic(
     groups.check(streams)
     longest_s = groups.duration_s(streams, max_s, memory_bytes)
     with contextlib.ExitStack() as passing, contextlib.ExitStack() as cleanup:
-        nodes = {name for stream in streams for name in (stream.source, stream.destination)}
+        nodes = {name for stream in streams for name in (stream.source, _receiving_node(stream))}
         netns = {name: _open_netns(netns_of, name, passing) for name in sorted(nodes)}
         flowing = _records(streams, longest_s, cleanup)
         by_name = {each.stream.name: each for each in flowing}
