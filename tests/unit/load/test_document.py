@@ -104,9 +104,9 @@ def test_nesting_has_a_limit() -> None:
 def test_aliases_of_aliases_are_refused_quickly(width: int) -> None:
     lines = ["a0: &a0 x"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, 39)]
-    start = time.monotonic()
+    start = time.process_time()
     assert f"more than {MAX_VALUES} values" in said("\n".join(lines))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_nesting_by_aliases_has_the_same_limit() -> None:
