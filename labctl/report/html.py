@@ -1,16 +1,198 @@
-"""report.html."""
+"""report.html: one file, opens offline, asks nobody for anything.
+
+Drawings are SVG made here: a few kilobytes, where a charting library would bring megabytes and a
+script to run before anything is seen.
+"""
 
 from __future__ import annotations
 
-from html import escape
+import json
 from typing import TYPE_CHECKING
 
+from labctl.report.markup import Markup, el, join
+from labctl.report.style import STYLE
+from labctl.report.tables import action_table, expectation_table, flow_table, run_table, stream_table
+from labctl.report.timeline_plot import timeline_plot
+from labctl.report.words import bar, count, outage_line, series_lines
+from labctl.report.zoom_plot import zoom_plots
+from labctl.verdict.schema import Verdict
+
 if TYPE_CHECKING:
-    from labctl.verdict.schema import Result
+    from labctl.verdict.schema import Result, RunResult
 
 __all__ = ["page"]
+
+MOST_TIMELINES = 60
 
 
 def page(result: Result) -> str:
     """The whole page."""
-    return f"<!doctype html><title>{escape(result.name)}</title>{escape(str(result.verdict))}"
+    body = join(
+        _head(result),
+        _tiles(result),
+        _timeline(result),
+        _zooms(result),
+        el("h2", "Expectations"),
+        el("div", expectation_table(result), class_="card"),
+        _runs(result),
+        _details(result),
+        _facts(result),
+    )
+    head = join(
+        el("meta", charset="utf-8"),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("title", f"{result.verdict}: {result.name}"),
+        el("style", Markup(STYLE)),
+    )
+    return "<!doctype html>\n" + el("html", el("head", head), el("body", el("main", body)), lang="en") + "\n"
+
+
+def _head(result: Result) -> Markup:
+    about = result.about
+    runs = f"{len(result.runs)} of {result.runs_asked} runs" if result.runs_asked > 1 else "one run"
+    started = result.runs[0].started.replace("T", " ").split("+")[0][:19]
+    meta = f"{started} UTC · {runs} · seed {about.get('seed')} · runtime {about.get('runtime', 'none')}"
+    reasons = None
+    if result.verdict != Verdict.PASS:
+        reasons = el("ul", *(el("li", reason) for reason in result.reasons[:12]), class_="reasons")
+    return join(
+        el(
+            "header",
+            el("span", str(result.verdict), class_=f"verdict {result.verdict}"),
+            el("h1", result.name),
+        ),
+        el("div", meta, class_="meta"),
+        el("p", outage_line(result), class_="lead"),
+        reasons,
+    )
+
+
+def _tiles(result: Result) -> Markup | None:
+    streams = [stream for run in result.runs for stream in run.streams]
+    if not streams:
+        return None
+    worst = max(streams, key=lambda stream: stream.longest_outage_ns)
+    flight, repair = sum(one.in_flight for one in streams), sum(one.repair for one in streams)
+    tiles = [
+        _tile(count(sum(stream.sent for stream in streams)), "packets sent"),
+        _tile(count(flight), "lost in flight at a cut", "warn" if flight else ""),
+        _tile(count(repair), "lost to repair", "bad" if repair else "good"),
+        _tile(bar(worst.longest_outage_ns, worst.error_ns), "longest outage of any flow"),
+    ]
+    if result.failovers.trials:
+        lossy = f"{result.failovers.lossy_repair} of {result.failovers.trials}"
+        tiles.append(
+            _tile(
+                lossy,
+                f"fail-overs lossy to repair; at most {result.failovers.bound_repair:.1%} (95 % confidence)",
+            )
+        )
+    return el("div", *tiles, class_="tiles")
+
+
+def _tile(number: str, words: str, kind: str = "") -> Markup:
+    main, sign, rest = number.partition(" ±")
+    return el(
+        "div",
+        el("b", main, el("small", sign + rest) if sign else None, class_=kind or None),
+        el("span", words),
+        class_="tile",
+    )
+
+
+def _worst(result: Result) -> RunResult:
+    """The run that is shown first: the one that lost most to repair, then in flight."""
+    return max(
+        result.runs,
+        key=lambda run: (
+            sum(stream.repair for stream in run.streams),
+            sum(stream.in_flight for stream in run.streams),
+            -run.run,
+        ),
+    )
+
+
+def _timeline(result: Result) -> Markup:
+    worst = _worst(result)
+    several = len(result.runs) > 1
+    title = f"What was lost when: run {worst.run}, which lost most" if several else "What was lost when"
+    key = el(
+        "div",
+        _key("var(--bad)", "lost to repair"),
+        _key("var(--flight)", "lost in flight"),
+        _key("var(--off)", "without power or carrier"),
+        el("span", "a row is a flow; marks are drawn five pixels wide at least"),
+        class_="key",
+    )
+    others = [run for run in result.runs if run is not worst][:MOST_TIMELINES]
+    more = None
+    if others:
+        more = el(
+            "details",
+            el("summary", f"the other {len(others)} runs"),
+            *(
+                join(el("h2", f"run {run.run}: {run.verdict}"), el("div", timeline_plot(run), class_="card"))
+                for run in others
+            ),
+        )
+    return join(el("h2", title), el("div", timeline_plot(worst), key, class_="card"), more)
+
+
+def _key(colour: str, words: str) -> Markup:
+    return el("span", el("i", style=f"background:{colour}"), words)
+
+
+def _zooms(result: Result) -> Markup | None:
+    plots = zoom_plots(result)
+    if not plots:
+        return None
+    key = el(
+        "div",
+        _key(
+            "var(--flight)", "shaded: left while the cut took effect, give or take one path delay: in flight"
+        ),
+        class_="key",
+    )
+    return join(el("h2", "Each fault, close up"), el("div", *plots, class_="zooms"), key)
+
+
+def _runs(result: Result) -> Markup | None:
+    if len(result.runs) == 1 and not result.failovers.trials:
+        return None
+    lines = el("ul", *(el("li", line) for line in series_lines(result)), class_="reasons")
+    table = el("div", run_table(result), class_="card") if len(result.runs) > 1 else None
+    return join(el("h2", "Over all fail-overs"), lines, table)
+
+
+def _details(result: Result) -> Markup:
+    return join(
+        el("h2", "Streams"),
+        el("div", stream_table(result), class_="card"),
+        el("h2", "Actions"),
+        el("div", action_table(result), class_="card"),
+        el(
+            "details",
+            el("summary", "every flow that lost a packet"),
+            el("div", flow_table(result), class_="card"),
+        ),
+    )
+
+
+def _facts(result: Result) -> Markup:
+    about = result.about
+    scenario, topology = about.get("scenario", {}), about.get("topology", {})
+    sets = [word for one in topology.get("sets", []) for word in ("--set", one)]
+    again = ["labctl", "run", scenario.get("path", ""), "--seed", str(about.get("seed")), *sets]
+    again += ["--runs", str(result.runs_asked)] if result.runs_asked > 1 else []
+    facts = {**about.get("machine", {}), **about.get("versions", {}), "runtime": about.get("runtime", "")}
+    return join(
+        el("h2", "To do it again"),
+        el("pre", " ".join(again)),
+        el("dl", *(join(el("dt", key), el("dd", value)) for key, value in facts.items() if value != "")),
+        el("details", el("summary", "scenario"), el("pre", scenario.get("text", ""))),
+        el("details", el("summary", "topology"), el("pre", topology.get("text", ""))),
+        el("details", el("summary", "definition that ran"), el("pre", about.get("definition", "")))
+        if about.get("definition")
+        else None,
+        el("details", el("summary", "planned lab"), el("pre", json.dumps(about.get("lab", {}), indent=1))),
+    )

@@ -43,16 +43,20 @@ class ProgressLines:
                 return f"bringing {data.get('lab')} up on {data.get('runtime')}: {data.get('reason', '')}"
             case "lab.up":
                 return f"{data.get('lab')} is up"
+            case "action.done" | "heal.done":
+                return self._done(event)
+        return self._waited(event) or self._trouble(event)
+
+    def _waited(self, event: Event) -> str:
+        data = event.data
+        match event.kind:
             case "traffic.started":
                 return f"traffic: {', '.join(data['streams'])}"
             case "steady.met" | "steady.missed":
                 return f"{event.kind.removeprefix('steady.')}: {data['condition']}"
             case "condition.started":
                 return f"waiting for {data['condition']}"
-            case "action.done" | "heal.done":
-                return self._done(event)
-            case _:
-                return self._trouble(event)
+        return ""
 
     def _done(self, event: Event) -> str:
         data = event.data

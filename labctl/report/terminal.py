@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from labctl.report.words import bar, count, fault_name, outage_line, series_lines, signed_s, span
+from labctl.report.words import bar, count, fault_name, outage_line, series_lines, span
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _faults(result: Result) -> RenderableType:
         return Text("")
     many = len(result.runs) > 1
     shown = [row for row in rows if not many or row[1].in_flight + row[1].repair > 0 or row[1].null]
-    heads = ("action", "at", "cut in", "flows", "in flight", "repair", "longest outage")
+    heads = ("action", "at", "cut in", "flows", "flight", "repair", "outage")
     table = _table(*(("run", *heads) if many else heads))
     if many:
         table.columns[1].justify = "left"
@@ -107,7 +107,7 @@ def _fault(fault: FaultResult) -> list[RenderableType]:
     crossed = "unseen" if fault.crossed < 0 else count(fault.crossed)
     return [
         Text(fault_name(fault), "bold" if fault.breaks else ""),
-        signed_s(fault.requested_ns),
+        f"{fault.requested_ns / 1e9:.2f} s",
         span(fault.window_ns) if fault.breaks else "",
         Text("null trial" if fault.null else crossed, "yellow" if fault.null else "") if fault.breaks else "",
         _number(fault.in_flight, "yellow") if fault.breaks else "",

@@ -25,7 +25,10 @@ def span(nanoseconds: int) -> str:
 def bar(outage_ns: int, error_ns: int) -> str:
     """An outage with its error bar; without one, what the spacing of the packets may hide."""
     if outage_ns:
-        return f"{format_duration(outage_ns)} ± {format_duration(error_ns)}"
+        outage, error = format_duration(outage_ns), format_duration(error_ns)
+        # The unit once is enough.
+        unit = outage.partition(" ")[2]
+        return f"{outage.removesuffix(' ' + unit) if error.endswith(' ' + unit) else outage} ± {error}"
     return f"none (< {format_duration(error_ns)})" if error_ns else "none"
 
 

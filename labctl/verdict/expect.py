@@ -32,6 +32,9 @@ def judge_expectation(wish: Expectation, runs: Sequence[Measured]) -> Expectatio
     a bound, losses and outages are judged fail-over by fail-over, and the share that misses is held
     against the bound.
     """
+    if not any(name for run in runs for name in _names(wish, run)):
+        nothing = "nothing was measured"
+        return _result(wish, Verdict.INCONCLUSIVE, (nothing, nothing), (0, 0, 0), "packets")
     if wish.bound:
         return _bounded(wish, runs)
     return _outage(wish, runs) if wish.kind == "outage" else _loss(wish, runs)

@@ -42,7 +42,7 @@ def judge(events: Sequence[Event]) -> Result:
     results = tuple(_run(run) for run in runs)
     header = records[0].header
     asked = int(header["runs"])
-    checks = [*_series_checks(len(records), asked, records[-1].ended), *_unique_checks(results)]
+    checks = [*_unique_checks(results), *_series_checks(len(records), asked, records[-1].ended)]
     verdict = worst(*(check.verdict for check in checks), *(one.verdict for one in expectations))
     return Result(
         format=FORMAT,

@@ -1,0 +1,172 @@
+"""The tables of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.report.markup import Markup, el
+from labctl.report.words import bar, count, fault_name, signed_s, span
+from labctl.verdict.schema import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labctl.verdict.schema import FaultResult, Result, StreamResult
+
+__all__ = ["action_table", "expectation_table", "flow_table", "run_table", "stream_table"]
+
+MOST_ROWS = 400
+
+
+def expectation_table(result: Result) -> Markup:
+    """What was expected, what was measured, what that makes."""
+    rows = [[el("code", one.text), _verdict(one.verdict), one.measured] for one in result.expectations]
+    checks = {(check.verdict, check.reason) for run in result.runs for check in run.checks}
+    rows += [
+        ["(what makes it a measurement)", _verdict(verdict), reason] for verdict, reason in sorted(checks)
+    ]
+    return _table(["expectation", "verdict", "measured"], rows, left=3)
+
+
+def stream_table(result: Result) -> Markup:
+    """One row a stream and run."""
+    several = len(result.runs) > 1
+    heads = ["sent", "received", "lost", "in flight", "repair", "unexplained", "dup.", "reord."]
+    heads += [
+        "longest outage",
+        "delay p50 / p99 / max",
+        "sender late p99 / max",
+        "skipped",
+        "refused",
+        "overflow",
+    ]
+    rows = [
+        [f"run {run.run}: {stream.name}" if several else stream.name, *_stream(stream)]
+        for run in result.runs
+        for stream in run.streams
+    ]
+    return _table(["stream", *heads], rows)
+
+
+def _stream(stream: StreamResult) -> list[object]:
+    generator, receiver = stream.generator, stream.receiver
+    delays = (stream.delay_p50_ns, stream.delay_p99_ns, stream.delay_max_ns)
+    return [
+        count(stream.sent),
+        count(stream.received),
+        count(stream.lost),
+        _number(stream.in_flight, "warn"),
+        _number(stream.repair, "bad"),
+        _number(stream.unexplained, "bad"),
+        count(stream.duplicated),
+        count(stream.reordered),
+        bar(stream.longest_outage_ns, stream.error_ns),
+        " / ".join(map(span, delays)),
+        f"{span(generator.get('late_p99_ns', 0))} / {span(generator.get('late_max_ns', 0))}",
+        _number(generator.get("skipped", 0), "bad"),
+        _number(generator.get("refused", 0), "warn"),
+        _number(receiver.get("overflowed", 0), "bad"),
+    ]
+
+
+def action_table(result: Result) -> Markup:
+    """One row an action and run."""
+    several = len(result.runs) > 1
+    heads = [
+        "at",
+        "late",
+        "detected after",
+        "cut within",
+        "done after",
+        "peers",
+        "flows crossed",
+        "flows hit",
+    ]
+    heads += ["in flight", "repair", "longest outage", "last loss after"]
+    rows = [
+        [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(fault)]
+        for run in result.runs
+        for fault in run.faults
+    ]
+    return _table(["action", *heads], rows)
+
+
+def _action(fault: FaultResult) -> list[object]:
+    worst = max(fault.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+    told, awaited = fault.carriers
+    crossed: object = "unseen" if fault.crossed < 0 else count(fault.crossed)
+    if fault.null:
+        crossed = el("span", "null trial", class_="warn")
+    repaired = max((stream.repair_ns for stream in fault.streams), default=0)
+    return [
+        signed_s(fault.requested_ns),
+        span(fault.late_ns),
+        span(fault.first_ns - fault.requested_ns),
+        span(fault.window_ns) if fault.breaks else "",
+        span(fault.done_ns - fault.requested_ns),
+        f"{told} of {awaited}",
+        crossed if fault.breaks else "",
+        count(sum(stream.hit for stream in fault.streams)),
+        _number(fault.in_flight, "warn"),
+        _number(fault.repair, "bad"),
+        bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
+        span(repaired) if fault.in_flight + fault.repair else "",
+    ]
+
+
+def flow_table(result: Result) -> Markup:
+    """One row a loss period."""
+    rows: list[list[object]] = []
+    for run in result.runs:
+        for stream in run.streams:
+            for flow in stream.flows:
+                for loss in flow.losses:
+                    if len(rows) == MOST_ROWS:
+                        return _table(_FLOW_HEADS, [*rows, ["and more: see result.json"]])
+                    step = fault_name(run.faults[loss.step]) if loss.step >= 0 else "unexplained"
+                    ports = f"{flow.source_port} → {flow.destination_port}"
+                    outage = bar(loss.outage_ns, loss.error_ns) + (" (open)" if loss.open else "")
+                    place = [f"{stream.name} {flow.flow}", run.run, ports, signed_s(loss.start_ns), step]
+                    rows.append([*place, count(loss.in_flight), _number(loss.repair, "bad"), outage])
+    return _table(_FLOW_HEADS, rows)
+
+
+_FLOW_HEADS = ["flow", "run", "ports", "from", "put down to", "in flight", "repair", "outage"]
+
+
+def run_table(result: Result) -> Markup:
+    """One row a run of a series."""
+    rows: list[list[object]] = []
+    for run in result.runs:
+        worst = max(run.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+        phases = ", ".join(f"{fault.phase_ns / 1e6:.0f}" for fault in run.faults if fault.step >= 0)
+        rows.append(
+            [
+                f"run {run.run}",
+                _verdict(run.verdict),
+                count(sum(stream.sent for stream in run.streams)),
+                _number(sum(stream.in_flight for stream in run.streams), "warn"),
+                _number(sum(stream.repair for stream in run.streams), "bad"),
+                bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
+                phases,
+            ]
+        )
+    return _table(["run", "verdict", "sent", "in flight", "repair", "longest outage", "phases, ms"], rows)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Markup:
+    def cell(tag: str, index: int, value: object) -> Markup:
+        return el(tag, value, class_="left" if 0 < index < left else None)
+
+    head = el("tr", *(cell("th", index, name) for index, name in enumerate(heads)))
+    body = [el("tr", *(cell("td", index, value) for index, value in enumerate(row))) for row in rows]
+    return el("table", el("thead", head), el("tbody", *body))
+
+
+def _verdict(verdict: Verdict) -> Markup:
+    kind = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.ERROR: "bad"}.get(verdict, "warn")
+    return el("span", str(verdict), class_=kind)
+
+
+def _number(value: int, kind: str) -> object:
+    return el("span", count(value), class_=kind) if value else "0"

@@ -1,0 +1,175 @@
+"""The moment of each fault, close up: which packets left when, and which of them the cut explains.
+
+The runs of a series lie on top of one another, each at its own last carrier lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.report.axis import Scale, draw_axis
+from labctl.report.markup import Markup, el, join
+from labctl.report.words import count, fault_name, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from labctl.verdict.schema import FaultResult, LossSpan, Result, RunResult
+
+__all__ = ["zoom_plots"]
+
+WIDTH = 520
+LEFT = 8
+RIGHT = WIDTH - 8
+TOP = 26
+LANE = 64
+GAP = 18
+LEAST_NS = 4_000_000
+"""So much is shown before and after the cut at least."""
+
+MOST_NS = 5_000_000_000
+MOST_MARKS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    run: RunResult
+    fault: FaultResult
+
+    def losses(self, stream: str) -> Iterator[tuple[int, int, LossSpan]]:
+        """(flow, flows, loss) of what is put down to the fault."""
+        for one in self.run.streams:
+            if one.name != stream:
+                continue
+            for flow in one.flows:
+                for loss in flow.losses:
+                    if loss.step == self.fault.index:
+                        yield flow.flow, len(one.flows), loss
+
+
+def zoom_plots(result: Result) -> list[Markup]:
+    """A drawing for each action of the timeline that took something away, or lost something."""
+    groups: dict[tuple[int, str], list[_Moment]] = {}
+    for run in result.runs:
+        for fault in run.faults:
+            groups.setdefault((fault.step, fault_name(fault)), []).append(_Moment(run, fault))
+    return [
+        _zoom(name, moments)
+        for (_, name), moments in groups.items()
+        if any(one.fault.breaks or one.fault.repair for one in moments)
+    ]
+
+
+def _zoom(name: str, moments: Sequence[_Moment]) -> Markup:
+    streams = list(dict.fromkeys(stream.name for moment in moments for stream in moment.run.streams))
+    before, after = _extent(moments, streams)
+    scale = Scale(-before, after, LEFT, RIGHT)
+    bottom = TOP + len(streams) * (LANE + GAP)
+    lanes = [
+        _lane(moments, stream, scale, TOP + index * (LANE + GAP)) for index, stream in enumerate(streams)
+    ]
+    flight = sum(moment.fault.in_flight for moment in moments)
+    repair = sum(moment.fault.repair for moment in moments)
+    null = sum(moment.fault.null for moment in moments)
+    runs = (
+        f" in {len(moments)} runs" if len(moments) > 1 else f" at {moments[0].fault.requested_ns / 1e9:.3f} s"
+    )
+    told = f"{count(flight)} in flight, {count(repair)} to repair" + (f", {null} null trials" if null else "")
+    return el(
+        "figure",
+        el("figcaption", el("b", name), runs, ": ", el("span", told, class_="bad" if repair else "muted")),
+        el(
+            "svg",
+            draw_axis(scale, TOP, bottom, 6),
+            *lanes,
+            el("line", x1=scale(0), x2=scale(0), y1=TOP - 6, y2=bottom, class_="cut action"),
+            _name_of_zero(scale),
+            viewBox=f"0 0 {WIDTH} {bottom + 22}",
+            role="img",
+            aria_label=f"{name}: losses around the moment",
+            class_="plot",
+        ),
+    )
+
+
+def _name_of_zero(scale: Scale) -> Markup:
+    x = scale(0)
+    on_the_left = x > (LEFT + RIGHT) / 2
+    return el(
+        "text",
+        "last carrier lost",
+        x=x - 5 if on_the_left else x + 5,
+        y=TOP - 4,
+        text_anchor="end" if on_the_left else "start",
+        class_="cut label",
+    )
+
+
+def _extent(moments: Sequence[_Moment], streams: Sequence[str]) -> tuple[float, float]:
+    """How much is shown before and after the last carrier lost, ns."""
+    before = after = float(LEAST_NS)
+    for moment in moments:
+        zero = moment.fault.last_ns
+        if moment.fault.breaks:
+            before = max(before, (zero - moment.fault.excused_from_ns) * 1.3)
+        for stream in streams:
+            for _, _, loss in moment.losses(stream):
+                before = max(before, (zero - loss.start_ns) * 1.1)
+                after = max(after, (loss.end_ns - zero) * 1.1)
+    return min(before, MOST_NS), min(after, MOST_NS)
+
+
+def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> Markup:
+    marks: list[Markup] = []
+    excused = []
+    for moment in moments:
+        fault = moment.fault
+        if fault.breaks and fault.excused_from_ns <= fault.excused_to_ns:
+            left, right = (
+                scale(fault.excused_from_ns - fault.last_ns),
+                scale(fault.excused_to_ns - fault.last_ns),
+            )
+            shade = el(
+                "rect",
+                x=left,
+                y=top + 14,
+                width=max(right - left, 1),
+                height=LANE,
+                class_="excused",
+                style=f"opacity:{max(0.3 / len(moments), 0.03):.3f}",
+            )
+            excused.append(shade)
+        for flow, flows, loss in moment.losses(stream):
+            if len(marks) < MOST_MARKS:
+                y = top + 14 + (flow + 0.5) * LANE / flows
+                marks.append(_mark(loss, flow, moment, scale, y))
+    return join(
+        el("rect", x=LEFT, y=top + 14, width=RIGHT - LEFT, height=LANE, class_="lane"),
+        *excused,
+        *marks,
+        el("text", stream, x=LEFT, y=top + 10, class_="name"),
+        None
+        if marks
+        else el(
+            "text",
+            "nothing lost",
+            x=(LEFT + RIGHT) / 2,
+            y=top + 14 + LANE / 2 + 4,
+            class_="muted",
+            text_anchor="middle",
+        ),
+    )
+
+
+def _mark(loss: LossSpan, flow: int, moment: _Moment, scale: Scale, y: float) -> Markup:
+    zero = moment.fault.last_ns
+    kind = "repair" if loss.repair else "flight"
+    text = (
+        f"run {moment.run.run}, flow {flow}: {loss.count} lost, left {span(loss.start_ns - zero)} after the last"
+        f" carrier lost; outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
+    )
+    x1, x2 = scale(loss.start_ns - zero), scale(loss.end_ns - zero)
+    if x2 - x1 < 2:  # noqa: PLR2004 - a dot is seen better than so short a line
+        return el("circle", el("title", text), cx=x1, cy=y, r=3, class_=kind)
+    return el("line", el("title", text), x1=x1, x2=x2, y1=y, y2=y, class_=f"{kind} period")
