@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
@@ -55,7 +54,7 @@ def _title(result: Result) -> RenderableType:
 
 
 def _table(*heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False, padding=(0, 1))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, head in enumerate(heads):
         table.add_column(head, justify="left" if index == 0 else "right", no_wrap=True)
     return table
@@ -85,7 +84,7 @@ def _faults(result: Result) -> RenderableType:
         return Text("")
     many = len(result.runs) > 1
     shown = [row for row in rows if not many or row[1].in_flight + row[1].repair > 0 or row[1].null]
-    heads = ("action", "at", "cut in", "flows", "flight", "repair", "outage")
+    heads = ("action", "at", "cut in", "flows", "in flight", "repair", "outage")
     table = _table(*(("run", *heads) if many else heads))
     if many:
         table.columns[1].justify = "left"

@@ -165,10 +165,9 @@ def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> 
 def _mark(loss: LossSpan, flow: int, moment: _Moment, scale: Scale, y: float) -> Markup:
     zero = moment.fault.last_ns
     kind = "repair" if loss.repair else "flight"
-    text = (
-        f"run {moment.run.run}, flow {flow}: {loss.count} lost, left {span(loss.start_ns - zero)} after the last"
-        f" carrier lost; outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
-    )
+    left = f"left {span(loss.start_ns - zero)} after the last carrier lost"
+    outage = f"outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
+    text = f"run {moment.run.run}, flow {flow}: {loss.count} lost, {left}; {outage}"
     x1, x2 = scale(loss.start_ns - zero), scale(loss.end_ns - zero)
     if x2 - x1 < 2:  # noqa: PLR2004 - a dot is seen better than so short a line
         return el("circle", el("title", text), cx=x1, cy=y, r=3, class_=kind)
