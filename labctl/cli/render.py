@@ -35,5 +35,6 @@ def command(
     from labctl.load import load_topology
     from labctl.render import render
 
-    lab = load_topology(topology, sets=set_ or (), name=name)
-    out(str(render(lab, output, overlays=templates or ())))
+    folders = templates or []
+    lab = load_topology(topology, sets=set_ or (), name=name, templates=folders)
+    out(str(render(lab, output, overlays=folders)))

@@ -28,6 +28,7 @@ __all__ = ["Role", "RoleFile", "load_role", "role_names"]
 
 ROLE_FILE = "role.yml"
 _SUFFIX = ".j2"
+_LEFTOVERS = frozenset({"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Store"})
 
 Word = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
@@ -188,8 +189,9 @@ def _files(lineage: tuple[str, ...], folders: Sequence[Path]) -> tuple[RoleFile,
         for folder in folders:
             root = folder / role
             for path in sorted(root.rglob("*")):
-                relative = path.relative_to(root).as_posix()
-                if not path.is_file() or relative == ROLE_FILE or _ignored(path):
+                place = PurePosixPath(path.relative_to(root).as_posix())
+                relative = str(place)
+                if not path.is_file() or relative == ROLE_FILE or _ignored(place):
                     continue
                 is_template = relative.endswith(_SUFFIX)
                 target = PurePosixPath("/", relative.removesuffix(_SUFFIX))
@@ -198,5 +200,6 @@ def _files(lineage: tuple[str, ...], folders: Sequence[Path]) -> tuple[RoleFile,
     return tuple(found[target] for target in sorted(found))
 
 
-def _ignored(path: Path) -> bool:
-    return "__pycache__" in path.parts or path.name.startswith(".") or path.name.endswith("~")
+def _ignored(relative: PurePosixPath) -> bool:
+    """What programs leave behind in a folder that people work in."""
+    return bool(_LEFTOVERS.intersection(relative.parts)) or relative.name.endswith(("~", ".swp", ".pyc"))

@@ -1,0 +1,92 @@
+"""The shipped topologies, rendered, are byte for byte what stands in tests/golden/expected.
+
+When a change is meant: ``python tests/golden/regenerate.py``, and read the diff.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from labctl.load import load_topology
+from labctl.render import render
+
+HERE = Path(__file__).parent
+EXPECTED = HERE / "expected"
+TOPOLOGIES = HERE.parent.parent / "topologies"
+CASES = yaml.safe_load((HERE / "cases.yml").read_text())
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, bool]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), os.access(path, os.X_OK))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rendered_folder_is_the_golden_one(name: str, tmp_path: Path) -> None:
+    render(load_topology(TOPOLOGIES / f"{name}.yml", CASES[name]), tmp_path / name)
+    rendered, golden = contents(tmp_path / name), contents(EXPECTED / name)
+    assert rendered.keys() == golden.keys()
+    for file, content in rendered.items():
+        assert content == golden[file], f"{name}/{file}: regenerate.py if the change is meant"
+
+
+def test_every_shipped_topology_has_a_golden_folder() -> None:
+    shipped = {path.stem for path in TOPOLOGIES.glob("*.yml")}
+    assert shipped == set(CASES)
+    assert {path.name for path in EXPECTED.iterdir()} == set(CASES)
+
+
+PROGRAMS = sorted(
+    path
+    for path in EXPECTED.rglob("*")
+    if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh")
+)
+
+
+def test_programs_pass_shellcheck() -> None:
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed")
+    assert len(PROGRAMS) > 30
+    done = subprocess.run(
+        [shellcheck, "--shell=sh", "--severity=style", *map(str, PROGRAMS)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_program_a_node_needs_is_there_and_can_be_run(name: str) -> None:
+    lab = load_topology(TOPOLOGIES / f"{name}.yml", CASES[name])
+    for node in lab.nodes:
+        for program in ("boot", "ready", "stop"):
+            assert os.access(EXPECTED / name / node.name / "etc/labctl" / program, os.X_OK)
+
+
+@pytest.mark.clab
+@pytest.mark.parametrize("name", CASES)
+def test_the_real_containerlab_takes_the_golden_definition(name: str, tmp_path: Path) -> None:
+    """It reads the file as strict YAML, checks it against the engine, and says what it would make."""
+    from labctl.runtime.containerlab_program import find_program  # noqa: PLC0415
+
+    folder = tmp_path / name
+    shutil.copytree(EXPECTED / name, folder)
+    done = subprocess.run(
+        [find_program(), "deploy", "--dry-run", "--format", "json", "-t", str(folder / f"{name}.clab.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
