@@ -50,11 +50,13 @@ def wait_ready(
     pause = _PAUSE_S + _PAUSE_PER_NODE_S * len(waiting)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="labctl-ready") as pool:
         while True:
-            answers = list(pool.map(lambda node: lacks(runtime, lab, node, ask=node in asked), waiting))
+            answers = pool.map(lambda node: lacks(runtime, lab, node, ask=node in asked), waiting)
+            lacking = {}
             for node, answer in zip(waiting, answers, strict=True):
-                if not answer:
+                if answer:
+                    lacking[node] = answer
+                else:
                     listen(Event("node.ready", data={"node": node}))
-            lacking = {node: answer for node, answer in zip(waiting, answers, strict=True) if answer}
             if not lacking:
                 return
             stopped = [node for node in lacking if not runtime.states(lab)[node].init_pid]
