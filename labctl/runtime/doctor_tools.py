@@ -64,7 +64,7 @@ def _tool(
         reason,
         OnPath(names),
         needed=needed,
-        useful=useful,
+        useful=useful - needed,
         packages=tuple(packages.split()),
     )
 
