@@ -105,7 +105,10 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     )
     delays = np.maximum(span.arrived[here] - span.departed[here], 0)
     p50, p99, most = _quantiles(delays)
-    flows = tuple(_flow_tally(span, samples, counts, number, end_ns) for number in range(schedule.flows))
+    losses = _losses_by_flow(span, counts, schedule, end_ns)
+    flows = tuple(
+        _flow_tally(samples, counts, number, losses.get(number, ())) for number in range(schedule.flows)
+    )
     return StreamTally(
         stream=stream,
         start_ns=start_ns,
@@ -211,19 +214,8 @@ def _runs(mask: Bools) -> list[tuple[int, int]]:
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
-def _flow_tally(span: _Span, samples: Samples, counts: _Counts, flow: int, end_ns: int) -> FlowTally:
+def _flow_tally(samples: Samples, counts: _Counts, flow: int, losses: tuple[LossPeriod, ...]) -> FlowTally:
     sent, received = int(counts.sent[flow]), int(counts.received[flow])
-    losses: tuple[LossPeriod, ...] = ()
-    if sent > received:
-        of_flow = span.k % samples.schedule.flows == flow
-        course = _Course(
-            sequence=span.k[of_flow] // samples.schedule.flows,
-            departed=span.departed[of_flow],
-            arrived=span.arrived[of_flow],
-            spacing_ns=samples.schedule.spacing_ns,
-            end_ns=end_ns,
-        )
-        losses = _losses(course)
     return FlowTally(
         flow=flow,
         source_port=samples.source_ports[flow],
@@ -235,6 +227,29 @@ def _flow_tally(span: _Span, samples: Samples, counts: _Counts, flow: int, end_n
         reordered=int(counts.reordered[flow]),
         losses=losses,
     )
+
+
+def _losses_by_flow(
+    span: _Span, counts: _Counts, schedule: Schedule, end_ns: int
+) -> dict[int, tuple[LossPeriod, ...]]:
+    """The loss periods of every flow that has any."""
+    hit = np.flatnonzero(counts.sent > counts.received)
+    if not len(hit):
+        return {}
+    by_flow = np.argsort(span.k % schedule.flows, kind="stable")
+    ends = np.cumsum(counts.sent)
+    found = {}
+    for flow in (int(number) for number in hit):
+        rows = by_flow[ends[flow] - counts.sent[flow] : ends[flow]]
+        course = _Course(
+            sequence=span.k[rows] // schedule.flows,
+            departed=span.departed[rows],
+            arrived=span.arrived[rows],
+            spacing_ns=schedule.spacing_ns,
+            end_ns=end_ns,
+        )
+        found[flow] = _losses(course)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-__all__ = ["Action", "Bed", "Ledger", "Packet", "bed", "relay"]
+__all__ = ["Action", "Bed", "Ledger", "Packet", "bed", "children_of", "relay"]
 
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 _VNET_HDR = 10
@@ -219,3 +219,18 @@ def relay(made: Bed, plan: Callable[[Packet], Action]) -> Iterator[Ledger]:
             worker.ledger.overflowed = sum(dropped(sock) for sock in ends)
     if worker.failure is not None:
         raise worker.failure
+
+
+def children_of(parent: int, name: str) -> list[int]:
+    """Processes whose parent is that one and whose name begins so."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text()
+            except OSError:
+                continue
+            comm, _, rest = text.partition("(")[2].rpartition(")")
+            if comm.startswith(name) and int(rest.split()[1]) == parent:
+                found.append(int(entry.name))
+    return found
