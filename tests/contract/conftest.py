@@ -82,6 +82,7 @@ class FakeSubject(Subject):
         return self.runtime.carrier(self.lab, node, interface)
 
     def reaches(self, node: str, address: str) -> bool:
+        del node, address
         return True
 
     def power_off(self, node: str, mode: PowerMode = PowerMode.CUT) -> Effect:
