@@ -33,9 +33,7 @@ class Ensemble:
         self.client_ports = dict(zip((1, 2, 3), ports[:3], strict=True))
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        quorum = "".join(
-            f"server.{n}=127.0.0.1:{ports[n + 2]}:{ports[n + 5]}\n" for n in self.client_ports
-        )
+        quorum = "".join(f"server.{n}=127.0.0.1:{ports[n + 2]}:{ports[n + 5]}\n" for n in self.client_ports)
         for n, port in self.client_ports.items():
             data = folder / str(n) / "data"
             data.mkdir(parents=True)

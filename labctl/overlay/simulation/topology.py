@@ -163,7 +163,7 @@ class _Step:
         self._groups()
         made = Topology(
             self.old.complete,
-            self.items,
+            {kind: known for kind, known in self.items.items() if known},
             self.ports,
             self.by_key,
             self.networks,
