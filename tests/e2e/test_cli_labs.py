@@ -78,7 +78,7 @@ def test_status_tells_every_node_with_role_addresses_and_readiness(host: Machine
 
 
 def test_labs_are_listed_from_any_directory(host: Machine, lab: str) -> None:
-    elsewhere = Machine(host.pid, host.cwd.parent)
+    elsewhere = Machine(host.pid, host.cwd.parent, host.inherited)
     (row,) = json.loads(elsewhere.labctl("ls", "--json").stdout)
     assert (row["lab"], row["phase"], row["topology"]) == (lab, "up", str(host.cwd / "pair.yml"))
     assert lab in elsewhere.labctl("ls").stdout

@@ -41,10 +41,14 @@ for entry in os.listdir("/proc"):
 state = pathlib.Path("/run/labctl")
 print(json.dumps({
     "processes": sorted(processes),
-    "mounts": sorted(line.split()[4] for line in open("/proc/self/mountinfo")),
+    "mounts": sorted(" ".join(line.split()[0:5:4]) for line in open("/proc/self/mountinfo")),
     "links": sorted(os.listdir("/sys/class/net")),
     "named": sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else [],
-    "labs": sorted(str(path.relative_to(state)) for path in state.rglob("*")),
+    "labs": sorted(
+        str(pathlib.Path(folder, name).relative_to(state))
+        for folder, folders, files in os.walk(state)
+        for name in folders + files
+    ),
 }))
 """
 
@@ -71,10 +75,13 @@ class Machine:
     Attributes:
         pid: of its first process, in the outer numbering.
         cwd: where commands run.
+        inherited: mounts that it was born with, as "id path". They do not count: when the host
+            removes a folder that one of them is on, the kernel takes it away here as well.
     """
 
     pid: int
     cwd: Path
+    inherited: frozenset[str] = frozenset()
 
     def line(self, *argv: str) -> list[str]:
         """The command line, outside, that runs ``argv`` inside."""
@@ -118,10 +125,10 @@ class Machine:
                 os.kill(int(pid), number)
 
     def census(self) -> dict[str, list[str]]:
-        """Every process, mount, link, named namespace and state file that is inside."""
+        """Every process, mount, link, named namespace and state file that has come to be inside."""
         done = self.run(sys.executable, "-I", "-c", CENSUS, check=True)
         told: dict[str, list[str]] = json.loads(done.stdout)
-        return told
+        return {**told, "mounts": [one for one in told["mounts"] if one not in self.inherited]}
 
     def settled(self, wanted: dict[str, list[str]], within_s: float = 2.0) -> dict[str, list[str]]:
         """The census, as soon as it is the wanted one, at the latest after ``within_s``.
@@ -157,7 +164,8 @@ def machine(cwd: Path) -> Iterator[Machine]:
         if outer.stdout is None or outer.stdout.readline() != "prepared\n":
             raise RuntimeError("no machine could be made")
         (pid,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
-        yield Machine(int(pid), cwd)
+        born = Machine(int(pid), cwd).census()
+        yield Machine(int(pid), cwd, frozenset(born["mounts"]))
     finally:
         outer.kill()
         outer.wait()
