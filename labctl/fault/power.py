@@ -114,12 +114,11 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
         state = runtime.states(lab)[node]
         parked = lab.parked / node
         if state.init_pid and not procs.pinned(parked):
-            thawed = state.status is NodeStatus.FROZEN
-            if thawed:
-                thaw(state.init_pid)
+            # Even if PID 1 runs: whoever froze the others may have been killed at it.
+            thaw(state.init_pid)
             forget(lab, ACTION, node)
             effect = _nothing("power-on", node, requested, None)
-            if thawed:
+            if state.status is NodeStatus.FROZEN:
                 effect.detail.pop("already")
                 effect.detail["thawed"] = True
             return effect
@@ -169,12 +168,9 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
         if label(cable) in cut:
             # The node's boot program sets its own ends up: the peer's end keeps the link down.
             hold_down(runtime, lab, cable, not_at=node)
-    state = runtime.states(lab)[node]
-    # A power-off that was interrupted before the kill: the same namespace still has the processes.
-    space = procs.pinned(parked)
-    interrupted = bool(state.init_pid) and procs.namespace_of(state.init_pid, "net") == space
-    if not state.init_pid:
-        runtime.boot(lab, node)
+    names = [end.interface for end in own_ends(definition, node)]
+    _gather(runtime, lab, node, names)
+    runtime.boot(lab, node)
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
     holds = set(definition.node(node).labels.get(_HOLDS, "").split())
@@ -182,16 +178,30 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
-        names = [end.interface for end in own_ends(definition, node)]
-        if interrupted:
-            thaw(state.init_pid)
-        else:
-            cords.carry(parked, netns, names)
+        cords.carry(parked, netns, names)
         cords.plug(netns, [name for name in names if name not in holds])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)
     return effect_of("power-on", node, requested, seen)
+
+
+def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
+    """Bring a node that a killed labctl left half off or half on to where power-on begins.
+
+    That is: every cable in the pinned namespace, and no process left. Nothing is to be done as a rule.
+    """
+    parked = lab.parked / node
+    where = runtime.netns(lab, node) if runtime.states(lab)[node].init_pid else lab.netns / node
+    space = procs.pinned(where)
+    if space is None:
+        return
+    if space == procs.pinned(parked):
+        with cords.Pull(parked, names) as cord:
+            cord.pull()
+    else:
+        cords.carry(where, parked, names)
+    runtime.kill(lab, node)
 
 
 def _own(cable: Cable, node: str) -> str:
