@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.codec import dump_lab
-from labctl.render.definition import definition_context
+from labctl.render.definition import NodeShape, definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
 from labctl.render.roles import Role, load_role
@@ -19,7 +19,7 @@ from labctl.render.view import NodeView, views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from labctl.model.lab import Lab
 
@@ -53,24 +53,32 @@ def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFil
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
     variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
     templates = Templates(folders)
-    seen = views(lab, variables)
-    context = definition_context(lab, roles, {view.node.name: view.held for view in seen})
-    definition = templates.render(DEFINITION_TEMPLATE, context)
-    files: dict[str, OutFile] = {f"{lab.name}.clab.yml": (definition.encode(), False)}
-    for view in seen:
-        files.update(_node_files(view, roles[view.node.role], templates))
-    files[MARK] = (dump_lab(lab).encode(), False)
-    return files
+    nodes: dict[str, OutFile] = {}
+    shapes: dict[str, NodeShape] = {}
+    for view in views(lab, variables):
+        name = view.node.name
+        found = _node_files(view, roles[view.node.role], templates)
+        nodes.update({f"{name}{target}": content for target, content in found.items()})
+        shapes[name] = NodeShape(tuple(found), view.held)
+    definition = templates.render(DEFINITION_TEMPLATE, definition_context(lab, roles, shapes))
+    return {
+        f"{lab.name}.clab.yml": (definition.encode(), False),
+        **nodes,
+        MARK: (dump_lab(lab).encode(), False),
+    }
 
 
-def _node_files(view: NodeView, role: Role, templates: Templates) -> dict[str, OutFile]:
+def _node_files(view: NodeView, role: Role, templates: Templates) -> dict[PurePosixPath, OutFile]:
     context: dict[str, Any] = {item.name: getattr(view, item.name) for item in fields(view)}
     context.update(gated=view.gated, role=role)
-    found: dict[str, OutFile] = {}
+    found: dict[PurePosixPath, OutFile] = {}
     for file in role.files:
+        where = f"role {role.name}, when {file.target}"
+        if file.when and not templates.holds(file.when, context, where, view.node.name):
+            continue
         if file.template is None:
             content = file.source.read_bytes()
         else:
             content = templates.render(file.template, context, view.node.name).encode()
-        found[f"{view.node.name}{file.target}"] = (content, content.startswith(b"#!"))
+        found[file.target] = (content, content.startswith(b"#!"))
     return found

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
     from labctl.render.roles import Role
 
-__all__ = ["binds_of", "definition_context", "with_tag"]
+__all__ = ["NodeShape", "binds_of", "definition_context", "with_tag"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """What the definition must know of a rendered node.
+
+    Attributes:
+        targets: absolute paths of its files in the node.
+        held: interfaces that it takes up itself, later than its boot.
+    """
+
+    targets: tuple[PurePosixPath, ...]
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +81,14 @@ class LinkEntry:
 
 
 def definition_context(
-    lab: Lab, roles: Mapping[str, Role], held: Mapping[str, tuple[str, ...]]
+    lab: Lab, roles: Mapping[str, Role], shapes: Mapping[str, NodeShape]
 ) -> dict[str, Any]:
     """The names that ``lab.clab.yml.j2`` may use: ``lab``, ``roles``, ``nodes`` and ``links``.
 
     Args:
         lab: the planned lab.
         roles: by name.
-        held: for each node the interfaces that it takes up itself.
+        shapes: by name of the node.
     """
     macs = {Endpoint(node.name, port.name): port.mac for node in lab.nodes for port in node.interfaces}
     return {
@@ -87,8 +100,8 @@ def definition_context(
                 role=node.role,
                 image=with_tag(node.image) if node.image else "",
                 interfaces=tuple(port.name for port in node.interfaces),
-                binds=binds_of(node.name, (file.target for file in roles[node.role].files)),
-                held=held[node.name],
+                binds=binds_of(node.name, shapes[node.name].targets),
+                held=shapes[node.name].held,
             )
             for node in lab.nodes
         ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import traceback
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Templates", "yaml_word"]
 
 _SHIPPED = "shipped/"
+_SPACE, _TILDE = 0x20, 0x7E
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*\Z")
 _NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
 
@@ -33,7 +33,16 @@ def yaml_word(value: object) -> str:
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _NOT_TEXT:
         return text
-    return json.dumps(text).replace("$", "\\u0024").replace("{", "\\u007b")
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if _SPACE <= code <= _TILDE and character not in '"\\${':
+        return character
+    if code <= 0xFF:  # noqa: PLR2004 - YAML has escapes of two, four and eight digits
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
 
 
 def shell_words(words: Iterable[str]) -> str:
@@ -86,6 +95,24 @@ class Templates:
                 str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
             )
             raise RenderError(_message(self._place(name, error), node, text)) from error
+
+    def holds(self, expression: str, context: Mapping[str, Any], where: str, node: str) -> bool:
+        """Whether an expression is true of a node.
+
+        Args:
+            expression: as in ``{% if ... %}``.
+            context: what it may use, by name.
+            where: what to call the place in errors.
+            node: for whom; named in errors.
+
+        Raises:
+            RenderError: it cannot be evaluated.
+        """
+        try:
+            found = self._environment.compile_expression(expression, undefined_to_none=False)(**context)
+            return bool(found)
+        except Exception as error:  # the same as in a template
+            raise RenderError(_message(where, node, f"{expression!r}: {error}")) from error
 
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
         folders, relative = self._folders, name

@@ -50,6 +50,7 @@ class RoleText(BaseModel):
     env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Scalar] = {}
     vars: dict[str, Any] = {}
     node_keys: list[Word] = Field([], alias="node-keys")
+    when: dict[Word, Word] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,13 @@ class RoleFile:
         target: absolute path in the node.
         template: name of the template relative to the template folders; None if it is copied.
         source: the file that it comes from.
+        when: an expression of what templates see; empty if every node of the role gets the file.
     """
 
     target: PurePosixPath
     template: str | None
     source: Path
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def load_role(name: str, folders: Sequence[Path]) -> Role:
         sysctls={key: _plain(value) for text in texts for key, value in text.sysctls.items()},
         env={key: _plain(value) for text in texts for key, value in text.env.items()},
         vars={key: value for text in texts for key, value in text.vars.items()},
-        files=_files(lineage, folders),
+        files=_files(lineage, folders, {key: value for text in texts for key, value in text.when.items()}),
     )
 
 
@@ -183,7 +186,9 @@ def _first(relative: str, folders: Sequence[Path]) -> Path | None:
     return next((folder / relative for folder in folders if (folder / relative).is_file()), None)
 
 
-def _files(lineage: tuple[str, ...], folders: Sequence[Path]) -> tuple[RoleFile, ...]:
+def _files(
+    lineage: tuple[str, ...], folders: Sequence[Path], when: Mapping[str, str]
+) -> tuple[RoleFile, ...]:
     found: dict[PurePosixPath, RoleFile] = {}
     for role in lineage:
         for folder in folders:
@@ -196,8 +201,16 @@ def _files(lineage: tuple[str, ...], folders: Sequence[Path]) -> tuple[RoleFile,
                 is_template = relative.endswith(_SUFFIX)
                 target = PurePosixPath("/", relative.removesuffix(_SUFFIX))
                 template = f"{role}/{relative}" if is_template else None
-                found.setdefault(target, RoleFile(target, template, path))
+                found.setdefault(target, RoleFile(target, template, path, _condition(target, when)))
     return tuple(found[target] for target in sorted(found))
+
+
+def _condition(target: PurePosixPath, when: Mapping[str, str]) -> str:
+    """The expression for the file itself, or for the nearest folder that has one."""
+    for place in (target, *target.parents):
+        if str(place) in when:
+            return when[str(place)]
+    return ""
 
 
 def _ignored(relative: PurePosixPath) -> bool:

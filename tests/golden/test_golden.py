@@ -14,6 +14,7 @@ import yaml
 
 from labctl.load import load_topology
 from labctl.render import render
+from labctl.runtime.containerlab_program import find_program
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected"
@@ -45,9 +46,7 @@ def test_every_shipped_topology_has_a_golden_folder() -> None:
 
 
 PROGRAMS = sorted(
-    path
-    for path in EXPECTED.rglob("*")
-    if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh")
+    path for path in EXPECTED.rglob("*") if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh")
 )
 
 
@@ -73,20 +72,26 @@ def test_every_program_a_node_needs_is_there_and_can_be_run(name: str) -> None:
             assert os.access(EXPECTED / name / node.name / "etc/labctl" / program, os.X_OK)
 
 
+def containerlab(definition: Path) -> subprocess.CompletedProcess[str]:
+    """What the real one says to a definition: it reads it strictly and says what it would do."""
+    program = find_program()
+    assert program is not None
+    command = [str(program), "deploy", "--dry-run", "--format", "json", "-t", str(definition)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
 @pytest.mark.clab
 @pytest.mark.parametrize("name", CASES)
 def test_the_real_containerlab_takes_the_golden_definition(name: str, tmp_path: Path) -> None:
-    """It reads the file as strict YAML, checks it against the engine, and says what it would make."""
-    from labctl.runtime.containerlab_program import find_program  # noqa: PLC0415
-
-    folder = tmp_path / name
-    shutil.copytree(EXPECTED / name, folder)
-    done = subprocess.run(
-        [find_program(), "deploy", "--dry-run", "--format", "json", "-t", str(folder / f"{name}.clab.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    folder = shutil.copytree(EXPECTED / name, tmp_path / name)
+    done = containerlab(folder / f"{name}.clab.yml")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)
+    assert json.loads(done.stdout)["lab-name"] == name
+
+
+@pytest.mark.clab
+def test_the_real_containerlab_refuses_what_is_no_definition(tmp_path: Path) -> None:
+    folder = shutil.copytree(EXPECTED / "pair", tmp_path / "pair")
+    definition = folder / "pair.clab.yml"
+    definition.write_text(definition.read_text().replace("cap-add:", "capadd:"))
+    assert containerlab(definition).returncode != 0
