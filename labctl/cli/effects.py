@@ -12,13 +12,18 @@ __all__ = ["as_json", "as_lines"]
 
 
 def as_json(effect: Effect) -> dict[str, Any]:
-    """Every field of the effect, and the window in microseconds."""
+    """Every field of the effect, and the window in microseconds (see :func:`window_us`)."""
     return {**asdict(effect), "window_us": window_us(effect)}
 
 
 def window_us(effect: Effect) -> float:
-    """From the first carrier change at a peer to the last, in microseconds."""
-    return (effect.last_ns - effect.first_ns) / 1e3
+    """How long the fault took to take hold at every peer, in microseconds.
+
+    From the moment before which it cannot have taken effect at any (the kernel was told to), to the
+    last peer's word of it. The first peer's word is no start: all of them may be read together, late.
+    """
+    started = min(int(effect.detail.get("not_before_ns", effect.first_ns)), effect.first_ns)
+    return (effect.last_ns - started) / 1e3
 
 
 def as_lines(effect: Effect) -> list[str]:
@@ -34,9 +39,7 @@ def as_lines(effect: Effect) -> list[str]:
     seen = [change for change in effect.carriers if change.t_ns]
     if seen:
         what = "lost" if _loses(effect.action) else "found"
-        first = _ms(effect.first_ns - effect.requested_ns)
-        within = f", all within {window_us(effect):.0f} us" if len(seen) > 1 else ""
-        lines.append(f"carrier {what} at {_peers(len(seen))}: first after {first}{within}")
+        lines.append(f"carrier {what} at {_peers(len(seen))}, all within {window_us(effect):.0f} us")
     for change in effect.carriers:
         when = f"+{_ms(change.t_ns - effect.requested_ns)}" if change.t_ns else "no carrier change was seen"
         lines.append(f"  {change.node}:{change.interface}  {when}")

@@ -211,6 +211,8 @@ def _trust(told: StreamTally) -> list[str]:
     health, name = told.generator, told.stream.name
     p99, most = format_duration(health.late_p99_ns), format_duration(health.late_max_ns)
     lines = [f"{name}: sender late by {p99} (p99), {most} at most"]
+    if health.priority == "normal":
+        lines.append(f"{name}: the sender was granted no priority over other processes")
     if health.refused:
         reasons = ", ".join(f"{reason} {count}" for reason, count in health.refusals)
         lines.append(

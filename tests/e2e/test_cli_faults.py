@@ -71,7 +71,7 @@ def test_a_power_cut_tells_its_window_and_every_peer_and_is_undone(host: Machine
     assert effect["action"] == "power-off"
     assert {change["node"] for change in effect["carriers"]} == {"r1", "r4"}
     assert all(change["t_ns"] >= effect["requested_ns"] for change in effect["carriers"])
-    assert 0 <= effect["window_us"] <= 1000
+    assert (effect["last_ns"] - effect["first_ns"]) / 1e3 <= effect["window_us"] < 20_000
     assert status(host, node) == "off"
     assert faults(host) == [("power-off", node)]
     assert reaches(host)
