@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,10 +55,13 @@ def test_no_file_of_the_room_is_forgotten() -> None:
 
 
 def test_help_answers_within_its_bound() -> None:
-    # The best of several: what is measured is the program, not who else runs on this machine.
+    # Processor time, the best of several: what is measured is the program, not who else runs here.
+    # bench/help_time.py measures time on the wall.
     times = []
     for _ in range(5):
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "labctl", "--help"], capture_output=True, check=True)
-        times.append(time.perf_counter() - begin)
+        child = subprocess.Popen([sys.executable, "-m", "labctl", "--help"], stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == 0
+        times.append(used.ru_utime + used.ru_stime)
     assert min(times) < 0.2, times
