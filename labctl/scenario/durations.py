@@ -6,7 +6,7 @@ import re
 
 __all__ = ["DURATION_PATTERN", "format_duration", "parse_duration"]
 
-DURATION_PATTERN = r"^(\d+(\.\d+)?)(us|ms|s|m|h)$"
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?)(us|ms|s|m|h)$"
 """For the JSON Schema and for :func:`parse_duration`."""
 
 _UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}

@@ -208,6 +208,6 @@ class LiveSource:
         if same:
             return folder
         raise LabExistsError(
-            f"a lab named {self.lab.name!r} is there already, made from {record.topology}, and it is not the same:"
-            f" take it down with labctl down {self.lab.name}"
+            f"a lab named {self.lab.name!r} is there already, made from {record.topology}, and it is not the"
+            f" same: take it down with labctl down {self.lab.name}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,7 +10,7 @@ from labctl.errors import InputError
 from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
-from labctl.scenario.check import check_against_lab, check_by_itself
+from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Action,
@@ -35,7 +35,7 @@ from labctl.scenario.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from labctl.errors import Problem
@@ -64,7 +64,7 @@ def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None)
     document = read_document(path)
     problems = _schema_problems(document)
     scenario = _build(document, path, sets)
-    problems += [document.problem(*wrong) for wrong in check_by_itself(scenario)]
+    problems += _placed(document, check_by_itself(scenario))
     lab = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
         try:
@@ -72,7 +72,7 @@ def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None)
         except InputError as error:
             problems += _of_topology(error, document, scenario)
     if lab is not None:
-        problems += [document.problem(*wrong) for wrong in check_against_lab(scenario, lab)]
+        problems += _placed(document, check_against_lab(scenario, lab))
     if problems or lab is None:
         raise InputError(problems)
     return scenario, lab
@@ -88,14 +88,37 @@ def looks_like_scenario(document: Document) -> bool:
     )
 
 
+def _placed(document: Document, wrongs: Iterable[Wrong]) -> list[Problem]:
+    """Problems at their places in the file, where entries stand that were too wrong to be built."""
+    sound = {
+        section: [index for index, _ in _sound(document.data, section, model)]
+        for section, model in (("traffic", TrafficEntry), ("steady", ConditionEntry), ("expect", ExpectEntry))
+    }
+    problems = []
+    for (section, index, *rest), message, hint in wrongs:
+        # Steps know their own place.
+        if section in sound and isinstance(index, int):
+            index = sound[str(section)][index]  # noqa: PLW2901 - the place in the file from here on
+        problems.append(document.problem((section, index, *rest), message, hint))
+    return problems
+
+
 def _of_topology(error: InputError, document: Document, scenario: Scenario) -> list[Problem]:
-    """A topology that is not there is a problem of the scenario's line that names it."""
+    """Problems of the topology that are the scenario's: the file that it names, what it sets there."""
     if not scenario.topology.exists():
         return [
             document.problem(("topology",), f"there is no topology {problem.file}", problem.hint)
             for problem in error.problems
         ]
-    return list(error.problems)
+    own = document.data.get("set")
+    problems = []
+    for problem in error.problems:
+        name = problem.file.removeprefix("--set ").partition("=")[0]
+        if problem.file.startswith("--set ") and isinstance(own, dict) and name in own:
+            problems.append(document.problem(("set", name), problem.message, problem.hint))
+        else:
+            problems.append(problem)
+    return problems
 
 
 def _schema_problems(document: Document) -> list[Problem]:
@@ -141,8 +164,8 @@ def _build(document: Document, path: Path, sets: Sequence[str]) -> Scenario:
     )
 
 
-def _sound(data: dict[str, Any], section: str, model: type[_Model]) -> list[tuple[int, _Model]]:
-    entries = data.get(section)
+def _sound(data: object, section: str, model: type[_Model]) -> list[tuple[int, _Model]]:
+    entries = data.get(section) if isinstance(data, dict) else None
     if not isinstance(entries, list):
         return []
     return [(index, entry) for index, raw in enumerate(entries) if (entry := _entry(model, raw)) is not None]

@@ -1,0 +1,266 @@
+"""Runs and series in a world of make-believe: order, healing, what the journal says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.errors import ActionError, LabInterrupted
+from labctl.scenario.fake import FakeWorld
+from labctl.scenario.fake_series import FakeSource, play
+from labctl.scenario.journal import read_journal
+from labctl.scenario.model import Action, Condition, Delay, Loss, Ready, Scenario, Step, TrafficSpec, Width
+
+if TYPE_CHECKING:
+    from labctl.events import Event
+
+SECOND = 1_000_000_000
+
+CYCLE = (
+    Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+    Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
+    Step(2, Action("link-cut", ("a", "gw2")), after=Ready(("gw1",), 9 * SECOND), plus_ns=SECOND),
+)
+
+
+def world(**options: Any) -> FakeWorld:
+    return FakeWorld(nodes=("a", "b", "gw1", "gw2"), **options)
+
+
+def scenario(timeline: tuple[Step, ...] = CYCLE, steady: tuple[Condition, ...] = ()) -> Scenario:
+    traffic = (TrafficSpec("there", "a", "b", rate_pps=100, flows=4),)
+    return Scenario("s", Path("s.yml"), "", Path("t.yml"), traffic, steady, timeline)
+
+
+def of_kind(events: tuple[Event, ...], *kinds: str) -> list[Event]:
+    return [event for event in events if event.kind in kinds]
+
+
+def test_steps_are_done_at_their_moments_and_the_rest_is_healed(tmp_path: Path) -> None:
+    made = world()
+    events = play(scenario(), made, tmp_path)
+    assert [what for what, _ in made.done] == [
+        "power-off gw1",
+        "power-on gw1",
+        "link-cut a:gw2",
+        "link-restore a:gw2",
+    ]
+    zero = of_kind(events, "timeline.started")[0].t_ns
+    off, on = made.done[0][1] - zero, made.done[1][1] - zero
+    assert abs(off - 2 * SECOND) < 1_000_000
+    assert abs(on - 4 * SECOND) < 1_000_000
+    # Ready two seconds after power-on, one second later the cut, five seconds later the heal.
+    cut, heal = made.done[2][1] - made.done[1][1], made.done[3][1] - made.done[2][1]
+    assert 3 * SECOND <= cut < 3.3 * SECOND
+    assert 5 * SECOND <= heal < 5.1 * SECOND
+    assert events[-1].kind == "lab.down"
+    assert [event.kind for event in events if event.kind.startswith("run.")] == [
+        "run.header",
+        "run.lab",
+        "run.done",
+    ]
+
+
+def test_events_stand_in_the_order_of_time(tmp_path: Path) -> None:
+    inside = [
+        event for event in play(scenario(), world(), tmp_path) if not event.kind.startswith(("run.", "lab."))
+    ]
+    assert [event.t_ns for event in inside] == sorted(event.t_ns for event in inside)
+
+
+def test_every_fault_has_witnesses_before_it(tmp_path: Path) -> None:
+    events = play(scenario(), world(crossing={"gw1": {"there": {1, 3}}}), tmp_path)
+    told = [
+        (event.data["step"], event.data["node"], event.data["flows"]["there"])
+        for event in of_kind(events, "witness")
+    ]
+    assert told == [(0, "gw1", [1, 3]), (2, "a", [0, 1, 2, 3]), (2, "gw2", [0, 1, 2, 3])]
+    assert all(event.data["watched_ns"] >= SECOND // 5 for event in of_kind(events, "witness"))
+
+
+def test_two_faults_at_once_are_both_witnessed_before_the_first(tmp_path: Path) -> None:
+    both = (
+        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND),
+    )
+    events = play(scenario(both), world(), tmp_path)
+    order = [(event.kind, event.data.get("step")) for event in of_kind(events, "witness", "action.started")]
+    assert order == [("witness", 0), ("witness", 1), ("action.started", 0), ("action.started", 1)]
+    heals = [event.data["target"] for event in of_kind(events, "heal.done")]
+    assert heals == ["gw2", "gw1"], "healed in the reverse order"
+
+
+@pytest.mark.parametrize("failing", ["power-on", "link-cut"])
+def test_a_failing_action_is_told_and_what_was_done_is_taken_back(tmp_path: Path, failing: str) -> None:
+    made = world(failing=frozenset({failing}))
+    events = play(scenario(), made, tmp_path)
+    assert of_kind(events, "action.failed")[0].data["action"] == failing
+    assert failing in of_kind(events, "run.error")[0].data["error"]
+    assert not of_kind(events, "run.done")
+    assert not made.off
+    assert of_kind(events, "tally"), "what was measured until then is written down"
+    assert of_kind(events, "logs.saved")
+
+
+def test_a_condition_that_is_missed_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    made = world(boot_ns=60 * SECOND)
+    events = play(scenario(), made, tmp_path)
+    error = of_kind(events, "run.error")[0].data["error"]
+    assert "step 3" in error
+    assert "gw1: still booting" in error
+
+
+@pytest.mark.parametrize("moment", ["power-off", "power-on", "link-cut", "link-restore"])
+def test_an_interruption_at_any_action_leaves_nothing_broken(tmp_path: Path, moment: str) -> None:
+    told: list[str] = []
+
+    def interrupt(_: FakeWorld, action: Action) -> None:
+        if action.kind == moment and not told:
+            told.append(action.kind)
+            raise KeyboardInterrupt
+
+    made = world(before=interrupt)
+    with pytest.raises(LabInterrupted):
+        play(scenario(), made, tmp_path)
+    events = read_journal(tmp_path / "journal.jsonl")
+    assert not made.off
+    kinds = [event.kind for event in events]
+    assert kinds.index("run.interrupted") < kinds.index("lab.down")
+    undone = [what for what, _ in made.done if what.startswith(("power-on", "link-restore"))]
+    broken = [what for what, _ in made.done if what.startswith(("power-off", "link-cut"))]
+    assert len(undone) >= len(broken)
+
+
+def test_a_heal_that_fails_is_told_and_the_others_are_still_healed(tmp_path: Path) -> None:
+    both = (
+        Step(0, Action("link-cut", ("a", "gw1")), at_ns=SECOND),
+        Step(1, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
+    )
+    made = world(failing=frozenset({"power-on"}))
+    events = play(scenario(both), made, tmp_path)
+    assert of_kind(events, "heal.failed")
+    assert [event.data["action"] for event in of_kind(events, "heal.done")] == ["link-restore"]
+    assert "could not be healed" in of_kind(events, "run.error")[0].data["error"]
+
+
+def test_a_loss_condition_that_is_tried_again_says_so_and_hides_nothing(tmp_path: Path) -> None:
+    made = world()
+    begun = made.now
+    made.lost = lambda _stream, _flow, t_ns: t_ns - begun < SECOND
+    steady = (Loss((), 0, SECOND, within_ns=10 * SECOND),)
+    events = play(scenario((), steady), made, tmp_path)
+    assert [event.data["lost"] for event in of_kind(events, "loss.retried")] == [99]
+    # The first packet had left before the first window began: the tally has it, too.
+    assert of_kind(events, "tally")[0].data["lost"] == 100
+
+
+def test_a_lab_that_loses_packets_by_itself_is_never_broken_further(tmp_path: Path) -> None:
+    made = world(lost=lambda _stream, _flow, _t_ns: True)
+    events = play(scenario(CYCLE, (Loss((), 0, SECOND),)), made, tmp_path)
+    assert not made.done
+    assert "not steady before the first fault" in of_kind(events, "run.error")[0].data["error"]
+
+
+def test_width_waits_for_next_hops(tmp_path: Path) -> None:
+    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 2, SECOND)),)
+    assert (
+        of_kind(play(scenario(timeline), world(), tmp_path), "condition.met")[0].data["measured"]["paths"]
+        == 2
+    )
+    narrow = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 3, SECOND)),)
+    events = play(scenario(narrow), world(), tmp_path)
+    assert of_kind(events, "condition.missed")
+    assert "2 paths" in of_kind(events, "run.error")[0].data["error"]
+
+
+def test_an_action_that_begins_late_says_so(tmp_path: Path) -> None:
+    late = (
+        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=SECOND),
+        Step(1, Action("power-on", ("gw1",)), after=Delay(5 * SECOND)),
+        Step(2, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
+    )
+    started = of_kind(play(scenario(late), world(), tmp_path), "action.started")[2]
+    assert started.t_ns - started.data["due_ns"] > 2 * SECOND
+
+
+def test_the_lab_stays_up_between_runs_while_it_is_steady(tmp_path: Path) -> None:
+    source = FakeSource(world())
+    events = play(scenario(), source.world, tmp_path, runs=3, source=source)
+    assert (source.opened, source.closed) == (1, 1)
+    assert [event.data["run"] for event in of_kind(events, "run.header")] == [0, 1, 2]
+    phases = [
+        tuple(step["phase_ns"] for step in event.data["steps"]) for event in of_kind(events, "run.header")
+    ]
+    assert len(set(phases)) == 3
+
+
+def test_a_lab_that_is_not_steady_again_is_replaced(tmp_path: Path) -> None:
+    source = FakeSource(world())
+    broken: list[int] = []
+
+    def after_the_cut(made: FakeWorld, action: Action) -> None:
+        if action.kind == "link-restore" and not broken:
+            broken.append(made.now)
+            made.lost = lambda _stream, _flow, t_ns: broken[0] < t_ns < broken[0] + 2 * SECOND
+
+    source.world.before = after_the_cut
+    steady = (Loss((), 0, SECOND),)
+    events = play(scenario(CYCLE, steady), source.world, tmp_path, runs=2, source=source)
+    assert of_kind(events, "steady.missed")[0].data["when"] == "after"
+    assert (source.opened, source.closed) == (2, 2)
+
+
+def test_a_series_ends_when_labs_do_not_come_up(tmp_path: Path) -> None:
+    source = FakeSource(world(), fails=9)
+    events = play(scenario(), source.world, tmp_path, runs=20, source=source)
+    assert len(of_kind(events, "run.error")) == 2
+    assert source.opened == 0
+
+
+def test_one_lab_that_does_not_come_up_does_not_end_a_series(tmp_path: Path) -> None:
+    source = FakeSource(world(), fails=1)
+    events = play(scenario(), source.world, tmp_path, runs=3, source=source)
+    assert len(of_kind(events, "run.error")) == 1
+    assert len(of_kind(events, "run.done")) == 2
+
+
+def test_logs_are_kept_when_the_verdict_asks_for_them(tmp_path: Path) -> None:
+    play(scenario(), world(), tmp_path, suspect=lambda _events: True)
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {"a.log", "b.log", "gw1.log", "gw2.log"}
+
+
+def test_a_journal_that_was_cut_off_is_read_up_to_the_cut(tmp_path: Path) -> None:
+    events = play(scenario(), world(), tmp_path)
+    path = tmp_path / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    assert read_journal(path) == events[:-1]
+    path.write_bytes(whole.replace(b'"run.lab"', b'"run.lab', 1))
+    with pytest.raises(Exception, match="damaged"):
+        read_journal(path)
+
+
+def test_an_action_error_of_the_world_is_no_traceback(tmp_path: Path) -> None:
+    made = world()
+
+    def broken(node: str, to: str) -> int:
+        raise ActionError(f"{node} is off")
+
+    made.paths = broken  # type: ignore[method-assign]
+    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 1, SECOND)),)
+    assert of_kind(play(scenario(timeline), made, tmp_path), "condition.missed")
+
+
+def test_the_header_tells_what_it_takes_to_do_it_again(tmp_path: Path) -> None:
+    header = of_kind(play(replace(scenario(), text="name: s\n"), world(), tmp_path, seed=77), "run.header")[
+        0
+    ].data
+    assert header["seed"] == 77
+    assert header["scenario"]["text"] == "name: s\n"
+    assert header["machine"]["cpus"] >= 1
+    assert header["versions"]["python"]
+    assert header["clock"]["monotonic_ns"] > 0
+    assert [node["name"] for node in header["lab"]["nodes"]] == ["a", "b", "gw1", "gw2"]
