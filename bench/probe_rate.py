@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import finish
+from scapy.layers.l2 import Ether
 
 from labctl.probe import capture, send_frames, start_traffic
 from labctl.probe.spec import flow_packet
@@ -29,13 +30,13 @@ from probebed import Bed, bed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labctl.probe import StreamTally, Traffic
+    from labctl.probe import StreamTally
 
 RATES = (5_000, 20_000, 50_000, 75_000, 100_000, 150_000)
 SPIN = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
 HEAD = (
-    f"{'pps each way':>12} {'s':>4} {'sent':>9} {'skipped':>8} {'refused':>7} {'lost':>6} {'reader':>6} {'backlog':>7} "
-    f"{'late p50':>9} {'p99':>9} {'max':>10} {'stalls':>6} {'core':>5}  priority"
+    f"{'pps each way':>12} {'s':>4} {'sent':>9} {'skipped':>8} {'refused':>7} {'lost':>6} {'reader':>6} "
+    f"{'backlog':>7} {'late p50':>9} {'p99':>9} {'max':>10} {'stalls':>6} {'core':>5}  priority"
 )
 
 
@@ -69,10 +70,10 @@ def measure(made: Bed, rate: float, seconds: float, spinning: int) -> dict[str, 
             time.monotonic() - begin
         )
         told = traffic.stop()
-    return summed(told, traffic, rate, seconds) | {"busiest_sender_core": round(core / 1e9, 2)}
+    return summed(told, rate, seconds) | {"busiest_sender_core": round(core / 1e9, 2)}
 
 
-def summed(told: tuple[StreamTally, ...], traffic: Traffic, rate: float, seconds: float) -> dict[str, Any]:
+def summed(told: tuple[StreamTally, ...], rate: float, seconds: float) -> dict[str, Any]:
     """Both directions in one row: counts added, the worse of the times."""
     health = [each.generator for each in told]
     return {
@@ -89,24 +90,22 @@ def summed(told: tuple[StreamTally, ...], traffic: Traffic, rate: float, seconds
         "late_p99_us": max(each.late_p99_ns for each in health) / 1e3,
         "late_max_us": max(each.late_max_ns for each in health) / 1e3,
         "stalls_over_5_ms": sum(len(each.pauses) for each in health),
-        "priorities": list(traffic.priorities),
+        "priorities": sorted({each.priority for each in health}),
     }
 
 
 def line(row: dict[str, Any]) -> str:
     """A row as text."""
     return (
-        f"{row['pps_each_way']:12,.0f} {row['seconds']:4.0f} {row['sent']:9,} {row['skipped']:8,} {row['refused']:7,} "
-        f"{row['lost']:6,} {row['overflowed']:6,} {row['backlog_dropped']:7,} {row['late_p50_us']:6.0f} us "
-        f"{row['late_p99_us']:6.0f} us {row['late_max_us']:7.0f} us {row['stalls_over_5_ms']:6} "
-        f"{row['busiest_sender_core']:5.0%}  {', '.join(sorted(set(row['priorities'])))}"
+        f"{row['pps_each_way']:12,.0f} {row['seconds']:4.0f} {row['sent']:9,} {row['skipped']:8,} "
+        f"{row['refused']:7,} {row['lost']:6,} {row['overflowed']:6,} {row['backlog_dropped']:7,} "
+        f"{row['late_p50_us']:6.0f} us {row['late_p99_us']:6.0f} us {row['late_max_us']:7.0f} us "
+        f"{row['stalls_over_5_ms']:6} {row['busiest_sender_core']:5.0%}  {', '.join(row['priorities'])}"
     )
 
 
 def frames(made: Bed) -> dict[str, Any]:
     """Stamped frames through one cable, to a station that is not there: the path costs least."""
-    from scapy.layers.l2 import Ether
-
     stream = made.stream("frames", "a", "b")
     packets = [
         Ether(dst="02:00:00:00:00:99") / flow_packet(stream, 1, flow, 20000 + flow, 50000)

@@ -9,7 +9,8 @@ is its value modulo 65535.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,23 @@ from labctl.errors import ProbeError
 from labctl.probe import payload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.probe.types import Stream
 
-__all__ = ["PacketSpec", "check_size", "compile_packet", "family_of", "flow_packet", "least_size"]
+__all__ = [
+    "PacketSpec",
+    "check_size",
+    "compile_packet",
+    "family_of",
+    "flow_packet",
+    "flow_specs",
+    "least_size",
+]
 
 _FIELDS = struct.Struct(">Qq")
 _SHORT = struct.Struct(">H")
+_WORD = struct.Struct(">I")
 _IP_HEADER = {4: 20, 6: 40}
 _TRANSPORT_HEADER = 8  # of UDP and of ICMP echo alike
 _LARGEST = 65535
@@ -89,6 +101,12 @@ def least_size(family: int) -> int:
     return _IP_HEADER[family] + _TRANSPORT_HEADER + payload.LENGTH
 
 
+def load_scapy() -> None:
+    """Import what :func:`flow_packet` needs; half a second the first time."""
+    for module in ("scapy.layers.inet", "scapy.layers.inet6", "scapy.packet"):
+        import_module(module)
+
+
 def check_size(stream: Stream) -> None:
     """See that the payload fits into the size asked for.
 
@@ -127,6 +145,29 @@ def flow_packet(stream: Stream, session: int, flow: int, source_port: int, desti
         raise ProbeError(f"stream {stream.name!r}: proto is {stream.proto!r}, must be 'udp' or 'icmp'")
     content = payload.payload(session, payload.stream_id(stream.name), flow)
     return network / transport / Raw(content.ljust(stream.size - least_size(family) + payload.LENGTH, b"\0"))
+
+
+def flow_specs(
+    stream: Stream, session: int, source_ports: Sequence[int], destination_port: int
+) -> list[PacketSpec]:
+    """Every flow's packet, from its IP header on: the first built by scapy, the others mended from it.
+
+    Raises:
+        ProbeError: as :func:`flow_packet`.
+    """
+    first = compile_packet(flow_packet(stream, session, 0, source_ports[0], destination_port))
+    # The source port is the first field of UDP, the identifier the third of an echo request.
+    port_at = _IP_HEADER[family_of(stream)] + (4 if stream.proto == "icmp" else 0)
+    specs = []
+    for flow, port in enumerate(source_ports):
+        data = bytearray(first.data)
+        _SHORT.pack_into(data, port_at, port)
+        _WORD.pack_into(data, first.fields_at - _WORD.size, flow)
+        base = (first.checksum_base + flow + port - source_ports[0]) % 65535
+        spec = PacketSpec(bytes(data), first.fields_at, first.checksum_at, base)
+        spec.stamp(data, 0, 0)
+        specs.append(replace(spec, data=bytes(data)))
+    return specs
 
 
 def compile_packet(packet: Any) -> PacketSpec:  # noqa: ANN401 - a scapy packet; scapy is not typed

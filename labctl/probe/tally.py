@@ -47,6 +47,7 @@ class Samples:
         destination_port: of all flows; 0 for ICMP.
         receiver: what the receiver itself lost.
         refusals: why the kernel refused packets, by errno's name.
+        priority: what the sender was granted.
     """
 
     schedule: Schedule
@@ -56,6 +57,7 @@ class Samples:
     destination_port: int
     receiver: ReceiverHealth = field(default_factory=ReceiverHealth)
     refusals: tuple[tuple[str, int], ...] = ()
+    priority: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +190,7 @@ def _generator(samples: Samples, span: _Span, start_ns: int, end_ns: int) -> Gen
         late_max_ns=most,
         pauses=_pauses(schedule, np.abs(departures), first, end_ns),
         refusals=samples.refusals,
+        priority=samples.priority,
     )
 
 

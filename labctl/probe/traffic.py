@@ -51,6 +51,7 @@ class _Flowing:
     destination_port: int = 0
     start_ns: int = 0
     stopped_ns: int = 0
+    priority: str = ""
     backlog_before: int = field(default_factory=backlog_dropped)
 
     def schedule(self) -> Schedule:
@@ -84,6 +85,7 @@ class _Flowing:
             destination_port=self.destination_port,
             receiver=self.health(),
             refusals=self.refusals(),
+            priority=self.priority,
         )
 
 
@@ -93,7 +95,6 @@ class Traffic:
     Attributes:
         started_ns: when the first packet of every stream is due.
         ends_ns: when the traffic ends by itself at the latest.
-        priorities: what the senders were granted: ``fifo``, ``nice -20`` or ``normal``.
     """
 
     def __init__(
@@ -109,7 +110,6 @@ class Traffic:
         self._cleanup = cleanup
         self._final: list[Samples] = []
         self._result: tuple[StreamTally, ...] | None = None
-        self.priorities: tuple[str, ...] = ()
         self.started_ns = 0
         self.ends_ns = 0
 
@@ -267,6 +267,7 @@ def start_traffic(
         receivers[0].say([_receiver_config(each, netns, session) for each in flowing])
         for group, sender in zip(sending, senders, strict=True):
             sender.say([_sender_config(each, netns) for each in group])
+        spec.load_scapy()  # while the helpers start
         for each, port in zip(flowing, receivers[0].hear(_PATIENCE_S)["ports"], strict=True):
             each.destination_port = port
         for group, sender in zip(sending, senders, strict=True):
@@ -274,7 +275,10 @@ def start_traffic(
                 each.source_ports = ports
             sender.say([_templates(each, session) for each in group])
         traffic = Traffic(flowing, senders, receivers, cleanup)
-        traffic.priorities = tuple(sender.hear(_PATIENCE_S)["priority"] for sender in senders)
+        for group, sender in zip(sending, senders, strict=True):
+            priority = sender.hear(_PATIENCE_S)["priority"]
+            for each in group:
+                each.priority = priority
         traffic.started_ns = now_ns() + _LEAD_NS
         traffic.ends_ns = traffic.started_ns + int(longest_s * 1e9)
         for each in flowing:
@@ -376,10 +380,8 @@ def _templates(each: _Flowing, session: int) -> dict[str, Any]:
     stream = each.stream
     # A UDP socket writes IP and UDP headers; a raw one the IP header, and ICMPv6's checksum.
     outer = 20 if spec.family_of(stream) == 4 else 40  # noqa: PLR2004
-    specs = []
-    for flow, port in enumerate(each.source_ports):
-        whole = spec.compile_packet(spec.flow_packet(stream, session, flow, port, each.destination_port))
-        specs.append(whole.cut(outer + 8 if stream.proto == "udp" else outer))
+    whole = spec.flow_specs(stream, session, each.source_ports, each.destination_port)
+    specs = [one.cut(outer + 8 if stream.proto == "udp" else outer) for one in whole]
     return {
         "destination_port": each.destination_port,
         "templates": [one.data.hex() for one in specs],

@@ -93,6 +93,7 @@ class GeneratorHealth:
         late_p50_ns, late_p99_ns, late_max_ns: departure behind schedule.
         pauses: ``(start_ns, length_ns)`` of each stall longer than the bound, 5 ms.
         refusals: why the kernel refused, by errno's name, since the traffic began.
+        priority: what the sender was granted: ``fifo``, ``nice -20`` or ``normal``.
     """
 
     due: int
@@ -103,6 +104,7 @@ class GeneratorHealth:
     late_max_ns: int
     pauses: tuple[tuple[int, int], ...] = ()
     refusals: tuple[tuple[str, int], ...] = ()
+    priority: str = ""
 
 
 @dataclass(frozen=True, slots=True)

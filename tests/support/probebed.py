@@ -13,6 +13,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,9 +23,9 @@ from labctl.probe.packetsocket import dropped, open_packet_socket
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["Action", "Bed", "Ledger", "Packet", "bed", "children_of", "relay"]
+__all__ = ["Action", "Bed", "Ledger", "Packet", "Plan", "bed", "children_of", "relay"]
 
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 _VNET_HDR = 10
@@ -128,6 +129,10 @@ class Action(NamedTuple):
     hold: bool = False
 
 
+Plan = Callable[[Packet, int], Action]
+"""Of a packet and its departure time: what the relay is to do with it."""
+
+
 @dataclass
 class Ledger:
     """Exactly what the relay did.
@@ -146,7 +151,7 @@ class Ledger:
 
 
 class _Relay:
-    def __init__(self, ends: tuple[socket.socket, socket.socket], plan: Callable[[Packet], Action]) -> None:
+    def __init__(self, ends: tuple[socket.socket, socket.socket], plan: Plan) -> None:
         self.ends = ends
         self.plan = plan
         self.ledger = Ledger()
@@ -168,12 +173,13 @@ class _Relay:
                 frame = source.recv(4096)
             except BlockingIOError:
                 return
-            packet = named(frame)
-            if packet is None:
+            found = named(frame)
+            if found is None:
                 target.send(frame)
                 continue
+            packet, departed_ns = found
             self.ledger.seen += 1
-            action = self.plan(packet)
+            action = self.plan(packet, departed_ns)
             flow = packet[:2]
             if action.hold and flow not in self.waiting:
                 self.ledger.held.add(packet)
@@ -189,16 +195,17 @@ class _Relay:
                 target.send(self.waiting.pop(flow))
 
 
-def named(frame: bytes) -> Packet | None:
+def named(frame: bytes) -> tuple[Packet, int] | None:
+    """The packet of the probe that a frame carries, and when it departed."""
     at = frame.find(payload.MAGIC)
     if at < 0:
         return None
-    _session, stream, flow, sequence = struct.unpack_from(">IIIQ", frame, at + 4)
-    return Packet(stream, flow, sequence)
+    _session, stream, flow, sequence, departed_ns = struct.unpack_from(">IIIQq", frame, at + 4)
+    return Packet(stream, flow, sequence), departed_ns
 
 
 @contextlib.contextmanager
-def relay(made: Bed, plan: Callable[[Packet], Action]) -> Iterator[Ledger]:
+def relay(made: Bed, plan: Plan) -> Iterator[Ledger]:
     """Pass frames between the two cables of the middle, as the plan says; the ledger is live."""
     with contextlib.ExitStack() as stack:
         ends = []

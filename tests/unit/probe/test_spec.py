@@ -13,7 +13,7 @@ from scapy.packet import Raw
 
 from labctl.errors import ProbeError
 from labctl.probe import payload
-from labctl.probe.spec import PacketSpec, compile_packet, flow_packet, least_size
+from labctl.probe.spec import PacketSpec, compile_packet, flow_packet, flow_specs, least_size
 from labctl.probe.types import Stream
 
 
@@ -58,6 +58,16 @@ def test_the_mended_checksum_is_the_one_that_scapy_computes(
         at = spec.checksum_at
         assert {raw[at : at + 2], want[at : at + 2]} == {b"\0\0", b"\xff\xff"}
         assert raw[:at] + raw[at + 2 :] == want[:at] + want[at + 2 :]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("proto", ["udp", "icmp"])
+def test_a_flow_mended_from_the_first_is_the_flow_built_by_itself(family: int, proto: str) -> None:
+    ports = [20000, 20001, 65535, 1, 20004, *range(30000, 30500)]
+    one = stream(family, proto)
+    for flow, spec in enumerate(flow_specs(one, 0xDEADBEEF, ports, 50000)):
+        if flow < 5 or flow % 97 == 0:
+            assert spec == compile_packet(flow_packet(one, 0xDEADBEEF, flow, ports[flow], 50000))
 
 
 def test_inside_vxlan_only_the_inner_checksum_is_mended() -> None:
