@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
+from make_believe import MS, SECOND
 
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
+from labctl.scenario.fake_series import FakeSource
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.verdict import Verdict, judge
 
-SECOND = 1_000_000_000
-MS = 1_000_000
+if TYPE_CHECKING:
+    from make_believe import Bench
+
+    from labctl.events import Listener
+    from labctl.fault.types import Effect
+
 HEALTHY = GeneratorHealth(1, 0, 0, 0, 0, 0)
 
 
-def test_nothing_lost_passes(bench):
+def test_nothing_lost_passes(bench: Bench) -> None:
     result = bench.judge()
     assert result.verdict == Verdict.PASS, result.reasons
     assert result.exit_code == 0
@@ -24,7 +31,7 @@ def test_nothing_lost_passes(bench):
     assert result.failovers.bound_repair == pytest.approx(0.95)
 
 
-def test_loss_within_the_cut_is_in_flight_and_excused(bench):
+def test_loss_within_the_cut_is_in_flight_and_excused(bench: Bench) -> None:
     # The fake cut is seen at the peers 1 to 6 ms after the request, the path delay is 0.2 ms.
     bench.world.window_ns = 5 * MS
     result = bench.lose(0, 6.1).judge()
@@ -34,7 +41,7 @@ def test_loss_within_the_cut_is_in_flight_and_excused(bench):
     assert result.verdict == Verdict.PASS
 
 
-def test_loss_after_the_cut_is_repair_and_fails(bench):
+def test_loss_after_the_cut_is_repair_and_fails(bench: Bench) -> None:
     result = bench.lose(0, 40).judge()
     stream = result.runs[0].streams[0]
     assert stream.repair > 0
@@ -45,7 +52,7 @@ def test_loss_after_the_cut_is_repair_and_fails(bench):
     assert result.failovers.lossy_repair == 1
 
 
-def test_loss_at_the_return_is_repair_too(bench):
+def test_loss_at_the_return_is_repair_too(bench: Bench) -> None:
     result = bench.lose(0, 10, step="power-on gw1").judge()
     assert result.runs[0].streams[0].repair > 0
     assert result.failovers.lossy == 0
@@ -53,7 +60,7 @@ def test_loss_at_the_return_is_repair_too(bench):
     assert result.verdict == Verdict.FAIL
 
 
-def test_loss_before_any_fault_is_unexplained_and_counts(bench):
+def test_loss_before_any_fault_is_unexplained_and_counts(bench: Bench) -> None:
     bench.lose(-1000, -990)
     result = bench.judge()
     stream = result.runs[0].streams[0]
@@ -61,7 +68,7 @@ def test_loss_before_any_fault_is_unexplained_and_counts(bench):
     assert result.verdict == Verdict.FAIL
 
 
-def test_traffic_that_never_crosses_the_victim_is_inconclusive(bench):
+def test_traffic_that_never_crosses_the_victim_is_inconclusive(bench: Bench) -> None:
     bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
@@ -72,14 +79,14 @@ def test_traffic_that_never_crosses_the_victim_is_inconclusive(bench):
     assert result.failovers.null == 1
 
 
-def test_a_scenario_without_expectations_never_passes(bench):
+def test_a_scenario_without_expectations_never_passes(bench: Bench) -> None:
     bench.expect = ()
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert "expects nothing" in result.reasons[0]
 
 
-def test_a_node_that_never_gets_ready_is_an_error(bench):
+def test_a_node_that_never_gets_ready_is_an_error(bench: Bench) -> None:
     bench.world.never_ready = frozenset({"gw1"})
     result = bench.judge()
     assert result.verdict == Verdict.ERROR
@@ -87,25 +94,23 @@ def test_a_node_that_never_gets_ready_is_an_error(bench):
     assert "gw1" in result.reasons[0]
 
 
-def test_a_lab_that_does_not_come_up_is_an_error(bench):
-    from labctl.scenario.fake_series import FakeSource
-
+def test_a_lab_that_does_not_come_up_is_an_error(bench: Bench) -> None:
     result = bench.judge(source=FakeSource(bench.world, fails=1))
     assert result.verdict == Verdict.ERROR
     assert "no session to r1" in result.reasons[0]
 
 
-def test_an_action_that_fails_is_an_error(bench):
+def test_an_action_that_fails_is_an_error(bench: Bench) -> None:
     bench.world.failing = frozenset({"power-off"})
     result = bench.judge()
     assert result.verdict == Verdict.ERROR
     assert "power-off" in result.reasons[0]
 
 
-def test_a_fault_without_effect_is_an_error(bench, monkeypatch):
+def test_a_fault_without_effect_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     act = bench.world.act
 
-    def weak(action, listen):
+    def weak(action: Action, listen: Listener) -> Effect:
         effect = act(action, listen)
         return replace(effect, carriers=tuple(replace(one, t_ns=0) for one in effect.carriers))
 
@@ -115,21 +120,21 @@ def test_a_fault_without_effect_is_an_error(bench, monkeypatch):
     assert "no effect" in result.reasons[0]
 
 
-def test_a_journal_that_stops_short_is_an_error(bench):
+def test_a_journal_that_stops_short_is_an_error(bench: Bench) -> None:
     events = [event for event in bench.events() if event.kind not in ("run.done", "tally")]
     result = judge(events)
     assert result.verdict == Verdict.ERROR
     assert "killed" in result.reasons[0]
 
 
-def test_a_sender_that_skips_packets_leaves_zero_loss_open(bench):
+def test_a_sender_that_skips_packets_leaves_zero_loss_open(bench: Bench) -> None:
     bench.world.generator = replace(HEALTHY, skipped=3)
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert "held" in result.reasons[0]
 
 
-def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(bench):
+def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(bench: Bench) -> None:
     events = bench.events()
     fault = next(event for event in events if event.kind == "action.done")
     for offset, verdict in ((0, Verdict.INCONCLUSIVE), (-SECOND, Verdict.PASS)):
@@ -143,7 +148,7 @@ def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(b
         assert judge(stalled).verdict == verdict
 
 
-def test_packets_that_the_receiver_dropped_itself_prove_no_loss(bench):
+def test_packets_that_the_receiver_dropped_itself_prove_no_loss(bench: Bench) -> None:
     bench.lose(20, 22)
     lost = bench.judge().runs[0].streams[0].lost
     bench.world.generator = HEALTHY
@@ -162,7 +167,9 @@ def test_packets_that_the_receiver_dropped_itself_prove_no_loss(bench):
         (40, 50, Verdict.INCONCLUSIVE),
     ],
 )
-def test_an_outage_is_judged_with_its_error_bar(bench, outage_ms, longest_ms, verdict):
+def test_an_outage_is_judged_with_its_error_bar(
+    bench: Bench, outage_ms: int, longest_ms: int, verdict: Verdict
+) -> None:
     # 640 packets a second over 8 flows: 12.5 ms between two packets of a flow.
     bench.expect = (Expectation("outage", longest_ns=longest_ms * MS, text="outage"),)
     if outage_ms:
@@ -170,21 +177,21 @@ def test_an_outage_is_judged_with_its_error_bar(bench, outage_ms, longest_ms, ve
     assert bench.judge().verdict == verdict
 
 
-def test_packets_too_far_apart_for_the_bound_are_inconclusive(bench):
+def test_packets_too_far_apart_for_the_bound_are_inconclusive(bench: Bench) -> None:
     bench.expect = (Expectation("outage", longest_ns=5 * MS, text="outage"),)
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert "spacing" in result.reasons[0]
 
 
-def test_a_quantile_forgives_so_many_flows_and_no_more(bench):
+def test_a_quantile_forgives_so_many_flows_and_no_more(bench: Bench) -> None:
     # 8 flows each way cross the victim: 16 in all; 0.9 forgives one.
     bench.expect = (Expectation("outage", longest_ns=50 * MS, quantile=0.9, text="outage"),)
     assert bench.lose(0, 200, flows={3}).judge().verdict == Verdict.PASS
     assert bench.lose(0, 200, flows={4}).judge().verdict == Verdict.FAIL
 
 
-def test_too_few_runs_for_the_bound_asked(bench):
+def test_too_few_runs_for_the_bound_asked(bench: Bench) -> None:
     bench.expect = (Expectation("repair-loss", packets=0, bound=0.6, text="repair-loss"),)
     few, enough = bench.judge(runs=2), bench.judge(runs=4)
     assert few.verdict == Verdict.INCONCLUSIVE
@@ -194,14 +201,14 @@ def test_too_few_runs_for_the_bound_asked(bench):
     assert enough.failovers.bound_repair == pytest.approx(1 - 0.05**0.25)
 
 
-def test_interrupted_is_its_own_verdict(bench):
+def test_interrupted_is_its_own_verdict(bench: Bench) -> None:
     events = bench.events()
     cut = next(index for index, event in enumerate(events) if event.kind == "action.started")
     interrupted = [*events[:cut], replace(events[cut], kind="run.interrupted", data={})]
     assert judge(interrupted).exit_code == 130
 
 
-def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench):
+def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench: Bench) -> None:
     bench.timeline = (
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
         Step(1, Action("power-off", ("srv1",), "cut"), at_ns=2 * SECOND),

@@ -1,0 +1,99 @@
+"""A power cycle in a world of make-believe, and its verdict: for whatever is made of journals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.scenario.fake import FakeWorld
+from labctl.scenario.fake_series import play
+from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
+from labctl.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from labctl.events import Event
+    from labctl.probe.types import Stream
+    from labctl.verdict import Result
+
+__all__ = ["MS", "SECOND", "Bench"]
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+@dataclass
+class Bench:
+    """Builds a scenario of one power cycle, runs it in a fake world, judges the journal.
+
+    Attributes:
+        out: folder for the journal.
+        expect: what is expected.
+        rate: packets a second of each of the two streams, ``in`` and ``out``.
+        flows: of each stream.
+        timeline: gw1 off after 2 s and on again after 4 s.
+        world: the lab; change it as wanted before :meth:`judge`.
+    """
+
+    out: Path
+    expect: tuple[Expectation, ...] = (
+        Expectation("repair-loss", packets=0, text="repair-loss: all, packets: 0"),
+    )
+    rate: float = 640.0
+    flows: int = 8
+    timeline: tuple[Step, ...] = (
+        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
+    )
+    world: FakeWorld = field(default_factory=lambda: FakeWorld(nodes=("ext1", "srv1", "gw1")))
+
+    def scenario(self) -> Scenario:
+        """The scenario as it would be loaded."""
+        return Scenario(
+            name="bench",
+            path=Path("bench.yml"),
+            text="name: bench\n",
+            topology=Path("none.yml"),
+            traffic=(
+                TrafficSpec("in", "ext1", "srv1", rate_pps=self.rate, flows=self.flows),
+                TrafficSpec("out", "srv1", "ext1", rate_pps=self.rate, flows=self.flows),
+            ),
+            steady=(Ready((), 30 * SECOND),),
+            timeline=self.timeline,
+            expect=self.expect,
+            settle_ns=2 * SECOND,
+        )
+
+    def events(self, **options: Any) -> tuple[Event, ...]:
+        """Run it; options as those of :func:`labctl.scenario.fake_series.play`."""
+        return play(self.scenario(), self.world, self.out, **options)
+
+    def judge(self, **options: Any) -> Result:
+        """Run it and judge the journal."""
+        return judge(self.events(**options))
+
+    def lose(
+        self,
+        start_ms: float,
+        end_ms: float,
+        *,
+        step: str = "power-off gw1",
+        stream: str = "in",
+        flows: Collection[int] | None = None,
+    ) -> Bench:
+        """Lose, besides, what leaves between two moments after the request of an action."""
+        world, before = self.world, self.world.lost
+
+        def lost(one: Stream, flow: int, t_ns: int) -> bool:
+            if before(one, flow, t_ns):
+                return True
+            if one.name != stream or (flows is not None and flow not in flows):
+                return False
+            return any(
+                start_ms * MS <= t_ns - moment <= end_ms * MS for done, moment in world.done if done == step
+            )
+
+        world.lost = lost
+        return self
