@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
+import sys
+from typing import Any
 
 from labctl.runtime.syscalls import die_with_parent
 
-__all__ = ["die_with", "libc", "raise_file_limit", "urgent"]
+__all__ = ["die_with", "libc", "raise_file_limit", "say", "urgent"]
 
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
@@ -38,6 +41,12 @@ def die_with(parent: int, name: str) -> None:
     die_with_parent(signal.SIGUSR1)
     libc().prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
     look(0, None)
+
+
+def say(message: dict[str, Any]) -> None:
+    """One JSON line to the parent."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
 
 
 def urgent(*, realtime: bool) -> str:

@@ -181,11 +181,6 @@ def run(lanes: list[Lane]) -> None:
             time.sleep(_INTERVAL_S)
 
 
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
     manners.die_with(int(sys.argv[1]), "labctl-receiver")
@@ -198,7 +193,7 @@ def main() -> None:
         try:
             sock, port = open_socket(config)
         except OSError as error:
-            _say(
+            manners.say(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot receive at "
                     f"{config['address']}: {os.strerror(error.errno or 0)}"
@@ -208,9 +203,9 @@ def main() -> None:
         lanes.append(Lane(config, sock))
         ports.append(port)
     priority = manners.urgent(realtime=False)
-    _say({"ready": True, "ports": ports, "priority": priority})
+    manners.say({"ready": True, "ports": ports, "priority": priority})
     run(lanes)
-    _say({"done": True})
+    manners.say({"done": True})
 
 
 if __name__ == "__main__":

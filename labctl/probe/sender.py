@@ -186,11 +186,6 @@ def _prepare(sock: socket.socket, family: int) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
 
 
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
     manners.die_with(int(sys.argv[1]), "labctl-sender")
@@ -203,14 +198,14 @@ def main() -> None:
         try:
             opened.append(open_sockets(config))
         except OSError as error:
-            _say(
+            manners.say(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot send from "
                     f"{config['source']}: {os.strerror(error.errno or 0)}"
                 }
             )
             sys.exit(1)
-    _say({"ports": [ports for _sockets, ports in opened]})
+    manners.say({"ports": [ports for _sockets, ports in opened]})
     templates = json.loads(sys.stdin.readline() or "null")
     if templates is None:
         return
@@ -222,12 +217,12 @@ def main() -> None:
     priority = manners.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
     gc.disable()
     gc.freeze()
-    _say({"ready": True, "priority": priority})
+    manners.say({"ready": True, "priority": priority})
     start = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
     run(lanes, start["start_ns"])
-    _say({"done": True})
+    manners.say({"done": True})
 
 
 if __name__ == "__main__":

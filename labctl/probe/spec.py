@@ -190,22 +190,21 @@ def compile_packet(packet: Any) -> PacketSpec:  # noqa: ANN401 - a scapy packet;
     if layer is None or len(layer.load) < payload.LENGTH:
         return PacketSpec(data)
     fields_at = data.rindex(layer.load) + payload.SEQUENCE_AT
-    zeroed = bytearray(data)
     load = layer.load
     layer.load = load[: payload.SEQUENCE_AT] + _FIELDS.pack(0, 0) + load[payload.LENGTH :]
-    zeroed = bytearray(bytes(other))
+    zeroed = bytes(other)
     layer.load = load[: payload.SEQUENCE_AT] + _FIELDS.pack(1, 0) + load[payload.LENGTH :]
     changed = bytes(other)
     inside = range(fields_at, fields_at + _FIELDS.size)
     places = [at for at in range(len(zeroed)) if zeroed[at] != changed[at] and at not in inside]
     if not places:
-        return PacketSpec(bytes(zeroed), fields_at)
+        return PacketSpec(zeroed, fields_at)
     # The sum changes by one: the low byte always differs, the high byte at a carry.
     checksum_at = places[-1] - 1
     if any(at not in (checksum_at, checksum_at + 1) for at in places) or (fields_at - checksum_at) % 2:
         raise ProbeError(f"the packet has more than one checksum over its payload: {packet.summary()}")
     sum_of_rest = 65535 - _SHORT.unpack_from(zeroed, checksum_at)[0]
-    return PacketSpec(bytes(zeroed), fields_at, checksum_at, sum_of_rest % 65535)
+    return PacketSpec(zeroed, fields_at, checksum_at, sum_of_rest % 65535)
 
 
 def _layers(packet: Any) -> list[Any]:  # noqa: ANN401 - a scapy packet; scapy is not typed
