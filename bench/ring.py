@@ -1,24 +1,34 @@
 #!/usr/bin/env python3
 """A ring of FRR routers from nothing to converged: embedded runtime against containerlab. Needs root.
 
-Both run the same rendered definition with the same images' software, one after the other, in turns,
-in one run of this script. The clock starts before the process starts that brings the lab up. It
-stops when every router has every BGP session established and a route in its kernel to the loopback
-of every other router: all pairs are looked up. Then each router pings the router farthest from it.
-Both runtimes are looked into in the same way: nsenter, from outside.
+Both run the same rendered definition, one after the other, in turns, in one run of this script. The
+clock starts before the process starts that renders the topology. It stops when every router has
+every BGP session established and a route in its kernel to the loopback of every other router: all
+pairs are looked up. Then each router pings the router farthest from it.
+
+``netns`` is ``labctl up``, which also waits for every node to be ready. ``containerlab`` is
+``labctl render`` and then containerlab by itself, as its users run it, without anything of labctl's
+beside it; ``labctl-containerlab`` is ``labctl up --runtime containerlab``. All are looked into in the
+same way: nsenter, from outside.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from common import finish, labctl, quartiles, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOPOLOGY = Path(__file__).parent.parent / "topologies" / "ring.yml"
 LAB = "bench-ring"
@@ -27,9 +37,133 @@ PAUSE_S = 0.05
 AIM = 3.0
 
 
+@dataclass(frozen=True)
+class Router:
+    """One router, as it is looked into: its first process and its loopback."""
+
+    name: str
+    pid: int
+    address: str
+
+    def run(self, *argv: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in its network and mount namespaces, whatever made them."""
+        line = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--", *argv]
+        return subprocess.run(line, capture_output=True, text=True, check=False, input=stdin, timeout=30)
+
+    def has_routes(self, addresses: list[str]) -> bool:
+        """Whether its kernel finds a way to every address."""
+        done = self.run("ip", "-4", "-batch", "-", stdin="".join(f"route get {one}\n" for one in addresses))
+        return done.returncode == 0 and "unreachable" not in done.stdout
+
+    def has_sessions(self) -> bool:
+        """Whether both neighbours in the ring are established."""
+        done = self.run("vtysh", "-c", "show bgp ipv4 unicast summary json")
+        try:
+            peers = json.loads(done.stdout)["peers"].values()
+        except (ValueError, KeyError):
+            return False
+        return len(peers) == 2 and all(peer["state"] == "Established" for peer in peers)  # noqa: PLR2004
+
+
+@contextlib.contextmanager
+def by_labctl(runtime: str, size: int) -> Iterator[list[Router]]:
+    """The ring, up by labctl."""
+    try:
+        checked(
+            labctl(
+                "up", str(TOPOLOGY), "--name", LAB, "--set", f"size={size}", "--runtime", runtime, check=False
+            )
+        )
+        from labctl.runtime.labs import open_lab  # noqa: PLC0415 - not before the clock has started
+
+        engine, lab = open_lab(LAB)
+        pids = {node: state.init_pid for node, state in engine.states(lab).items()}
+        yield routers(pids, lab.definition)
+    finally:
+        labctl("down", LAB, check=False)
+
+
+@contextlib.contextmanager
+def by_containerlab(size: int) -> Iterator[list[Router]]:
+    """The ring, up by containerlab alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = (str(TOPOLOGY), "--name", LAB, "--set", f"size={size}", "-o", folder)
+        checked(labctl("render", *words, check=False))
+        definition = f"{folder}/{LAB}.clab.yml"
+        try:
+            checked(tool("containerlab", "deploy", "-t", definition))
+            names = [f"clab-{LAB}-r{number}" for number in range(1, size + 1)]
+            told = checked(tool("docker", "inspect", "-f", "{{.State.Pid}}", *names)).stdout.split()
+            pids = {f"r{number}": int(pid) for number, pid in enumerate(told, start=1)}
+            yield routers(pids, Path(folder))
+        finally:
+            tool("containerlab", "destroy", "-t", definition, "--cleanup")
+
+
+def tool(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a program."""
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+
+
+def checked(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """End the benchmark if a program did not do what it was asked for."""
+    if done.returncode:
+        raise SystemExit(f"{' '.join(done.args)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def routers(pids: dict[str, int], folder: Path) -> list[Router]:
+    """The routers in the order of the ring, with the addresses that were planned."""
+    planned = json.loads((folder / "lab.json").read_text())["nodes"]
+    return [Router(one["name"], pids[one["name"]], one["loopback4"].partition("/")[0]) for one in planned]
+
+
+def wait_converged(ring: list[Router], deadline: float) -> None:
+    """Return when every pair is in the kernels and every session is established.
+
+    Routers are waited for one after the other: one that was complete stays so, as nothing fails.
+    """
+    addresses = [router.address for router in ring]
+    for router in ring:
+        while not (router.has_routes(addresses) and router.has_sessions()):
+            if time.perf_counter() > deadline:
+                raise SystemExit(f"{router.name} did not converge within {PATIENCE_S:.0f} s")
+            time.sleep(PAUSE_S)
+
+
+def ping_farthest(ring: list[Router]) -> None:
+    """Each router pings the loopback of the one across the ring, from its own."""
+    for place, router in enumerate(ring):
+        across = ring[(place + len(ring) // 2) % len(ring)]
+        done = router.run("ping", "-c1", "-W2", "-I", router.address, across.address)
+        if done.returncode:
+            raise SystemExit(f"{router.name} does not reach {across.name}: {done.stdout}{done.stderr}")
+
+
+def one_round(name: str, size: int) -> dict[str, float]:
+    """From nothing to converged and back to nothing.
+
+    Returns:
+        Seconds: ``up`` (the tool has returned), ``converged`` (from the same start), ``down``.
+    """
+    begin = time.perf_counter()
+    ways = {"netns": "netns", "labctl-containerlab": "containerlab"}
+    lab = by_labctl(ways[name], size) if name in ways else by_containerlab(size)
+    with lab as ring:
+        up = time.perf_counter() - begin
+        wait_converged(ring, begin + PATIENCE_S)
+        converged = time.perf_counter() - begin
+        ping_farthest(ring)
+        ending = time.perf_counter()
+    down = time.perf_counter() - ending
+    return {"up": round(up, 3), "converged": round(converged, 3), "down": round(down, 3)}
+
+
 def main() -> int:
-    """Measure every runtime in turns, print times and the ratio; exit 1 below the aim."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure every way in turns, print times and the ratio; exit 1 below the aim."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runtimes", default="netns,containerlab", help="separated by commas")
@@ -45,7 +179,7 @@ def main() -> int:
     lines = [f"a ring of {options.size} FRR routers, from nothing"]
     for name, measured in rounds.items():
         lines += [
-            f"  {name:12} {phase:10} {shape([one[phase] for one in measured], 's')}"
+            f"  {name:19} {phase:10} {shape([one[phase] for one in measured], 's')}"
             for phase in ("up", "converged", "down")
         ]
     ratio = None
@@ -55,82 +189,6 @@ def main() -> int:
         lines.append(f"  {names[0]} is {ratio:.1f} times as fast as {names[1]} (aim: {AIM:.0f})")
     finish({"size": options.size, "rounds": rounds, "ratio": ratio}, lines, as_json=options.json)
     return int(ratio is not None and ratio < AIM)
-
-
-def one_round(runtime: str, size: int) -> dict[str, float]:
-    """From nothing to converged and back to nothing.
-
-    Returns:
-        Seconds: ``up`` (every node ready, as labctl says), ``converged`` (from the same start, as
-        looked up here), ``down``.
-    """
-    begin = time.perf_counter()
-    try:
-        up = labctl(
-            "up", str(TOPOLOGY), "--name", LAB, "--set", f"size={size}", "--runtime", runtime, check=False
-        )
-        if up.returncode:
-            raise SystemExit(f"{runtime}: {up.stderr}")
-        ready = time.perf_counter() - begin
-        nodes = json.loads(labctl("status", LAB, "--json").stdout)["nodes"]
-        asking = time.perf_counter()
-        wait_converged(nodes, begin + PATIENCE_S)
-        # The status command is the bench's own: it is taken out again.
-        converged = ready + time.perf_counter() - asking
-        ping_farthest(nodes)
-    finally:
-        ending = time.perf_counter()
-        labctl("down", LAB, check=False)
-        down = time.perf_counter() - ending
-    return {"up": round(ready, 3), "converged": round(converged, 3), "down": round(down, 3)}
-
-
-def wait_converged(nodes: list[dict[str, Any]], deadline: float) -> None:
-    """Return when every pair is in the kernels and every session is established.
-
-    Routers are waited for one after the other: one that was complete stays so, as nothing fails.
-    """
-    addresses = [node["ipv4"].partition("/")[0] for node in nodes]
-    for check in (has_all_routes, has_all_sessions):
-        for node in nodes:
-            while not check(node, addresses):
-                if time.perf_counter() > deadline:
-                    raise SystemExit(f"{node['node']} did not converge within {PATIENCE_S:.0f} s")
-                time.sleep(PAUSE_S)
-
-
-def inside(node: dict[str, Any], *argv: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command in the network and mount namespaces of a node, whatever the runtime."""
-    line = ["nsenter", f"--target={node['pid']}", "--net", "--mount", "--", *argv]
-    return subprocess.run(line, capture_output=True, text=True, check=False, input=stdin, timeout=30)
-
-
-def has_all_routes(node: dict[str, Any], addresses: list[str]) -> bool:
-    """A lookup in the node's kernel for the loopback of every router."""
-    batch = "".join(f"route get {address}\n" for address in addresses)
-    done = inside(node, "ip", "-4", "-batch", "-", stdin=batch)
-    return done.returncode == 0 and "unreachable" not in done.stdout
-
-
-def has_all_sessions(node: dict[str, Any], addresses: list[str]) -> bool:
-    """Both neighbours in the ring are established."""
-    del addresses
-    done = inside(node, "vtysh", "-c", "show bgp ipv4 unicast summary json")
-    try:
-        peers = json.loads(done.stdout)["peers"].values()
-    except (ValueError, KeyError):
-        return False
-    return len(peers) == 2 and all(peer["state"] == "Established" for peer in peers)  # noqa: PLR2004
-
-
-def ping_farthest(nodes: list[dict[str, Any]]) -> None:
-    """Each router pings the loopback of the one across the ring, from its own."""
-    for place, node in enumerate(nodes):
-        across = nodes[(place + len(nodes) // 2) % len(nodes)]
-        there, here = (one["ipv4"].partition("/")[0] for one in (across, node))
-        done = inside(node, "ping", "-c1", "-W2", "-I", here, there)
-        if done.returncode:
-            raise SystemExit(f"{node['node']} does not reach {across['node']}: {done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":

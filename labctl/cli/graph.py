@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import out
-from labctl.cli.params import Sets, TopologyFile
-from labctl.errors import HostError
+from labctl.cli.params import LabFile, Sets
+from labctl.errors import HostError, InputError, Problem
+from labctl.model.lab import Endpoint, Lab, Link, Node
 
 __all__ = ["command"]
 
@@ -22,7 +23,7 @@ class Format(StrEnum):
 
 
 def command(
-    topology: TopologyFile,
+    topology: LabFile,
     form: Annotated[
         Format,
         typer.Option("--format", "-f", metavar="mermaid|dot|svg", help="What the drawing is written in."),
@@ -36,9 +37,7 @@ def command(
 
     Mermaid shows in a README on GitHub, dot goes to Graphviz, svg opens in any browser.
     """
-    from labctl.load import load_topology
-
-    lab = load_topology(topology, sets=set_ or ())
+    lab = _load(topology, set_ or [])
     if form is Format.SVG:
         from labctl.cli.drawing.svg import draw
     elif form is Format.DOT:
@@ -53,3 +52,24 @@ def command(
         output.write_text(text + "\n")
     except OSError as error:
         raise HostError(f"{output}: {error.strerror}") from error
+
+
+def _load(path: Path, sets: list[str]) -> Lab:
+    from labctl.runtime.parse import is_definition, read_definition
+
+    if not is_definition(path):
+        from labctl.load import load_topology
+
+        return load_topology(path, sets=sets)
+    if sets:
+        raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
+    definition = read_definition(path)
+    nodes = tuple(
+        Node(spec.name, spec.labels.get("labctl-role", spec.kind), index)
+        for index, spec in enumerate(definition.nodes)
+    )
+    links = tuple(
+        Link(index, Endpoint(cable.a.node, cable.a.interface), Endpoint(cable.b.node, cable.b.interface))
+        for index, cable in enumerate(definition.cables)
+    )
+    return Lab(definition.name, nodes, links)

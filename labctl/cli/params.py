@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "LabName", "LabOrFile", "NodeName", "RuntimeName", "Sets", "Timeout", "TopologyFile"]
+__all__ = [
+    "Json",
+    "LabFile",
+    "LabName",
+    "LabOrFile",
+    "NodeName",
+    "RuntimeName",
+    "Sets",
+    "Timeout",
+    "TopologyFile",
+]
 
 RUNTIMES = ("auto", "netns", "containerlab")
 
@@ -41,7 +51,8 @@ def known_runtime(value: str) -> str:
     return value
 
 
-TopologyFile = Annotated[
+TopologyFile = Annotated[Path, typer.Argument(metavar="TOPOLOGY", help="A topology.", readable=False)]
+LabFile = Annotated[
     Path,
     typer.Argument(
         metavar="TOPOLOGY", help="A topology, or a containerlab file (*.clab.yml).", readable=False

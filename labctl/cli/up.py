@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import need_root, out_json, say
-from labctl.cli.params import Json, RuntimeName, Sets, Timeout, TopologyFile
+from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Timeout
 from labctl.cli.pick import planned_nodes
 from labctl.cli.progress import watching
 from labctl.runtime.state import LabDir
@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 
 def command(
-    topology: TopologyFile,
+    topology: LabFile,
     *,
     runtime: RuntimeName = "auto",
     name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
