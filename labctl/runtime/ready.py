@@ -22,7 +22,7 @@ __all__ = ["lacks", "wait_ready"]
 
 _AT_ONCE = 4
 _PAUSE_S = 0.05
-_PAUSE_PER_NODE_S = 0.01
+_LOOK_S = 0.5
 _ASK_S = 10.0
 _LOG_LINES = 5
 
@@ -46,24 +46,39 @@ def wait_ready(
     asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
     waiting = list(nodes)
     end = time.monotonic() + timeout_s
-    # Asking costs work that the booting nodes could use: the more nodes, the longer the pause.
-    pause = _PAUSE_S + _PAUSE_PER_NODE_S * len(waiting)
+    looked = time.monotonic()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="labctl-ready") as pool:
-        while True:
-            answers = pool.map(lambda node: lacks(runtime, lab, node, ask=node in asked), waiting)
+
+        def ask(some: Sequence[str]) -> dict[str, str]:
+            answers = pool.map(lambda node: lacks(runtime, lab, node, ask=node in asked), some)
+            return dict(zip(some, answers, strict=True))
+
+        while waiting:
+            # Asking costs work that the booting nodes could use: a few at a time, the rest when
+            # these are ready.
             lacking = {}
-            for node, answer in zip(waiting, answers, strict=True):
+            for node, answer in ask(waiting[:_AT_ONCE]).items():
                 if answer:
                     lacking[node] = answer
                 else:
+                    waiting.remove(node)
                     listen(Event("node.ready", data={"node": node}))
             if not lacking:
-                return
-            stopped = [node for node in lacking if not runtime.states(lab)[node].init_pid]
-            if stopped or time.monotonic() >= end:
-                raise NodeError(_told(runtime, lab, lacking, stopped, timeout_s))
-            waiting = list(lacking)
-            time.sleep(min(pause, max(0.0, end - time.monotonic())))
+                continue
+            now = time.monotonic()
+            if now - looked > _LOOK_S or now >= end:
+                looked = now
+                stopped = _stopped(runtime, lab, waiting)
+                if stopped or now >= end:
+                    # Whoever is still not ready is asked once more, so that each is told of.
+                    lacking = {node: answer for node, answer in ask(waiting).items() if answer}
+                    raise NodeError(_told(runtime, lab, lacking or {waiting[0]: "late"}, stopped, timeout_s))
+            time.sleep(min(_PAUSE_S, max(0.0, end - now)))
+
+
+def _stopped(runtime: Runtime, lab: LabDir, nodes: Sequence[str]) -> list[str]:
+    states = runtime.states(lab)
+    return [node for node in nodes if not states[node].init_pid]
 
 
 def lacks(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:

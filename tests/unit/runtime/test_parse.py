@@ -152,7 +152,7 @@ def test_files_are_told_by_their_names() -> None:
         ),
         ("name: x\ntopology:\n  nodes: {a: {}}\n  links:\n  - endpoints: [a:e1, a:e1]", 5, "to itself"),
         (
-            "name: x\ntopology: {nodes: {a: {}}, links: [{endpoints: [a:e1, a:e2]}, {endpoints: [a:e2, a:e3]}]}",
+            "name: x\ntopology: {nodes: {a: {}}, links: [{endpoints: [a:x, a:y]}, {endpoints: [a:y, a:z]}]}",
             2,
             "is an end of link 1 already",
         ),
