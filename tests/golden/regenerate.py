@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -14,11 +15,12 @@ TOPOLOGIES = HERE.parent.parent / "topologies"
 
 
 def main() -> int:
-    """Write tests/golden/expected, and nothing that was there before stays."""
-    shutil.rmtree(HERE / "expected", ignore_errors=True)
-    for name, sets in yaml.safe_load((HERE / "cases.yml").read_text()).items():
-        definition = render(load_topology(TOPOLOGIES / f"{name}.yml", sets), HERE / "expected" / name)
-        sys.stdout.write(f"{definition}\n")
+    """Write tests/golden/expected anew, all of it or nothing."""
+    with tempfile.TemporaryDirectory(dir=HERE) as fresh:
+        for name, sets in yaml.safe_load((HERE / "cases.yml").read_text()).items():
+            render(load_topology(TOPOLOGIES / f"{name}.yml", sets), Path(fresh) / name)
+        shutil.rmtree(HERE / "expected", ignore_errors=True)
+        shutil.copytree(fresh, HERE / "expected")
     return 0
 
 
