@@ -228,8 +228,11 @@ def _claimed(lab: LabDir) -> Iterator[None]:
 
 
 def _taken(lab: LabDir) -> str:
-    record = lab.record()
-    if record.phase == "up":
+    try:
+        record = lab.record()
+    except LabNotFoundError:
+        record = None
+    if record and record.phase == "up":
         return (
             f"lab {lab.name!r} is up already, on {record.runtime}, from {record.topology}: "
             f"give this one another name with --name, or take that one down with: labctl down {lab.name}"
@@ -249,16 +252,16 @@ def _remove(lab: LabDir, listen: Listener) -> None:
         record = lab.record()
     except LabNotFoundError:
         record = None
-    data = {"lab": lab.name, "runtime": record.runtime if record else ""}
-    listen(Event("lab.stopping", data=data))
     if record:
+        listen(Event("lab.stopping", data={"lab": lab.name, "runtime": record.runtime}))
         with contextlib.suppress(OSError):  # a full disk must not stop anybody from making room
             lab.write_record(replace(record, phase="stopping"))
         if record.runtime in RUNTIMES:
             _runtime(record.runtime).down(lab, listen)
     cleanup.sweep(lab)
     cleanup.remove_folder(lab)
-    listen(Event("lab.down", data=data))
+    if record:
+        listen(Event("lab.down", data={"lab": lab.name, "runtime": record.runtime}))
 
 
 def _runtime(name: str) -> Runtime:

@@ -70,9 +70,13 @@ def wait_ready(
                 looked = now
                 stopped = _stopped(runtime, lab, waiting)
                 if stopped or now >= end:
-                    # Whoever is still not ready is asked once more, so that each is told of.
-                    lacking = {node: answer for node, answer in ask(waiting).items() if answer}
-                    raise NodeError(_told(runtime, lab, lacking or {waiting[0]: "late"}, stopped, timeout_s))
+                    # All are asked once more, so that each one that is late is told of.
+                    answers = ask(waiting)
+                    for node in [node for node, answer in answers.items() if not answer]:
+                        waiting.remove(node)
+                        listen(Event("node.ready", data={"node": node}))
+                    if waiting:
+                        raise NodeError(_told(runtime, lab, answers, stopped, timeout_s))
             time.sleep(min(_PAUSE_S, max(0.0, end - now)))
 
 
@@ -104,10 +108,10 @@ def lacks(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:
 
 
 def _told(
-    runtime: Runtime, lab: LabDir, lacking: dict[str, str], stopped: list[str], timeout_s: float
+    runtime: Runtime, lab: LabDir, answers: dict[str, str], stopped: list[str], timeout_s: float
 ) -> str:
     lines = []
-    for node, answer in lacking.items():
+    for node, answer in ((node, answer) for node, answer in answers.items() if answer):
         if node in stopped:
             tail = runtime.logs(lab, node).decode(errors="replace").strip().splitlines()[-_LOG_LINES:]
             lines.append(f"{node} has stopped" + (": " + " | ".join(tail) if tail else " and wrote nothing"))

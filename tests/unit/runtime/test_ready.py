@@ -68,7 +68,7 @@ def test_a_node_that_has_stopped_is_told_at_once_with_its_log(lab: LabDir) -> No
     runtime = _running(lab, {"labctl-ready": "1"})
     runtime.answers[READY_PROGRAM,] = ExecResult(1, b"", b"never\n")
     runtime.kill(lab, "n9")
-    with pytest.raises(NodeError, match="^n9 has stopped: n9 boots$"):
+    with pytest.raises(NodeError, match=r"^n9 has stopped: n9 boots$"):
         wait_ready(runtime, lab, NAMES, 30.0, silent)
 
 
