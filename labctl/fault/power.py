@@ -31,6 +31,7 @@ from labctl.fault.watch import CarrierWatch
 from labctl.runtime import procs
 from labctl.runtime.base import NodeStatus
 from labctl.runtime.definition import STOP_PROGRAM
+from labctl.runtime.hashseed import spread
 from labctl.runtime.namespaces import pin, unpin
 from labctl.runtime.store import definition_of
 
@@ -171,6 +172,7 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     names = [end.interface for end in own_ends(definition, node)]
     _gather(runtime, lab, node, names)
     runtime.boot(lab, node)
+    spread(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
     holds = set(definition.node(node).labels.get(_HOLDS, "").split())

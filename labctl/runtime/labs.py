@@ -23,6 +23,7 @@ from labctl.errors import (
 )
 from labctl.events import Event
 from labctl.runtime import cleanup
+from labctl.runtime.hashseed import spread
 from labctl.runtime.ready import wait_ready
 from labctl.runtime.state import STATE_ROOT, LabDir, LabRecord, labs
 
@@ -170,6 +171,7 @@ def _start(
 
     remember(lab, definition)
     chosen.up(lab, definition, listen)
+    spread(chosen, lab, [node.name for node in definition.nodes])
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
     lab.write_record(replace(record, phase="up"))
     listen(Event("lab.up", data=told))
