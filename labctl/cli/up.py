@@ -56,9 +56,10 @@ def command(
 
 
 def _victim(lab: LabDir) -> str:
-    """A node whose loss is worth a try: a gateway, else the router with the most links."""
+    """A node whose loss is worth a try: a gateway, else a router that is no host's only way."""
     nodes = planned_nodes(lab).values()
-    worth = [node for node in nodes if node["role"] == "gateway"] or [
-        node for node in nodes if node["role"] != "host"
-    ]
-    return str(max(worth, key=lambda node: len(node["interfaces"]))["name"]) if worth else ""
+    gateways = [node for node in nodes if node["role"] == "gateway"]
+    routers = [node for node in nodes if node["role"] == "router"]
+    inner = [node for node in routers if all(end["peer_role"] != "host" for end in node["interfaces"])]
+    worth = gateways or inner or routers
+    return str(worth[0]["name"]) if worth else ""
