@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from labctl.overlay.model import Address
 
-__all__ = ["ANYCAST", "Facts", "HostFact", "VmFact", "plan_overlay"]
+__all__ = ["ANYCAST", "Facts", "HostFact", "VmFact", "plan_overlay", "pools_of"]
 
 ANYCAST = "198.18.255.1"
 """The gateways' common underlay address where the section names none (RFC 2544's own range)."""
@@ -184,6 +184,11 @@ def plan_overlay(section: Mapping[str, Any], facts: Facts) -> tuple[Item, ...]:
         raise InputError(reader.problems)
     edit.checked()
     return tuple(edit.items())
+
+
+def pools_of(section: Mapping[str, Any]) -> Pools:
+    """Where further networks of a lab get their prefixes; the section was planned before."""
+    return _pools(_Reader(), section)
 
 
 def _pools(reader: _Reader, top: Mapping[str, Any]) -> Pools:

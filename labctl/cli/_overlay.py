@@ -1,0 +1,97 @@
+"""What the overlay's commands share: the way to the state database of a running lab."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labctl.cli.console import need_root, out, out_json, say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from labctl.overlay.nsdb import Database
+    from labctl.overlay.state import Edit
+
+__all__ = ["change", "facts", "read", "show"]
+
+_Result = TypeVar("_Result")
+
+
+def facts(lab: str) -> Mapping[str, Any]:
+    """What the lab was planned with: ``section``, ``hosts``, ``vms``, ``controllers``, ``servers``.
+
+    Raises:
+        ActionError: the lab has no overlay.
+    """
+    from labctl.errors import ActionError
+    from labctl.runtime.labs import open_lab
+
+    _, folder = open_lab(lab)
+    try:
+        plain = json.loads((folder.definition / "lab.json").read_text()).get("overlay")
+    except (OSError, ValueError):
+        plain = None
+    if not plain or not plain.get("controllers"):
+        raise ActionError(f"lab {lab} has no overlay: no node of it is a controller")
+    return dict(plain)
+
+
+def change(lab: str, edit: Callable[[Edit], _Result]) -> _Result:
+    """Change the state database of a lab in one transaction, and say how long that took."""
+    began = time.monotonic()
+    result = _with_database(lab, lambda database: database.change(edit))
+    say(f"done in {time.monotonic() - began:.2f} s")
+    return result
+
+
+def read(lab: str, question: Callable[[Database], _Result]) -> _Result:
+    """Ask the state database of a lab."""
+    return _with_database(lab, question)
+
+
+def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
+    """In the network namespace of a controller: no port of the lab is open on this machine."""
+    need_root("reaching the controllers of a lab")
+    plain = facts(lab)
+    netns = _controller(lab, plain["controllers"])
+
+    def inside() -> _Result:
+        from labctl.overlay.nsdb import Database
+        from labctl.overlay.session import connect
+
+        client = connect(plain["servers"])
+        try:
+            return work(Database(client))
+        finally:
+            client.stop()
+            client.close()
+
+    from labctl.runtime import namespaces
+
+    return namespaces.inside(netns, inside)
+
+
+def _controller(lab: str, names: Sequence[str]) -> Path:
+    """The network namespace of the first controller that runs."""
+    from labctl.errors import ActionError
+    from labctl.runtime.base import NodeStatus
+    from labctl.runtime.labs import open_lab
+
+    runtime, folder = open_lab(lab)
+    states = runtime.states(folder)
+    for name in names:
+        if name in states and states[name].status is NodeStatus.RUNNING:
+            return runtime.netns(folder, name)
+    raise ActionError(f"no controller of lab {lab} is running: {', '.join(names)}")
+
+
+def show(head: Sequence[str], rows: Sequence[Sequence[str]], *, as_json: bool) -> None:
+    """Rows as columns, or as JSON objects with the headings as keys."""
+    if as_json:
+        keys = [column.lower() for column in head]
+        out_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        out(table(head, rows))
