@@ -19,6 +19,7 @@ _RTM_GETROUTE = 26
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NEXTHOP = struct.Struct("=HBBi")
 _ATTR = struct.Struct("=HH")
+_INDEX = struct.Struct("=i")
 _OIF = 4
 _MULTIPATH = 9
 # Read-only or of the moment: the kernel refuses them, or they are not the user's.
@@ -68,8 +69,8 @@ def put_back(bodies: list[str]) -> None:
 def _interfaces(body: bytes) -> set[int]:
     attrs = netlink.attributes(body[_RTMSG.size :])
     found = set()
-    if _OIF in attrs:
-        found.add(struct.unpack("=i", attrs[_OIF])[0])
+    if len(attrs.get(_OIF, b"")) == _INDEX.size:
+        found.add(_INDEX.unpack(attrs[_OIF])[0])
     hops = attrs.get(_MULTIPATH, b"")
     at = 0
     while at + _NEXTHOP.size <= len(hops):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from triangle import ADDRESSES, NODES
 
+from labctl import fault
 from labctl.errors import ActionError, LabExistsError, LabNotFoundError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
@@ -228,6 +229,65 @@ def test_no_link_and_no_node_of_that_name_are_errors_that_name_what_is_there(sub
         subject.power_off("zz")
 
 
+def test_a_black_hole_keeps_carrier_and_loses_everything_until_it_is_undone(subject: Subject) -> None:
+    if _is_fake(subject):
+        pytest.skip("the fake has no packets")
+    for _ in range(2):
+        fault.blackhole_link(subject.runtime, subject.lab, "a", "b", silent)
+        assert subject.carrier("a", "eth1")
+        assert not subject.exec("a", "ping", "-c1", "-W1", "10.77.0.1").ok
+        assert not subject.exec("b", "ping", "-c1", "-W1", "10.77.0.0").ok
+        assert subject.reaches("a", "10.77.0.4")
+    fault.blackhole_node(subject.runtime, subject.lab, "a", silent)
+    assert not subject.exec("c", "ping", "-c1", "-W1", "10.77.0.5").ok
+    fault.restore_node(subject.runtime, subject.lab, "a", silent)
+    assert subject.reaches("a", "10.77.0.4")
+    assert not subject.exec("a", "ping", "-c1", "-W1", "10.77.0.1").ok  # the link's own is still in force
+    subject.restore("a", "b")
+    assert subject.reaches("a", "10.77.0.1")
+    assert fault.faults(subject.lab) == ()
+
+
+def test_all_faults_are_undone_the_latest_first(subject: Subject) -> None:
+    if _is_fake(subject):
+        pytest.skip("the fake's faults are its own")
+    before = _identities(subject)
+    subject.cut("a", "b")
+    fault.blackhole_link(subject.runtime, subject.lab, "b", "c", silent)
+    subject.power_off("a")
+    subject.power_off("c", PowerMode.FREEZE)
+    done = fault.undo_all(subject.runtime, subject.lab, silent)
+    assert [(effect.action, effect.target) for effect in done] == [
+        ("power-on", "c"),
+        ("power-on", "a"),
+        ("link-restore", "b:eth2-c:eth1"),
+        ("link-restore", "a:eth1-b:eth1"),
+    ]
+    subject.wait_ready()
+    assert fault.faults(subject.lab) == ()
+    assert fault.undo_all(subject.runtime, subject.lab, silent) == ()
+    assert _identities(subject) == before
+    for node, address in (("a", "10.77.0.1"), ("b", "10.77.0.3"), ("c", "10.77.0.5"), ("a", "fd77:0::2")):
+        assert subject.reaches(node, address)
+
+
+def test_a_cut_gives_static_routes_back(subject: Subject) -> None:
+    if _is_fake(subject):
+        pytest.skip("the fake has no routes")
+    for node, via4, via6 in (("a", "10.77.0.1", "fd77:0::2"), ("b", "10.77.0.0", "fd77:0::1")):
+        for words in (
+            f"route add 10.99.0.0/24 via {via4}",
+            f"-6 route add fd99::/64 via {via6}",
+            f"route add default nexthop via {via4} nexthop dev eth2",
+        ):
+            assert subject.exec(node, "ip", *words.split()).ok
+    before = {node: _routes(subject, node) for node in "ab"}
+    for _ in range(2):
+        subject.cut("a", "b")
+        subject.restore("a", "b")
+        assert {node: _routes(subject, node) for node in "ab"} == before
+
+
 @pytest.mark.slow
 def test_twenty_power_cycles_of_any_node_two_at_a_time(subject: Subject) -> None:
     before = _identities(subject)
@@ -300,6 +360,11 @@ def _identities(subject: Subject) -> dict[tuple[str, str], tuple[str, str]]:
         mac, mtu = subject.exec(node, "cat", f"{there}/address", f"{there}/mtu").stdout.decode().split()
         found[node, interface] = (mac, mtu)
     return found
+
+
+def _routes(subject: Subject, node: str) -> list[str]:
+    told = subject.exec(node, "sh", "-c", "ip route; ip -6 route").stdout.decode()
+    return sorted(line.strip() for line in told.splitlines())
 
 
 def _addresses(subject: Subject) -> dict[tuple[str, str], tuple[str, str]]:
