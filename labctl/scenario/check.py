@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labctl.load.hints import nearest
 from labctl.scenario.durations import format_duration
-from labctl.scenario.model import ACTIONS, Action, Condition, Loss, Ready, Scenario, Step, TrafficSpec, Width
+from labctl.scenario.model import ACTIONS, Condition, Loss, Ready, Scenario, Step, TrafficSpec, Width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,24 +107,22 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
                     since = broken[f"power-off {node}"] + 1
                     message = f"waits for {node} to be ready, which has no power since step {since}"
                     yield ("timeline", step.index, "after"), message, ""
-        breaker, label = _breaker(action)
+        # Whichever way round a link is named, it is the same.
+        target = ":".join(sorted(action.target))
         if ACTIONS[action.kind].breaks:
-            if label in broken:
-                yield place, f"{action.label} has suffered that already, in step {broken[label] + 1}", ""
-            broken[label] = step.index
-        elif label in broken:
-            del broken[label]
-        else:
-            on = sorted(key.partition(" ")[2] for key in broken if key.startswith(breaker))
-            yield place, f"{action.label} is not off at that moment", f"there {_are(on)}" if on else ""
-
-
-def _breaker(action: Action) -> tuple[str, str]:
-    """The action that breaks, and a key for it and its target, whichever way round a link is named."""
-    breaker = action.kind
-    if not ACTIONS[breaker].breaks:
-        breaker = next(kind.name for kind in ACTIONS.values() if kind.undo == action.kind)
-    return breaker, f"{breaker} {':'.join(sorted(action.target))}"
+            key = f"{action.kind} {target}"
+            if key in broken:
+                yield place, f"{action.label} has suffered that already, in step {broken[key] + 1}", ""
+            broken[key] = step.index
+            continue
+        breakers = [kind.name for kind in ACTIONS.values() if kind.undo == action.kind]
+        taken_back = [key for breaker in breakers if (key := f"{breaker} {target}") in broken]
+        for key in taken_back:
+            del broken[key]
+        if not taken_back:
+            on = sorted(key.partition(" ")[2] for key in broken if key.partition(" ")[0] in breakers)
+            message = f"{action.label} has suffered no {' or '.join(breakers)} at that moment"
+            yield place, message, f"there {_are(on)}" if on else ""
 
 
 def _are(names: list[str]) -> str:

@@ -36,6 +36,16 @@ __all__ = ["LiveWorld"]
 LOOK_TIMEOUT_S = 5.0
 """A look at a routing table that takes longer has failed."""
 
+_ON_NODE = {
+    "power-on": fault.power_on,
+    "node-blackhole": fault.blackhole_node,
+    "node-restore": fault.restore_node,
+}
+_ON_LINK = {
+    "link-cut": fault.cut_link,
+    "link-blackhole": fault.blackhole_link,
+    "link-restore": fault.restore_link,
+}
 _DEAD = {"dead", "linkdown"}
 
 
@@ -100,13 +110,11 @@ class LiveWorld:
             return fault.power_off(
                 self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
             )
-        if action.kind == "power-on":
-            return fault.power_on(self.runtime, self.folder, action.target[0], listen)
-        a, b = action.target
-        if action.kind == "link-cut":
-            return fault.cut_link(self.runtime, self.folder, a, b, listen)
-        if action.kind == "link-restore":
-            return fault.restore_link(self.runtime, self.folder, a, b, listen)
+        if action.kind in _ON_NODE:
+            return _ON_NODE[action.kind](self.runtime, self.folder, action.target[0], listen)
+        if action.kind in _ON_LINK:
+            a, b = action.target
+            return _ON_LINK[action.kind](self.runtime, self.folder, a, b, listen)
         raise ActionError(f"nobody knows how to {action}")
 
     def undo_all(self, listen: Listener) -> None:

@@ -39,11 +39,13 @@ class ActionKind:
         name: the key in the timeline.
         on_link: whether its target is a link (two ends) or one node.
         undo: the action that takes it back; empty for an action that takes something back itself.
+        silent: the peers are not told: carrier stays.
     """
 
     name: str
     on_link: bool
     undo: str = ""
+    silent: bool = False
 
     @property
     def breaks(self) -> bool:
@@ -57,7 +59,10 @@ ACTIONS: Mapping[str, ActionKind] = {
         ActionKind("power-off", on_link=False, undo="power-on"),
         ActionKind("power-on", on_link=False),
         ActionKind("link-cut", on_link=True, undo="link-restore"),
+        ActionKind("link-blackhole", on_link=True, undo="link-restore", silent=True),
         ActionKind("link-restore", on_link=True),
+        ActionKind("node-blackhole", on_link=False, undo="node-restore", silent=True),
+        ActionKind("node-restore", on_link=False),
     )
 }
 

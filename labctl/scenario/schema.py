@@ -125,7 +125,10 @@ class StepEntry(_Entry):
     power_off: Annotated[Name | None, Field(alias="power-off")] = None
     power_on: Annotated[Name | None, Field(alias="power-on")] = None
     link_cut: Annotated[LinkEnds | None, Field(alias="link-cut")] = None
+    link_blackhole: Annotated[LinkEnds | None, Field(alias="link-blackhole")] = None
     link_restore: Annotated[LinkEnds | None, Field(alias="link-restore")] = None
+    node_blackhole: Annotated[Name | None, Field(alias="node-blackhole")] = None
+    node_restore: Annotated[Name | None, Field(alias="node-restore")] = None
     mode: Annotated[Literal["cut", "graceful", "freeze"] | None, Field(description="how power is lost")] = (
         None
     )
@@ -152,7 +155,10 @@ ACTION_FIELDS = {
     "power_off": "power-off",
     "power_on": "power-on",
     "link_cut": "link-cut",
+    "link_blackhole": "link-blackhole",
     "link_restore": "link-restore",
+    "node_blackhole": "node-blackhole",
+    "node_restore": "node-restore",
 }
 """Attribute of :class:`StepEntry` -> key of :data:`labctl.scenario.model.ACTIONS`."""
 

@@ -178,14 +178,16 @@ class Timeline:
         self._tell("action.done", {"step": planned.step.index, **asdict(effect)})
 
     def _taken_back(self, action: Action) -> None:
-        for fault in reversed(self.in_force):
-            undo = fault.undone()
-            if undo.kind == action.kind and sorted(undo.target) == sorted(action.target):
-                self.in_force.remove(fault)
-                return
+        """An action may take several faults back: a link both cut and made a black hole."""
+        self.in_force = [fault for fault in self.in_force if not _undoes(action, fault)]
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         self.emit(Event(kind, self.world.now_ns(), data))
+
+
+def _undoes(action: Action, fault: Action) -> bool:
+    undo = fault.undone()
+    return undo.kind == action.kind and sorted(undo.target) == sorted(action.target)
 
 
 def _word(measured: Measured) -> str:

@@ -7,8 +7,8 @@ A packet is *in flight* when it left
 * no later than one path delay after the last of the victim's links had lost carrier:
 
 it was inside the dying box or on its way into it. Every other lost packet is *repair*: the design's
-own. Only what takes something away excuses anything; a return excuses nothing, nor does a frozen
-node, whose kernel goes on forwarding.
+own. Only what takes something away excuses anything; a return excuses nothing, nor does a fault that
+the peers are not told of: a frozen node, whose kernel goes on forwarding, or a black hole.
 
 The path delay is the 99th percentile of the one-way delays of the same stream in the second before
 the fault. Not the maximum: on a machine that is not real-time that is one stall of the scheduler,
@@ -94,7 +94,7 @@ def excuses(run: RunRecord, tally: StreamTally) -> tuple[Excuse, ...]:
 def _excuse(action: ActionRecord, delay: int) -> Excuse:
     starts = action.requested_ns - delay
     ends = max(action.last_ns, action.done_ns) + HORIZON_NS
-    if not action.breaks or action.mode == "freeze":
+    if not action.breaks or action.silent:
         return Excuse(1, 0, starts, ends)
     return Excuse(action.not_before_ns - delay, action.last_ns + delay, starts, ends)
 

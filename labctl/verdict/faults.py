@@ -109,6 +109,7 @@ def _fault(
         target=action.target,
         mode=action.mode,
         breaks=action.breaks,
+        silent=action.silent,
         phase_ns=action.phase_ns,
         due_ns=action.due_ns - zero,
         late_ns=max(action.began_ns - action.due_ns, 0),

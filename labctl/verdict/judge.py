@@ -94,7 +94,7 @@ def _checks(run: Measured) -> Iterator[Check]:
     yield from _traffic_checks(run)
     for fault in run.faults:
         told, awaited = fault.carriers
-        if fault.breaks and fault.mode != "freeze" and told < max(awaited, 1):
+        if fault.breaks and not fault.silent and told < max(awaited, 1):
             reason = f"{fault.action} {fault.target} had no effect at {awaited - told or 'any'} of its peers"
             yield Check(Verdict.ERROR, reason)
     breaking = [fault for fault in run.faults if fault.breaks]

@@ -56,6 +56,11 @@ class ActionRecord:
         """Whether it takes something away."""
         return self.action in ACTIONS and ACTIONS[self.action].breaks
 
+    @property
+    def silent(self) -> bool:
+        """Whether the peers are not told: then it excuses nothing."""
+        return self.mode == "freeze" or (self.action in ACTIONS and ACTIONS[self.action].silent)
+
 
 @dataclass(frozen=True, slots=True)
 class WitnessRecord:

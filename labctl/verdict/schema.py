@@ -192,6 +192,7 @@ class FaultResult:
         index: place in the run's ``faults``.
         step: place in the scenario's timeline; -1 for a heal at the end.
         breaks: it takes something away: a fail-over.
+        silent: the peers are not told of it: carrier stays.
         phase_ns: how much later than written.
         late_ns: how much later than due it was begun.
         requested_ns, first_ns, last_ns, done_ns: see :class:`labctl.fault.types.Effect`.
@@ -211,6 +212,7 @@ class FaultResult:
     target: str
     mode: str
     breaks: bool
+    silent: bool
     phase_ns: int
     due_ns: int
     late_ns: int

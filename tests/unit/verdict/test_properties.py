@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MS = 1_000_000
 ZERO = 1_000_000 * MS
 FLOWS, SPACING = 4, 2 * MS
-PACKETS = [(number % FLOWS, ZERO + number * SPACING) for number in range(200)]
+PACKETS = [(number % FLOWS, ZERO + number * SPACING) for number in range(100)]
 STREAM = Stream("s", "a", "b", "10.0.0.1", "10.0.0.2", rate_pps=1e9 / SPACING, flows=FLOWS)
 RANK = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.ERROR]
 
@@ -35,10 +35,10 @@ def journal(
     crossed: list[int],
     health: tuple[int, int, int],
 ) -> list[Event]:
-    """A journal of one stream over 400 ms, written by hand: no runner in between."""
+    """A journal of one stream over 200 ms, written by hand: no runner in between."""
     overflowed, backlog, late = health
     wanted = {PACKETS[number] for number in lost}
-    end = ZERO + 200 * SPACING
+    end = ZERO + len(PACKETS) * SPACING
     tally = count(STREAM, PACKETS, lambda flow, moment: (flow, moment) in wanted, ZERO, end)
     tally = replace(
         tally,
@@ -61,7 +61,8 @@ def journal(
             events.append(Event("witness", moment, seen))
         carriers = [{"node": "r", "interface": "eth1", "t_ns": moment + window * MS}]
         effect = {
-            "action": action, "target": "gw", "requested_ns": moment, "first_ns": moment, "carriers": carriers,
+            "action": action, "target": "gw", "requested_ns": moment, "first_ns": moment,
+            "carriers": carriers,
             "last_ns": moment + window * MS, "done_ns": moment + window * MS, "detail": {},
         }  # fmt: skip
         events += [
@@ -71,7 +72,7 @@ def journal(
     return [*events, Event("tally", end, json.loads(json.dumps(asdict(tally)))), Event("run.done", end, {})]
 
 
-LOST = st.sets(st.integers(0, 199), max_size=60)
+LOST = st.sets(st.integers(0, 99), max_size=40)
 FAULTS = st.lists(
     st.tuples(st.integers(0, 150), st.integers(0, 20), st.sampled_from(["power-off", "power-on"])), max_size=3
 )

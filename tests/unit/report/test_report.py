@@ -1,0 +1,206 @@
+"""Every form of a report, made from journals of make-believe."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from make_believe import SECOND
+from rich.console import Console
+
+from labctl.errors import InputError
+from labctl.report.html import page
+from labctl.report.junit import junit_xml
+from labctl.report.markdown import summary_markdown
+from labctl.report.markup import Markup, el, join
+from labctl.report.progress import ProgressLines
+from labctl.report.terminal import summary
+from labctl.report.write import judge_folder, write_report
+from labctl.scenario.fake_series import FakeSource
+from labctl.scenario.model import Action, Expectation, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from make_believe import Bench
+
+    from labctl.verdict import Result
+
+NASTY = '<script>alert("x")</script> & | ]]> \x01'
+
+
+def text_of(result: Result, width: int = 100) -> str:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(summary(result))
+    return capture.get()
+
+
+class _Checker(HTMLParser):
+    """Sees that elements close in order, and remembers what a browser would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [
+            value or "" for name, value in attrs if name in ("src", "href", "data", "action", "xlink:href")
+        ]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag != "meta":
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(html: str) -> _Checker:
+    checker = _Checker()
+    checker.feed(html)
+    assert not checker.open
+    return checker
+
+
+def test_the_terminal_tells_losses_apart_and_why(bench: Bench) -> None:
+    bench.world.window_ns = 5_000_000
+    told = text_of(bench.lose(0, 40).judge())
+    stream = bench.judge().runs[0].streams[0]
+    assert stream.in_flight > 0
+    assert re.search(rf"in +ext1→srv1 +[\d,]+ +{stream.in_flight} +{stream.repair} ", told)
+    assert "FAIL  repair-loss: all, packets: 0:" in told
+    assert "1 fail-over: 1 with loss, 1 to repair" in told
+
+
+def test_the_terminal_keeps_within_80_columns_without_cutting_anything(bench: Bench) -> None:
+    told = text_of(bench.lose(0, 40).judge(runs=3), width=80)
+    assert "…" not in told
+    assert all(len(line) <= 80 for line in told.splitlines())
+
+
+def test_null_trials_are_shown(bench: Bench) -> None:
+    bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    result = bench.judge()
+    assert "null trial" in text_of(result)
+    assert "null trial" in page(result)
+    assert "null trial" in junit_xml(result)
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(bench: Bench) -> None:
+    html = page(bench.lose(0, 40).judge(runs=3))
+    checker = checked(html)
+    assert checker.fetched == []
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(checker.tags)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert len(html) < 400_000
+
+
+def test_the_page_draws_every_loss_in_its_kind(bench: Bench) -> None:
+    bench.world.window_ns = 5_000_000
+    html = page(bench.lose(0, 40).judge())
+    run = bench.judge().runs[0]
+    losses = [loss for stream in run.streams for flow in stream.flows for loss in flow.losses]
+    drawn = re.findall(
+        r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*" class="(repair|flight)">', html
+    )
+    assert len(drawn) == len(losses) > 0
+    assert drawn.count("repair") == sum(loss.repair > 0 for loss in losses)
+
+
+def test_what_users_write_is_escaped_everywhere(bench: Bench) -> None:
+    bench.expect = (Expectation("repair-loss", packets=0, text=NASTY),)
+    bench.world.never_ready = frozenset({"gw1"})
+    result = bench.judge()
+    assert "<script>" not in page(result)
+    checked(page(result))
+    assert "<script>" not in summary_markdown(result)
+    ET.fromstring(junit_xml(result))  # noqa: S314 - our own
+    text_of(result)
+
+
+def test_junit_has_a_case_for_each_expectation_and_action(bench: Bench) -> None:
+    root = ET.fromstring(junit_xml(bench.lose(0, 40).judge(runs=2)))  # noqa: S314 - our own
+    (suite,) = root
+    names = [case.get("name") for case in suite]
+    assert names == ["repair-loss: all, packets: 0", *["1 power-off gw1", "2 power-on gw1"] * 2]
+    assert suite.get("tests") == "5"
+    assert suite.get("failures") == "1"
+    assert suite.get("errors") == "0"
+
+
+@pytest.mark.parametrize("what", ["error", "inconclusive", "nothing expected"])
+def test_junit_never_shows_green_for_what_did_not_pass(bench: Bench, what: str) -> None:
+    if what == "error":
+        bench.world.never_ready = frozenset({"gw1"})
+    elif what == "inconclusive":
+        bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    else:
+        bench.expect = ()
+    (suite,) = ET.fromstring(junit_xml(bench.judge()))  # noqa: S314 - our own
+    assert int(suite.get("errors") or 0) + int(suite.get("failures") or 0) > 0
+
+
+def test_a_lab_that_never_came_up_has_a_report_too(bench: Bench) -> None:
+    result = bench.judge(source=FakeSource(bench.world, fails=1))
+    checked(page(result))
+    assert "no session to r1" in summary_markdown(result)
+    assert "no session to r1" in text_of(result)
+
+
+def test_a_node_that_stays_off_is_drawn_to_the_end(bench: Bench) -> None:
+    bench.timeline = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
+    html = page(bench.judge())
+    assert 'class="off"' in html
+    assert "power-off gw1 (freeze)" in html
+    assert "power-on gw1 (heal)" in html
+
+
+def test_all_files_are_written_and_the_same_again_from_the_journal(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = tmp_path / "step.md"
+    step.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
+    bench.lose(0, 40).events(runs=2)
+    result = judge_folder(tmp_path)
+    write_report(result, tmp_path, junit=tmp_path / "deep" / "copy.xml", step_summary=True)
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert {"journal.jsonl", "result.json", "junit.xml", "summary.md", "report.html"} <= set(first)
+    assert step.read_text() == "before\n" + (tmp_path / "summary.md").read_text()
+    assert (tmp_path / "deep" / "copy.xml").read_bytes() == first["junit.xml"]
+    assert json.loads(first["result.json"])["verdict"] == "FAIL"
+    write_report(judge_folder(tmp_path), tmp_path)
+    assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+def test_a_folder_without_a_journal_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no journal"):
+        judge_folder(tmp_path)
+
+
+def test_progress_tells_each_step_and_in_a_series_only_trouble(bench: Bench) -> None:
+    for brief in (False, True):
+        lines: list[str] = []
+        bench.world.failing = frozenset({"power-on"})
+        bench.events(listen=ProgressLines(lines.append, brief=brief))
+        told = "\n".join(lines)
+        assert ("power-off gw1: seen by 2 peers" in told) is not brief
+        assert "action failed: power-on was told to fail" in told
+
+
+def test_markup_escapes_text_and_keeps_markup() -> None:
+    assert el("b", "a<b", el("i", "&"), class_='"x"') == '<b class="&quot;x&quot;">a&lt;b<i>&amp;</i></b>'
+    assert join(Markup("<hr/>"), 3, None, "<") == "<hr/>3&lt;"
+    assert el("rect", x=1.239, y=2.0, text_anchor="end") == '<rect x="1.24" y="2" text-anchor="end"/>'
