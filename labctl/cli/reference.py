@@ -37,16 +37,16 @@ def page() -> str:
     for section in SECTIONS:
         lines.append(f"## {section}\n")
         for name in (name for name, entry in COMMANDS.items() if entry.section == section):
-            command = load_command(name)
-            lines += _command(f"labctl {name}", command)
-            for sub in getattr(command, "commands", {}).values():
-                lines += _command(f"labctl {name} {sub.name}", sub)
+            lines += _command(f"labctl {name}", load_command(name))
     return "\n".join(lines)
 
 
 def _command(name: str, command: Any) -> list[str]:  # noqa: ANN401 - a click command
     if getattr(command, "commands", None):
-        return [f"### {name}\n", inspect.cleandoc(command.help or "") + "\n"]
+        lines = [f"### {name}\n", inspect.cleandoc(command.help or "") + "\n"]
+        for sub in command.commands.values():
+            lines += _command(f"{name} {sub.name}", sub)
+        return lines
     shown = [param for param in command.params if not getattr(param, "hidden", False)]
     options = [param for param in shown if param.param_type_name == "option" and "--help" not in param.opts]
     arguments = [param for param in shown if param.param_type_name == "argument"]
