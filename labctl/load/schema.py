@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -21,6 +21,7 @@ __all__ = [
     "LinkPair",
     "LoopbackModel",
     "NodeModel",
+    "OverlayModel",
     "RoleModel",
     "TopologyModel",
     "json_schema",
@@ -147,6 +148,51 @@ class AddressingModel(_Strict):
     asn: Asn | None = Field(default=None, description="first planned AS number")
 
 
+class RuleModel(_Strict):
+    """Something that a security group allows; return traffic goes with it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+    allow: Literal["in", "out"] = Field(description="direction of the first packet, as the VM sees it")
+    proto: str | int = Field(default="any", description="any, icmp, tcp, udp, sctp or a number")
+    ports: str | int = Field(default="", description="such as 80 or 8000-8100; of icmp its type")
+    source: Text | None = Field(default=None, alias="from", description="a prefix or a group; with in")
+    target: Text | None = Field(default=None, alias="to", description="a prefix or a group; with out")
+
+
+class VirtualNetworkModel(_Strict):
+    """A tenant's network; what is not given is planned."""
+
+    ipv4: IPv4Network | None = Field(default=None, description="IPv4 prefix")
+    ipv6: IPv6Network | None = Field(default=None, description="IPv6 prefix, a /64")
+    dns: list[IPv4Address | IPv6Address] = Field(default_factory=list, description="name servers")
+
+
+class TenantModel(_Strict):
+    """A tenant."""
+
+    networks: dict[str, VirtualNetworkModel | None] | None = Field(
+        default=None, description="by name; one called <tenant>-net unless given"
+    )
+    groups: dict[str, list[RuleModel]] | None = Field(default=None, description="security groups by name")
+    peers: list[Text] = Field(default_factory=list, description="tenants that may be reached")
+
+
+class OverlayModel(_Strict):
+    """What the overlay's state database begins with."""
+
+    anycast: IPv4Address | None = Field(default=None, description="the gateways' common underlay address")
+    ipv4: IPv4Network | None = Field(default=None, description="pool of the networks' /24")
+    ipv6: IPv6Network | None = Field(default=None, description="pool of the networks' /64")
+    mtu: Mtu | None = Field(default=None, description="of every network, bytes of IP packet")
+    networks: Annotated[int, Field(strict=True, ge=0, le=MAX_NODES)] | None = Field(
+        default=None, description="so many tenants t1, t2, ... with a network t1-net, t2-net, ... each"
+    )
+    tenants: dict[str, TenantModel | None] | None = Field(
+        default=None, description="by name; ranges such as t[1-3]"
+    )
+
+
 class TopologyModel(_Strict):
     """A labctl topology."""
 
@@ -161,6 +207,7 @@ class TopologyModel(_Strict):
     roles: dict[str, RoleModel] | None = Field(default=None, description="settings for every node of a role")
     nodes: dict[str, NodeModel | None] = Field(min_length=1, description="by name; ranges such as gw[1-3]")
     links: list[Link] | None = Field(default=None, description="[a, b], or {a: ..., b: ..., mtu: ...}")
+    overlay: OverlayModel | None = None
 
 
 _VARIABLE = {"type": "string", "pattern": r"\{[^{}]+\}"}

@@ -15,6 +15,7 @@ from labctl.load.hints import nearest
 from labctl.load.links import LinkTable
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
+from labctl.load.overlay import cable_guests, with_overlay
 from labctl.load.problems import problems_from
 from labctl.load.roles import Role, known_roles
 from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
@@ -109,7 +110,9 @@ class _Loader:
         links = LinkTable(self._document, nodes)
         for index, link in self._link_models(data, model, broken):
             links.add(index, link)
-        self._problems += [*nodes.problems, *links.problems]
+        cords, complaints = cable_guests(self._document, nodes.drafts, self._roles)
+        links.drafts += cords
+        self._problems += [*nodes.problems, *links.problems, *complaints]
         name = self._lab_name(data)
         self._problems += [
             self._document.problem(
@@ -127,7 +130,7 @@ class _Loader:
         if self._problems or model is None:
             raise InputError(self._problems)
         topology = Topology(name, tuple(known), tuple(asked), self._vars, pools)
-        return self._plan(topology, links.drafts)
+        return with_overlay(self._document, self._plan(topology, links.drafts), nodes.drafts)
 
     def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
         """Validate the whole; which nodes and links are broken if it is not sound."""

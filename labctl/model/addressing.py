@@ -27,7 +27,7 @@ _SMALL_PREFIX, _LARGE_PREFIX = 24, 19
 
 
 def plan_loopbacks(topology: Topology, family: Family) -> list[int | None]:
-    """An address as integer for every node that is no switch, in order of nodes."""
+    """An address as integer for every node that is neither switch nor guest, in order of nodes."""
     pool = topology.pools.loopback4 if family == _IPV4 else topology.pools.loopback6
     base = int(pool.network_address)
     given = [_loopback(node, family) for node in topology.nodes]
@@ -35,7 +35,7 @@ def plan_loopbacks(topology: Topology, family: Family) -> list[int | None]:
     open_items = [
         index
         for index, node in enumerate(topology.nodes)
-        if given[index] is None and node.behaviour is not Behaviour.SWITCH
+        if given[index] is None and node.behaviour not in (Behaviour.SWITCH, Behaviour.GUEST)
     ]
     slots = assign(
         [index + 1 for index in open_items],

@@ -42,6 +42,7 @@ def lab_to_dict(lab: Lab) -> dict[str, Any]:
         "links": [
             {"index": link.index, "a": str(link.a), "b": str(link.b), "mtu": link.mtu} for link in lab.links
         ],
+        **({"overlay": dict(lab.overlay)} if lab.overlay else {}),
     }
 
 
@@ -62,6 +63,7 @@ def lab_from_dict(data: Mapping[str, Any]) -> Lab:
                 for link in data["links"]
             ),
             vars=dict(data["vars"]),
+            overlay=dict(data.get("overlay", {})),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a lab: {error!r}") from error

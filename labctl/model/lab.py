@@ -90,11 +90,12 @@ class Node:
         role: name of the folder under templates/ that says how it is built.
         index: 0-based, in the order of the expanded topology.
         interfaces: in the order of their names.
-        loopback4: the node's own /32, reachable from everywhere that routing reaches.
+        loopback4: the node's own /32, reachable from everywhere that routing reaches. A guest has
+            the address that it will be given on its first interface.
         loopback6: the node's own /128.
         asn: BGP autonomous system number, or None where the role speaks no BGP.
         params: what the user gave under the node's ``vars:`` over the role's defaults.
-        acts_as: ``host``, ``router``, ``gateway`` or ``switch``: what the node was planned as
+        acts_as: ``host``, ``router``, ``gateway``, ``switch`` or ``guest``: what it was planned as
             (:class:`labctl.model.topology.Behaviour`), whatever its role is called.
         image: container image in the place of the role's own; empty for the role's.
     """
@@ -127,12 +128,17 @@ class Lab:
         nodes: in topology order.
         links: in topology order; ``links[i].index == i``.
         vars: the topology's variables after ``--set``.
+        overlay: what the state database of the lab's overlay begins with, as plain values (see
+            :mod:`labctl.overlay.section`); empty where there is no overlay. ``section``: as in the
+            topology; ``hosts``, ``vms``: the nodes it is about; ``controllers``: names;
+            ``servers``: ``address:port`` of each; ``anycast``: the gateways' common address.
     """
 
     name: str
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
+    overlay: Mapping[str, Any] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError if there is none."""

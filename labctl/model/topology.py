@@ -37,13 +37,15 @@ class Behaviour(StrEnum):
 
     ``host``: an end system, numbered links. ``router``: forwards, has an AS number, unnumbered
     links. ``gateway``: a router that stands between the sides of the topology. ``switch``: a
-    bridge; has no address, and what is joined by switches shares one subnet.
+    bridge; has no address, and what is joined by switches shares one subnet. ``guest``: an end
+    system that is told its address by others, as a virtual machine is.
     """
 
     HOST = "host"
     ROUTER = "router"
     GATEWAY = "gateway"
     SWITCH = "switch"
+    GUEST = "guest"
 
     @property
     def has_asn(self) -> bool:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.segments import components
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,11 +114,13 @@ class Side:
         name: as planned: the first node of that part.
         tag: 1-based, the same for the whole lab: a route that has been on that side bears it.
         ports: names of this node's interfaces on that side.
+        nodes: names of all nodes of that part, in the lab's order.
     """
 
     name: str
     tag: int
     ports: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,8 @@ class _World:
     lab: Lab
     nodes: Mapping[str, Node]
     links: Mapping[str, tuple[Link, ...]]
+    parts: Mapping[str, tuple[str, ...]]
+    """Of the topology, less its gateways: by the name of the first node, every node."""
 
     @staticmethod
     def of(lab: Lab) -> _World:
@@ -224,7 +229,7 @@ class _World:
             links[link.a.node].append(link)
             links[link.b.node].append(link)
         nodes = {node.name: node for node in lab.nodes}
-        return _World(lab, nodes, {name: tuple(found) for name, found in links.items()})
+        return _World(lab, nodes, {name: tuple(found) for name, found in links.items()}, _parts(lab))
 
     def is_switch(self, name: str) -> bool:
         return self.nodes[name].acts_as == "switch"
@@ -277,9 +282,18 @@ class _World:
         )
 
 
+def _parts(lab: Lab) -> Mapping[str, tuple[str, ...]]:
+    left = [node.name for node in lab.nodes if node.acts_as != "gateway"]
+    part_of = components(left, ((link.a.node, link.b.node) for link in lab.links))
+    parts: dict[str, list[str]] = {}
+    for name, part in part_of.items():
+        parts.setdefault(part, []).append(name)
+    return {part: tuple(names) for part, names in parts.items()}
+
+
 def _view(world: _World, node: Node, variables: Mapping[str, Any], tags: Mapping[str, int]) -> NodeView:
     ports = tuple(world.port(node, interface) for interface in node.interfaces)
-    sides = _sides(node, tags)
+    sides = _sides(world, node, tags)
     by_port = {name: side for side in sides for name in side.ports}
     sessions = _sessions(ports, by_port) if node.asn is not None else ()
     host_routes = _host_routes(ports)
@@ -303,11 +317,13 @@ def _is_held(port: Port) -> bool:
     return not port.switched and not port.routers and any(host.uplinks > 1 for host in port.hosts)
 
 
-def _sides(node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
-    names = dict.fromkeys(port.side for port in node.interfaces if port.side)
+def _sides(world: _World, node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
+    ports: dict[str, list[str]] = {}
+    for port in node.interfaces:
+        if port.side:
+            ports.setdefault(port.side, []).append(port.name)
     return tuple(
-        Side(name, tags[name], tuple(port.name for port in node.interfaces if port.side == name))
-        for name in names
+        Side(name, tags[name], tuple(names), world.parts.get(name, ())) for name, names in ports.items()
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,9 +159,13 @@ def _node_plan(
         "root": {
             "scratch": os.fspath(lab.path / "scratch"),
             "hostname": node.name,
-            "binds": [(os.fspath(bind.source), bind.target, bind.read_only) for bind in binds],
+            "binds": [
+                *noderoot.interpreter(),
+                *((os.fspath(bind.source), bind.target, bind.read_only) for bind in binds),
+            ],
             "submounts": submounts,
             "skeleton": skeleton,
+            "python": sys.executable,
         },
     }
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
+import sys
 from typing import TYPE_CHECKING, TypedDict
 
 from labctl.runtime import syscalls as sc
@@ -22,7 +24,7 @@ from labctl.runtime import syscalls as sc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PRIVATE", "RootPlan", "build", "skeleton", "submounts"]
+__all__ = ["PRIVATE", "RootPlan", "build", "interpreter", "skeleton", "submounts"]
 
 PRIVATE = ("/run", "/tmp", "/var/tmp", "/var/log")  # noqa: S108 - folders of the node, hidden from the host's
 """Folders that a node has to itself."""
@@ -89,6 +91,7 @@ class RootPlan(TypedDict):
         binds: source, target, read-only.
         submounts: mount points of the host to be bound read-only.
         skeleton: folders to make in the private ones: path, mode, uid, gid.
+        python: the interpreter that nodes know as ``labctl-python``.
     """
 
     scratch: str
@@ -96,6 +99,7 @@ class RootPlan(TypedDict):
     binds: list[tuple[str, str, bool]]
     submounts: list[str]
     skeleton: list[tuple[str, int, int, int]]
+    python: str
 
 
 def build(plan: RootPlan) -> None:
@@ -140,6 +144,12 @@ def _fill_upper(upper: str, plan: RootPlan) -> None:
     ):
         with open(f"{upper}/etc/{file}", "w") as handle:
             handle.write(text)
+    os.makedirs(f"{upper}/usr/local/bin", 0o755)
+    # A virtual environment's interpreter knows its libraries by the name it is called by: no link.
+    program = f"{upper}/usr/local/bin/labctl-python"
+    with open(program, "w") as handle:
+        handle.write(f'#!/bin/sh\nexec {shlex.quote(plan["python"])} "$@"\n')
+    os.chmod(program, 0o755)  # noqa: S103 - a program for all
     for folder in PRIVATE:
         os.makedirs(upper + folder, 0o755)
         # What the host has below is not seen through an opaque folder (overlayfs.rst).
@@ -223,6 +233,13 @@ def _make_target(source: str, inside: str) -> None:
         return
     os.makedirs(os.path.dirname(inside), 0o755, exist_ok=True)
     os.close(os.open(inside, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+
+def interpreter() -> list[tuple[str, str, bool]]:
+    """Binds that show a node our own interpreter and package where they lie in folders hidden from it."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    folders = sorted({sys.prefix, sys.base_prefix, package})
+    return [(folder, folder, True) for folder in folders if _below(folder, _HIDDEN)]
 
 
 def submounts() -> list[str]:

@@ -13,7 +13,7 @@ from labctl.overlay.agent.control import Control
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.feed import MirrorFeed
 from labctl.overlay.agent.host import Host, decide_by
-from labctl.overlay.agent.kernel import Kernel, ip_batch
+from labctl.overlay.agent.kernel import IpCommand, Kernel
 from labctl.overlay.agent.loop import Loop
 from labctl.overlay.agent.ports import Ports
 from labctl.overlay.agent.questions import Questions
@@ -50,10 +50,13 @@ def run(config: AgentConfig) -> int:
     engine = Engine(decide_by(Topology(), config.host), ports, cache, channel, Connections(cache))
     host = Host(
         config=config, topology=Topology(), ports=ports, engine=engine,
-        cache=cache, channel=channel, kernel=Kernel(ip_batch),
+        cache=cache, channel=channel, kernel=Kernel(IpCommand()),
     )  # fmt: skip
     control = Control(state / "agent.sock", Questions(config, host, engine, cache, feed).answer)
-    loop = Loop(host=host, engine=engine, cache=cache, channel=channel, feed=feed, control=control)
+    loop = Loop(
+        host=host, engine=engine, cache=cache, channel=channel, feed=feed, control=control,
+        standing=Path(config.standing),
+    )  # fmt: skip
     mirror.start()
     # Nothing made so far will ever be garbage; a collection in the middle of upcalls costs them dearly.
     gc.collect()

@@ -50,14 +50,19 @@ class Ahead:
     """What a gateway holds ahead, brought up to date from one snapshot to the next."""
 
     def __init__(
-        self, host: str, ports: Ports, cache: FixedCache, left: Iterable[tuple[bytes, Entry]] = ()
+        self,
+        host: str,
+        ports: Ports,
+        cache: FixedCache,
+        left: Iterable[tuple[bytes, Entry]] = (),
+        inside: Iterable[Prefix] = (),
     ) -> None:
-        """Start from what an earlier agent left in the kernel."""
+        """Start from what an earlier agent left in the kernel: entries, and prefixes that are inside."""
         self._host = host
         self._ports = ports
         self._cache = cache
         self._rows: dict[bytes, Entry] = dict(left)
-        self._inside: frozenset[Prefix] = frozenset()
+        self._inside: frozenset[Prefix] = frozenset(inside)
 
     def __len__(self) -> int:
         return len(self._rows)

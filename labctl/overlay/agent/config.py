@@ -30,6 +30,7 @@ class AgentConfig:
         upcalls_a_second: ration of each port.
         upcalls_at_once: the same, at once.
         state: folder for the agent's own state (control socket).
+        standing: file that says in one line how the agent stands; ``ready`` when it is.
         built: the compiled flow cache.
     """
 
@@ -43,6 +44,7 @@ class AgentConfig:
     upcalls_a_second: int = 20000
     upcalls_at_once: int = 2000
     state: str = "/run/labctl-agent"
+    standing: str = "/run/labctl/agent"
     built: str = ""
 
 

@@ -14,7 +14,7 @@ from labctl.overlay.agent.ahead import Ahead, Prefix
 from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
 from labctl.overlay.agent.ports import Bound, Ports
 from labctl.overlay.datapath.layout import PortRecord
-from labctl.overlay.model import GatewaySet, Uplink
+from labctl.overlay.model import Uplink
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Attraction:
     """What the gateway has told its kernel, so that the underlay and BGP send packets to it."""
 
     prefixes: frozenset[Prefix] = frozenset()
-    anycast: IPv4Address | IPv6Address | None = None
+    anycast: frozenset[IPv4Address | IPv6Address] = frozenset()
     uplink: Uplink | None = None
 
 
@@ -72,15 +72,22 @@ class Host:
         self._cache = cache
         self._channel = channel
         self._kernel = kernel
-        self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True)) if config.uplink else None
+        self._ahead: Ahead | None = None
         self._told = _Attraction()
         self._to_adopt = cache.adopted
+        if config.uplink:
+            # What an earlier agent has left is where this one goes on from.
+            self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
+            self._told = _Attraction(kernel.routed(), kernel.attracting())
+        self._guard()
 
     def change(self, topology: Topology, tags: Collection[str], now_ns: int) -> int:
         """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew."""
+        if topology is self.topology:
+            return 0
         self.topology = topology
         self._engine.use(decide_by(topology, self._config.host))
-        self._bind_ports()
+        self.bind_ports()
         touched = self._engine.change(tags, now_ns)
         if self._to_adopt and topology.complete:
             self._to_adopt = False
@@ -94,28 +101,57 @@ class Host:
         """Whether every entry in the kernel is known here; while not, none may be called idle."""
         return not self._to_adopt
 
-    def _bind_ports(self) -> None:
-        """Bind interfaces whose VM port the database knows; let go of those that it knows no more."""
+    @property
+    def lacks(self) -> str:
+        """What is missing before packets can go their way; empty when nothing is."""
+        if not self.topology.complete:
+            return "the state database has not been read yet"
+        if self.topology.host(self._config.host) is None:
+            return "the state database does not know this host"
+        if self._ahead is not None and not self._told.prefixes >= self._ahead.inside:
+            return "no routes to the tenants yet"
+        if self._ahead is not None and self._told.uplink is None:
+            return "no uplink yet"
+        bound = {one.interface for one in self._ports.bound()}
+        waiting = sorted(set(self._config.ports) - bound)
+        return f"no port of the state database for {', '.join(waiting)}" if waiting else ""
+
+    def _guard(self) -> None:
+        """Nothing that a VM sends may reach this node's own kernel, not even before its port is known."""
+        for interface in self._config.ports:
+            ifindex = _ifindex(interface)
+            if ifindex and ifindex not in self._cache.bound():
+                self._cache.guard(ifindex)
+
+    def bind_ports(self) -> None:
+        """Bind interfaces whose VM port the database knows; let go of those that it knows no more.
+
+        An interface that is not there yet, or comes back with another number, is bound when it is.
+        """
         wanted = {
             self.topology.ports[name].key: interface
             for interface, name in self._config.ports.items()
             if name in self.topology.ports
         }
-        bound = {one.key: one.interface for one in self._ports.bound()}
-        for key, interface in bound.items():
-            if key not in wanted and interface != OVERLAY_SIDE:
-                gone = self._ports.unbind(key)
-                if gone is not None:
-                    self._cache.unbind(gone.ifindex)
-        for key, interface in wanted.items():
-            if key not in bound:
-                self._bind(key, interface, uplink=False)
+        for one in self._ports.bound():
+            if one.interface == OVERLAY_SIDE:
+                continue
+            if wanted.get(one.key) != one.interface or _ifindex(one.interface) != one.ifindex:
+                self._ports.unbind(one.key)
+                self._cache.unbind(one.ifindex)
+        bound = {one.key for one in self._ports.bound()}
+        fresh = [key for key in wanted if key not in bound and self._bind(key, wanted[key], uplink=False)]
+        if fresh:
+            self.advertise()
 
-    def _bind(self, key: int, interface: str, *, uplink: bool) -> None:
-        ifindex = socket.if_nametoindex(interface)
+    def _bind(self, key: int, interface: str, *, uplink: bool) -> bool:
+        ifindex = _ifindex(interface)
+        if not ifindex:
+            return False
         self._ports.bind(Bound(key, interface, ifindex))
         ration = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
         self._cache.bind(ifindex, ration, uplink=uplink)
+        return True
 
     def _gateway(self, ahead: Ahead) -> None:
         uplink = self.topology.uplinks.get(self._config.uplink)
@@ -131,22 +167,19 @@ class Host:
         self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
         self._told.prefixes = prefixes
         anycast = self._anycast()
-        if anycast != self._told.anycast:
-            if self._told.anycast is not None:
-                self._kernel.repel(self._told.anycast)
-            if anycast is not None:
-                self._kernel.attract(anycast)
-            self._told.anycast = anycast
+        for address in self._told.anycast - anycast:
+            self._kernel.repel(address)
+        for address in anycast - self._told.anycast:
+            self._kernel.attract(address)
+        self._told.anycast = anycast
 
     def _item_uplink(self) -> Uplink | None:
         item = self.topology.items.get(Uplink, {}).get(self._config.uplink)
         return item if isinstance(item, Uplink) else None
 
-    def _anycast(self) -> IPv4Address | IPv6Address | None:
-        for item in self.topology.items.get(GatewaySet, {}).values():
-            if isinstance(item, GatewaySet):
-                return item.anycast
-        return None
+    def _anycast(self) -> frozenset[IPv4Address | IPv6Address]:
+        gateways = self.topology.gateways
+        return frozenset() if gateways is None else frozenset((gateways.anycast,))
 
     def advertise(self) -> None:
         """Unasked router advertisements to the VMs of this host."""
@@ -165,8 +198,18 @@ class Host:
             "ahead": len(self._ahead) if self._ahead is not None else 0,
             "ports": {one.interface: one.key for one in self._ports.bound()},
             "attracts": sorted(str(prefix) for prefix in self._told.prefixes),
-            "anycast": str(self._told.anycast) if self._told.anycast is not None else "",
+            "anycast": sorted(str(address) for address in self._told.anycast),
+            "lacks": self.lacks,
+            "lost": dict(self._channel.lost),
             "kernel": self._cache.counters(),
             "counts": dict(self._engine.counts),
             "uplink": KERNEL_SIDE if self._told.uplink is not None else "",
         }
+
+
+def _ifindex(interface: str) -> int:
+    """Number of an interface; 0 while it is not there."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return 0

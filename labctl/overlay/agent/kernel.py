@@ -7,15 +7,17 @@ starts again finds them.
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import socket
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labctl.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
     from labctl.overlay.model import Uplink
@@ -23,23 +25,62 @@ if TYPE_CHECKING:
     Address = IPv4Address | IPv6Address
     Prefix = IPv4Network | IPv6Network
 
-__all__ = ["KERNEL_SIDE", "OVERLAY_SIDE", "ROUTE_PROTOCOL", "Kernel", "ip_batch"]
+__all__ = ["KERNEL_SIDE", "OVERLAY_SIDE", "ROUTE_PROTOCOL", "Ip", "IpCommand", "Kernel"]
 
 OVERLAY_SIDE = "lc-gw0"
 KERNEL_SIDE = "lc-gw1"
 ROUTE_PROTOCOL = 77
 """``rtm_protocol`` of routes that an agent made."""
+ANYCAST_LABEL = "lo:labctl"
+"""Label of the anycast address on the loopback device: how an agent that starts again finds it."""
+_PATIENCE_S = 10
+_IPV4 = 4
+
+
+class Ip(Protocol):
+    """iproute2, or what stands for it in tests."""
+
+    def batch(self, lines: Sequence[str]) -> None:
+        """Run lines of ``ip``; every one is tried.
+
+        Raises:
+            HostError: one was refused.
+        """
+
+    def show(self, *words: str) -> list[dict[str, Any]]:
+        """What an ``ip ... show`` finds, as JSON."""
+
+
+class IpCommand:
+    """The real one, in this network namespace."""
+
+    def batch(self, lines: Sequence[str]) -> None:
+        """See :class:`Ip`."""
+        if not lines:
+            return
+        done = subprocess.run(
+            ["ip", "-force", "-batch", "-"],
+            input="\n".join(lines).encode(),
+            capture_output=True,
+            check=False,
+            timeout=_PATIENCE_S,
+        )
+        if done.returncode:
+            raise HostError(f"ip refused: {done.stderr.decode().strip()}")
+
+    def show(self, *words: str) -> list[dict[str, Any]]:
+        """See :class:`Ip`."""
+        done = subprocess.run(["ip", "-json", *words], capture_output=True, check=False, timeout=_PATIENCE_S)
+        if done.returncode:
+            raise HostError(f"ip {' '.join(words)}: {done.stderr.decode().strip()}")
+        return list(json.loads(done.stdout or b"[]"))
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The node's kernel, spoken to through a function that runs a batch of ``ip`` commands.
+    """The node's kernel, spoken to through iproute2."""
 
-    Attributes:
-        batch: runs the lines; :func:`ip_batch`, or a list's ``extend`` in tests.
-    """
-
-    batch: Callable[[Sequence[str]], None]
+    ip: Ip
 
     def ensure_uplink(self, uplink: Uplink) -> None:
         """Make the veth between the overlay and this kernel, with the kernel's addresses on it."""
@@ -48,18 +89,27 @@ class Kernel:
         if KERNEL_SIDE not in there:
             lines.append(f"link add {OVERLAY_SIDE} type veth peer name {KERNEL_SIDE}")
         lines += [
-            f"link set {OVERLAY_SIDE} addrgenmode none",
+            f"link set {OVERLAY_SIDE} addrgenmode none arp off",
             f"link set {KERNEL_SIDE} addrgenmode none",
             f"link set {KERNEL_SIDE} address {uplink.kernel_mac}",
             f"link set {OVERLAY_SIDE} up",
             f"link set {KERNEL_SIDE} mtu {uplink.mtu} up",
         ]
         for address in uplink.kernel_addresses:
-            lines.append(f"address replace {address}/{_beside(address)} dev {KERNEL_SIDE}")
+            nodad = " nodad" if address.version != _IPV4 else ""
+            lines.append(f"address replace {address}/{_beside(address)} dev {KERNEL_SIDE}{nodad}")
         # The router's end never changes: nobody has to ask for its MAC first.
         for address in uplink.addresses:
             lines.append(f"neigh replace {address} lladdr {uplink.mac} dev {KERNEL_SIDE} nud permanent")
-        self.batch(lines)
+        self.ip.batch(lines)
+
+    def routed(self) -> frozenset[Prefix]:
+        """The prefixes that an agent has routed to the overlay."""
+        found: set[Prefix] = set()
+        for family in ("-4", "-6"):
+            for route in self.ip.show(family, "route", "show", "proto", str(ROUTE_PROTOCOL)):
+                found.add(ipaddress.ip_network(str(route["dst"])))
+        return frozenset(found)
 
     def routes_inward(self, uplink: Uplink, new: Iterable[Prefix], gone: Iterable[Prefix]) -> None:
         """Route the tenants' prefixes to the overlay; FRR announces what stands here."""
@@ -70,39 +120,26 @@ class Kernel:
             for prefix in sorted(new, key=str)
             if prefix.version in hops
         ]
-        lines += [
-            f"route del {prefix} proto {ROUTE_PROTOCOL}"
-            for prefix in sorted(gone, key=str)
-            if prefix.version in hops
-        ]
-        self.batch(lines)
+        lines += [f"route del {prefix} proto {ROUTE_PROTOCOL}" for prefix in sorted(gone, key=str)]
+        self.ip.batch(lines)
+
+    def attracting(self) -> frozenset[Address]:
+        """The anycast addresses that an agent has taken."""
+        return frozenset(
+            ipaddress.ip_address(str(address["local"]))
+            for link in self.ip.show("address", "show", "dev", "lo")
+            for address in link.get("addr_info", ())
+            if address.get("label") == ANYCAST_LABEL
+        )
 
     def attract(self, anycast: Address) -> None:
         """Take the gateways' common address: the underlay sends packets outward from now on."""
-        self.batch([f"address replace {anycast}/{anycast.max_prefixlen} dev lo"])
+        label = f" label {ANYCAST_LABEL}" if anycast.version == _IPV4 else ""
+        self.ip.batch([f"address replace {anycast}/{anycast.max_prefixlen} dev lo{label}"])
 
     def repel(self, anycast: Address) -> None:
         """Give it back."""
-        self.batch([f"address del {anycast}/{anycast.max_prefixlen} dev lo"])
-
-
-def ip_batch(lines: Sequence[str]) -> None:
-    """Run lines of ``ip`` in one process, in this network namespace; every line is tried.
-
-    Raises:
-        HostError: one was refused.
-    """
-    if not lines:
-        return
-    done = subprocess.run(
-        ["ip", "-force", "-batch", "-"],
-        input="\n".join(lines).encode(),
-        capture_output=True,
-        check=False,
-        timeout=10,
-    )
-    if done.returncode:
-        raise HostError(f"ip refused: {done.stderr.decode().strip()}")
+        self.ip.batch([f"address del {anycast}/{anycast.max_prefixlen} dev lo"])
 
 
 def _beside(address: Address) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import selectors
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from labctl.overlay.agent.control import Control
     from labctl.overlay.agent.engine import Engine
@@ -49,9 +51,17 @@ class Loop:
     """Waits for whatever happens first, until it is told to stop."""
 
     def __init__(
-        self, *, host: Host, engine: Engine, cache: FlowCache, channel: Channel, feed: Feed, control: Control
+        self,
+        *,
+        host: Host,
+        engine: Engine,
+        cache: FlowCache,
+        channel: Channel,
+        feed: Feed,
+        control: Control,
+        standing: Path,
     ) -> None:
-        """Everything is made already."""
+        """Everything is made already; ``standing`` is the file that says how things stand."""
         self._host = host
         self._engine = engine
         self._cache = cache
@@ -62,6 +72,8 @@ class Loop:
         self._scan: Iterator[list[tuple[bytes, Entry]]] = iter(())
         self._next_tick = time.monotonic() + TICK_S
         self._next_advertisement = time.monotonic()
+        self._standing = standing
+        self._said = ""
 
     def stop(self, *_: object) -> None:
         """End after the event at hand."""
@@ -97,6 +109,19 @@ class Loop:
         if taken is not None:
             topology, tags = taken
             self._host.change(topology, tags, monotonic_ns())
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say in a file, in one line, how things stand; the node's readiness is read from it."""
+        line = self._host.lacks or "ready"
+        if line == self._said:
+            return
+        self._said = line
+        sys.stdout.write(f"agent: {line}\n")
+        sys.stdout.flush()
+        fresh = self._standing.with_name(self._standing.name + ".new")
+        fresh.write_text(line + "\n")
+        fresh.replace(self._standing)
 
     def _clock(self) -> None:
         now = time.monotonic()
@@ -104,6 +129,8 @@ class Loop:
             return
         self._next_tick = now + TICK_S
         self._engine.tick(monotonic_ns())
+        self._host.bind_ports()
+        self._tell()
         if now >= self._next_advertisement:
             self._next_advertisement = now + ADVERTISE_S
             self._host.advertise()

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from labctl.overlay.datapath.layout import (
     CONN_KEY_SIZE,
     FLOW_KEY_SIZE,
+    INSIDE_KEY_SIZE,
     Counter,
     Entry,
     PortRecord,
     inside_key,
+    inside_prefix,
 )
 from labctl.overlay.datapath.libbpf import LibBpf, Loaded
 
@@ -71,6 +73,10 @@ class FlowCache:
         bpf.attach_ingress(upcall, loaded.programs["from_agent"])
         bpf.attach_ingress(vxlan, loaded.programs["from_tunnel"])
         return cache
+
+    def guard(self, ifindex: int) -> None:
+        """Stand on an interface that is no port yet: what comes in is thrown away until it is bound."""
+        self._bpf.attach_ingress(ifindex, self._loaded.programs["from_port"])
 
     def bind(self, ifindex: int, record: PortRecord, *, uplink: bool = False) -> None:
         """Let packets of an interface into the overlay, as those of a port."""
@@ -143,6 +149,11 @@ class FlowCache:
         """Remove them again."""
         for prefix in prefixes:
             self._bpf.delete(self._loaded.maps["lc_inside"], inside_key(prefix))
+
+    def inside(self) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """The prefixes that are there."""
+        rows = self._bpf.entries(self._loaded.maps["lc_inside"], INSIDE_KEY_SIZE, 4)
+        return frozenset(inside_prefix(key) for key, _ in rows)
 
     def counters(self) -> dict[str, int]:
         """What the programs counted since the maps were made, summed over CPUs, by name."""

@@ -7,8 +7,10 @@ mark, and follows the entry that was written meanwhile.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.flow import FROM_TUNNEL
@@ -57,7 +59,11 @@ class Upcall(NamedTuple):
 
 
 class Channel:
-    """The agent's end of the veth pair, and a way out of any port."""
+    """The agent's end of the veth pair, and a way out of any port.
+
+    A packet that the kernel does not take (an interface is down or gone, a queue is full) is lost, as
+    on a wire; ``lost`` counts them by the name of the error.
+    """
 
     def __init__(self, agent_end: str) -> None:
         """Open the far end; needs CAP_NET_RAW and CAP_NET_ADMIN."""
@@ -68,7 +74,8 @@ class Channel:
         self._up.setsockopt(socket.SOL_SOCKET, _SO_RCVMARK, 1)
         self._up.bind((agent_end, _ETH_P_ALL))
         # Not bound to a protocol: it only sends.
-        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        self.lost: Counter[str] = Counter()
 
     def fileno(self) -> int:
         """Readable when an upcall waits."""
@@ -81,6 +88,10 @@ class Channel:
                 data, ancillary, _, _ = self._up.recvmsg(_LONGEST, socket.CMSG_SPACE(4))
             except BlockingIOError:
                 return
+            except OSError as error:
+                # ENETDOWN once, when somebody takes the device down: it is told by the next read.
+                self._note(error)
+                return
             origin = 0
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SO_MARK:
@@ -90,15 +101,24 @@ class Channel:
     def again(self, upcall: Upcall) -> None:
         """Send the packet into the cache once more; its entry is there now."""
         mark = [(socket.SOL_SOCKET, socket.SO_MARK, struct.pack("=I", upcall.origin))]
-        self._up.sendmsg([upcall.head, upcall.frame], mark)
+        try:
+            self._up.sendmsg([upcall.head, upcall.frame], mark)
+        except OSError as error:
+            self._note(error)
 
     def out_of(self, interface: str, frame: bytes) -> None:
         """Send a frame straight out of an interface, past all entries."""
-        self._out.sendto(frame, (interface, 0))
+        try:
+            self._out.sendto(frame, (interface, 0))
+        except OSError as error:
+            self._note(error)
 
     def into(self, origin: int, frame: bytes) -> None:
         """Send a frame of the agent's own into the cache as if it had come from ``origin``."""
         self.again(Upcall(origin, _NO_OFFLOAD, frame))
+
+    def _note(self, error: OSError) -> None:
+        self.lost[errno.errorcode.get(error.errno or 0, "unknown")] += 1
 
     def close(self) -> None:
         """Close both sockets."""

@@ -15,6 +15,7 @@ from labctl.overlay.flow import FlowKey, Match
 __all__ = [
     "CONN_KEY_SIZE",
     "FLOW_KEY_SIZE",
+    "INSIDE_KEY_SIZE",
     "Action",
     "Counter",
     "Entry",
@@ -22,11 +23,15 @@ __all__ = [
     "PortRecord",
     "flow_key",
     "inside_key",
+    "inside_prefix",
 ]
 
 FLOW_KEY_SIZE = 56
 CONN_KEY_SIZE = 44
+INSIDE_KEY_SIZE = 20
 
+_MAPPED = 96
+"""Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _VALUE = struct.Struct("=IIIHBB16s6s6sIQQQ")
 _PORT = struct.Struct("=IIIIQQ")
@@ -82,6 +87,14 @@ def inside_key(prefix: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bytes:
     if prefix.version == 4:  # noqa: PLR2004 - the IP version
         return struct.pack("=I16s", 96 + prefix.prefixlen, bytes(10) + b"\xff\xff" + packed)
     return struct.pack("=I16s", prefix.prefixlen, packed)
+
+
+def inside_prefix(key: bytes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The reverse of :func:`inside_key`."""
+    bits, address = struct.unpack("=I16s", key)
+    if bits >= _MAPPED and address.startswith(bytes(10) + b"\xff\xff"):
+        return ipaddress.IPv4Network((address[12:], bits - _MAPPED))
+    return ipaddress.IPv6Network((address, bits))
 
 
 @dataclass(frozen=True, slots=True)

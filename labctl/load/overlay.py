@@ -1,0 +1,246 @@
+"""The ``overlay:`` section and the nodes that it is about: virtual machines cabled, all of it planned.
+
+A role says by its var ``overlay`` what its nodes are to the overlay: ``compute``, ``gateway``,
+``controller`` or ``vm``. What a section means stands in :mod:`labctl.overlay.section`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import InputError
+from labctl.load.drafts import EndDraft, Given, LinkDraft
+from labctl.load.hints import nearest
+from labctl.load.ranges import RangeError, expand
+from labctl.model.topology import MAX_NODES, Behaviour
+from labctl.overlay.model import GatewaySet, VmPort
+from labctl.overlay.section import Facts, plan_overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from labctl.errors import Problem
+    from labctl.load.document import Document
+    from labctl.load.drafts import NodeDraft, Path
+    from labctl.load.roles import Role
+    from labctl.model.lab import Lab, Node
+
+__all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
+
+PART = "overlay"
+"""The role var that says what a node is to the overlay."""
+
+GUEST_INTERFACE = "eth0"
+DATABASE_PORT = 2181
+_DEALT = ("host", "network")
+_IPV4 = 4
+_WHERE = re.compile(r"(tenant|network|group|host|vm-port|subnet) '?([a-z0-9-]+)'?")
+
+
+def part_of(role: Role | None) -> str:
+    """What nodes of a role are to the overlay; empty for nothing."""
+    return "" if role is None else str(role.vars.get(PART, ""))
+
+
+def cable_guests(
+    document: Document, drafts: Mapping[str, NodeDraft], roles: Mapping[str, Role]
+) -> tuple[list[LinkDraft], list[Problem]]:
+    """A link from each guest to its host.
+
+    ``host`` and ``network`` of a range of guests may be ranges too: they are dealt out in turn, and
+    the drafts then say what each guest got.
+
+    Args:
+        document: for positions.
+        drafts: every node.
+        roles: by name.
+
+    Returns:
+        The links, and every problem found.
+    """
+    parts = {name: part_of(roles.get(draft.value("role"))) for name, draft in drafts.items()}
+    hosts = [name for name, part in parts.items() if part == "compute"]
+    links: list[LinkDraft] = []
+    problems: list[Problem] = []
+    told: set[Path] = set()
+    dealer = _Dealer()
+    for draft in drafts.values():
+        role = roles.get(draft.value("role"))
+        if role is None or role.behaviour is not Behaviour.GUEST:
+            continue
+        for key in _DEALT:
+            given = draft.settings.get(key)
+            if given is None:
+                if draft.path not in told:
+                    hint = nearest("", hosts) if key == "host" else ""
+                    problems.append(
+                        document.problem(draft.path, f"{draft.name!r} has no {key!r}", hint, key=True)
+                    )
+                told.add(draft.path)
+                continue
+            try:
+                draft.settings[key] = dealer.deal(given)
+            except RangeError as error:
+                if given.path not in told:
+                    problems.append(document.problem(given.path, str(error)))
+                told.add(given.path)
+        host = draft.settings.get("host")
+        if host is None or host.path in told:
+            continue
+        if host.value not in hosts:
+            told.add(host.path)
+            what = "unknown node" if host.value not in drafts else "no compute node:"
+            problems.append(document.problem(host.path, f"{what} {host.value!r}", nearest(host.value, hosts)))
+            continue
+        end = EndDraft(draft.name, {"interface": Given(GUEST_INTERFACE, host.path)})
+        links.append(LinkDraft(end, EndDraft(host.value), host.path))
+    return links, problems
+
+
+class _Dealer:
+    """Deals the names of a range out in turn to those who were given the same one."""
+
+    def __init__(self) -> None:
+        self._turn: dict[Path, int] = {}
+
+    def deal(self, given: Given) -> Given:
+        if not isinstance(given.value, str):
+            raise RangeError(f"expected a name, not {given.value!r}")
+        names = expand(given.value, MAX_NODES)
+        turn = self._turn.get(given.path, 0)
+        self._turn[given.path] = turn + 1
+        return Given(names[turn % len(names)], given.path)
+
+
+def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) -> Lab:
+    """A planned lab with its overlay planned too, and the guests' addresses known.
+
+    Args:
+        document: for the section, and for positions.
+        lab: planned; it is returned as it is where there is neither a section nor a node for one.
+        drafts: every node.
+
+    Raises:
+        InputError: every problem of the section.
+    """
+    given = document.data.get("overlay")
+    parts = {node.name: str(node.params.get(PART, "")) for node in lab.nodes}
+    if given is None and not any(parts.values()):
+        return lab
+    section = _expanded(document, given or {})
+    plain = {
+        "section": section,
+        "hosts": [_host(node, parts[node.name]) for node in lab.nodes if parts[node.name] in _AGENTS],
+        "vms": [_vm(node) for node in lab.nodes if parts[node.name] == "vm"],
+        "controllers": [name for name, part in parts.items() if part == "controller"],
+        "servers": [
+            f"{node.loopback4.ip}:{DATABASE_PORT}"
+            for node in lab.nodes
+            if parts[node.name] == "controller" and node.loopback4
+        ],
+    }
+    _check_networks(document, section, lab, drafts)
+    try:
+        items = plan_overlay(section, Facts.parse(plain))
+    except InputError as error:
+        raise InputError(_placed(document, problem) for problem in error.problems) from error
+    ports = {item.name: item for item in items if isinstance(item, VmPort)}
+    plain["anycast"] = next(str(item.anycast) for item in items if isinstance(item, GatewaySet))
+    nodes = tuple(_addressed(node, ports.get(node.name)) for node in lab.nodes)
+    return replace(lab, nodes=nodes, overlay=plain)
+
+
+_AGENTS = frozenset({"compute", "gateway"})
+
+
+def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The section with the ranges in the tenants' names expanded."""
+    section = dict(given)
+    tenants: dict[str, Any] = {}
+    problems = []
+    for key, value in (given.get("tenants") or {}).items():
+        path = ("overlay", "tenants", key)
+        try:
+            names = expand(key, MAX_NODES)
+        except RangeError as error:
+            problems.append(document.problem(path, str(error), key=True))
+            continue
+        twice = [name for name in names if name in tenants]
+        if twice:
+            problems.append(document.problem(path, f"tenant {twice[0]!r} is there already", key=True))
+        tenants |= dict.fromkeys(names, value)
+    if problems:
+        raise InputError(problems)
+    if tenants:
+        section["tenants"] = tenants
+    return section
+
+
+def _host(node: Node, kind: str) -> dict[str, str]:
+    return {"name": node.name, "kind": kind, "tunnel": str(node.loopback4.ip) if node.loopback4 else ""}
+
+
+def _vm(node: Node) -> dict[str, Any]:
+    groups = node.params.get("groups", [])
+    mac = next((port.mac for port in node.interfaces if port.name == GUEST_INTERFACE), "")
+    return {
+        "name": node.name,
+        "host": node.params.get("host", ""),
+        "network": node.params.get("network", ""),
+        "mac": mac,
+        "groups": [groups] if isinstance(groups, str) else list(groups),
+    }
+
+
+def _check_networks(
+    document: Document, section: Mapping[str, Any], lab: Lab, drafts: Mapping[str, NodeDraft]
+) -> None:
+    """Guests on networks that nobody has: told where the guest is."""
+    known = list(_networks(section))
+    problems = []
+    for node in lab.nodes:
+        given = drafts[node.name].settings.get("network")
+        if given is not None and given.value not in known and node.params.get(PART) == "vm":
+            message = f"unknown network {given.value!r}"
+            problems.append(document.problem(given.path, message, nearest(given.value, known)))
+    if problems:
+        raise InputError(problems)
+
+
+def _networks(section: Mapping[str, Any]) -> Iterable[str]:
+    named = section.get("tenants") or {}
+    counted = [f"t{number}" for number in range(1, (section.get("networks") or 0) + 1)]
+    for tenant in dict.fromkeys((*counted, *named)):
+        yield from ((named.get(tenant) or {}).get("networks") or {f"{tenant}-net": None})
+
+
+def _placed(document: Document, problem: Problem) -> Problem:
+    """A problem of the section, at the part of it that it names."""
+    path: Sequence[str | int] = ("overlay",)
+    found = _WHERE.search(problem.message)
+    tenants = (document.data.get("overlay") or {}).get("tenants") or {}
+    if found and found[1] == "tenant":
+        path = ("overlay", "tenants", found[2])
+    elif found:
+        for name, tenant in tenants.items():
+            for kind in ("networks", "groups"):
+                if found[2] in ((tenant or {}).get(kind) or {}):
+                    path = ("overlay", "tenants", name, kind, found[2])
+    elif problem.message.partition(":")[0] in (document.data.get("overlay") or {}):
+        path = ("overlay", problem.message.partition(":")[0])
+    return document.problem(path, problem.message, problem.hint, key=True)
+
+
+def _addressed(node: Node, port: VmPort | None) -> Node:
+    if port is None:
+        return node
+    four = next((address for address in port.addresses if address.version == _IPV4), None)
+    six = next((address for address in port.addresses if address.version != _IPV4), None)
+    return replace(
+        node,
+        loopback4=None if four is None else IPv4Interface(f"{four}/32"),
+        loopback6=None if six is None else IPv6Interface(f"{six}/128"),
+    )
