@@ -65,13 +65,15 @@ class Losses:
         flows: with their loss spans, times after the run's zero.
         owners: of each flow: pairs of (action's index, loss span) for every action that the span
             reaches into; index -1 where it begins outside of all.
-        in_flight, repair, unexplained: by action's index; -1 is none.
+        in_flight, repair: by action's index; -1 is none.
+        zero_ns: what the times of the spans count from.
     """
 
     flows: tuple[FlowResult, ...]
     owners: tuple[tuple[tuple[int, LossSpan], ...], ...]
     in_flight: dict[int, int]
     repair: dict[int, int]
+    zero_ns: int
 
 
 def path_delay(run: RunRecord, action: ActionRecord, tally: StreamTally) -> int:
@@ -126,7 +128,7 @@ def classify(tally: StreamTally, spans: Sequence[Excuse], zero_ns: int) -> Losse
             pairs += [(owner, span), *((index, span) for index in reached if index != owner)]
         flows.append(_flow(flow, tuple(losses)))
         owners.append(tuple(pairs))
-    return Losses(tuple(flows), tuple(owners), in_flight, repair)
+    return Losses(tuple(flows), tuple(owners), in_flight, repair, zero_ns)
 
 
 def _owner(t_ns: int, spans: Sequence[Excuse], starts: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.scenario.durations import format_duration
-from labctl.verdict.faults import Measured, spacing_ns
+from labctl.verdict.faults import SLOW_CUT_NS, Measured, spacing_ns
 from labctl.verdict.schema import ExpectationResult, Verdict, worst
 from labctl.verdict.statistics import lower_bound, trials_needed, upper_bound
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from labctl.verdict.schema import LossSpan
 
 __all__ = ["judge_expectation"]
+
+
+_SLOW = format_duration(SLOW_CUT_NS)
 
 
 def judge_expectation(wish: Expectation, runs: Sequence[Measured]) -> ExpectationResult:
@@ -69,7 +72,7 @@ def _lost(wish: Expectation, run: Measured) -> tuple[int, int, int]:
         lost = tally.lost - in_flight if wish.kind == "repair-loss" else tally.lost
         count += lost
         low += max(lost - tally.receiver.overflowed, 0)
-        high += lost + run.hidden[name]
+        high += lost + run.hidden[name] + (run.doubtful[name] if wish.kind == "repair-loss" else 0)
     # Counted for the whole machine, so once, and not once a stream.
     return count, max(low - _backlog(run), 0), high
 
@@ -183,8 +186,9 @@ def _misses(wish: Expectation, run: Measured, index: int) -> tuple[bool, bool]:
         return sure, possible
     lost = sum(_put_down(wish, run, name, index) for name in _names(wish, run))
     overflowed = sum(run.tallies[name].receiver.overflowed for name in _names(wish, run)) + _backlog(run)
-    stalled = run.faults[index].pauses > 0
-    return lost - overflowed > wish.packets, lost > wish.packets or stalled
+    fault = run.faults[index] if index >= 0 else None
+    hidden = fault is not None and (fault.stalled_ns > 0 or (fault.slow and fault.in_flight > 0))
+    return lost - overflowed > wish.packets, lost > wish.packets or hidden
 
 
 def _put_down(wish: Expectation, run: Measured, name: str, index: int) -> int:
@@ -220,6 +224,9 @@ def _doubts(wish: Expectation, runs: Sequence[Measured]) -> str:
     doubts = []
     if hidden:
         doubts.append(f"the generator held {_packets(hidden)} back around a fault")
+    slow = sum(run.doubtful[name] for run in runs for name in _names(wish, run))
+    if slow and wish.kind == "repair-loss":
+        doubts.append(f"{_packets(slow)} were lost while a cut took longer than {_SLOW}")
     if overflowed:
         doubts.append(f"the receiver itself dropped {_packets(overflowed)}")
     if backlog := sum(map(_backlog, runs)):

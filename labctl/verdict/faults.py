@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from labctl.probe.types import StreamTally
     from labctl.verdict.record import ActionRecord, RunRecord, WitnessRecord
 
-__all__ = ["GUARD_NS", "Measured", "measure", "spacing_ns"]
+__all__ = ["GUARD_SPACINGS", "SLOW_CUT_NS", "Measured", "measure", "spacing_ns"]
 
 Crossed: TypeAlias = "Mapping[str, frozenset[int]] | None"
 """Flows by stream; None where nobody watched."""
 
-GUARD_NS = 100_000_000
-"""A stall of a sender matters if it falls between a fault and so long after it: FRR's own repair of
-a loss that it is told of by carrier takes no longer."""
+GUARD_SPACINGS = 2
+"""A stall of a sender matters until every flow has shown, by so many packets after the cut and after
+its last loss, that it is repaired: what comes later hides nothing of the repair."""
+
+SLOW_CUT_NS = 10_000_000
+"""A cut that took longer is told from its repair no more: what was lost meanwhile may be either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Measured:
         crossed: by action and stream: flows that crossed the victim; None where nobody watched.
         tallies: by stream.
         hidden: by stream: packets that did not leave while a sender stalled around a fault.
+        doubtful: by stream: packets in flight at cuts that were slow: perhaps lost to repair.
     """
 
     run: RunRecord
@@ -40,6 +44,7 @@ class Measured:
     crossed: tuple[Crossed, ...]
     tallies: Mapping[str, StreamTally]
     hidden: Mapping[str, int]
+    doubtful: Mapping[str, int]
     faults: tuple[FaultResult, ...]
     streams: tuple[StreamResult, ...]
 
@@ -60,7 +65,11 @@ def measure(run: RunRecord) -> Measured:
         losses=losses,
         crossed=crossed,
         tallies=tallies,
-        hidden={name: _hidden(run, tally) for name, tally in tallies.items()},
+        hidden={name: _hidden(run, tally, losses[name]) for name, tally in tallies.items()},
+        doubtful={
+            name: sum(one.in_flight.get(fault.index, 0) for fault in faults if fault.slow)
+            for name, one in losses.items()
+        },
         faults=faults,
         streams=tuple(_stream(tally, losses[name]) for name, tally in tallies.items()),
     )
@@ -102,6 +111,7 @@ def _fault(
     )
     total = -1 if crossed is None else sum(len(flows) for flows in crossed.values())
     told = sum(moment > 0 for moment in action.carriers)
+    window = action.last_ns - min(action.not_before_ns, action.first_ns)
     return FaultResult(
         index=index,
         step=action.step,
@@ -117,13 +127,14 @@ def _fault(
         first_ns=action.first_ns - zero,
         last_ns=action.last_ns - zero,
         done_ns=action.done_ns - zero,
-        window_ns=action.last_ns - min(action.not_before_ns, action.first_ns),
+        window_ns=window,
         excused_from_ns=min((span.from_ns for span in spans.values()), default=zero) - zero,
         excused_to_ns=max((span.to_ns for span in spans.values()), default=zero) - zero,
         carriers=(told, len(action.carriers)),
         crossed=total,
         null=action.breaks and total == 0,
-        pauses=len(_stalls(run, action)),
+        stalled_ns=sum(_stalled(action, index, tally, losses[tally.stream.name]) for tally in run.tallies),
+        slow=action.breaks and not action.silent and window > SLOW_CUT_NS,
         in_flight=sum(stream.in_flight for stream in streams),
         repair=sum(stream.repair for stream in streams),
         streams=streams,
@@ -193,28 +204,23 @@ def spacing_ns(tally: StreamTally) -> int:
     return int(tally.stream.flows * 1e9 / tally.stream.rate_pps)
 
 
-def _stalls(run: RunRecord, action: ActionRecord) -> list[tuple[StreamTally, int]]:
-    """Stalls of senders between a fault and :data:`GUARD_NS` after it: (stream, overlap in ns)."""
+def _stalled(action: ActionRecord, index: int, tally: StreamTally, losses: Losses) -> int:
+    """Nanoseconds for which a stream's sender stalled between a fault and its proven repair."""
     if not action.breaks:
-        return []
-    begin, end = action.not_before_ns, action.last_ns + GUARD_NS
-    overlaps = [
-        (tally, min(start + length, end) - max(start, begin))
-        for tally in run.tallies
-        for start, length in tally.generator.pauses
-    ]
-    return [(tally, overlap) for tally, overlap in overlaps if overlap > 0]
+        return 0
+    spans = [span for pairs in losses.owners for owner, span in pairs if owner == index]
+    last_loss = max((losses.zero_ns + span.end_ns for span in spans), default=0)
+    begin = action.not_before_ns
+    end = max(action.last_ns, last_loss) + GUARD_SPACINGS * spacing_ns(tally)
+    return sum(
+        max(min(start + length, end) - max(start, begin), 0) for start, length in tally.generator.pauses
+    )
 
 
-def _hidden(run: RunRecord, tally: StreamTally) -> int:
+def _hidden(run: RunRecord, tally: StreamTally, losses: Losses) -> int:
     """Packets of a stream that could have been lost had they left when they were due.
 
     Those of stalls around faults, and those that the sender left out altogether.
     """
-    stalled = sum(
-        round(overlap * tally.stream.rate_pps / 1e9)
-        for action in run.actions
-        for stream, overlap in _stalls(run, action)
-        if stream is tally
-    )
-    return stalled + tally.generator.skipped
+    stalled = sum(_stalled(action, index, tally, losses) for index, action in enumerate(run.actions))
+    return -int(-stalled * tally.stream.rate_pps // 1e9) + tally.generator.skipped

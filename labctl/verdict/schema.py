@@ -203,7 +203,9 @@ class FaultResult:
         carriers: how many peers told of it, and of how many that was awaited.
         crossed: flows that crossed the victim, all streams; -1 if nobody watched.
         null: no flow crossed the victim: the trial says nothing of a repair.
-        pauses: stalls of a sender around the fault: what they may have hidden is unknown.
+        stalled_ns: how long senders stalled between the fault and its proven repair, all streams
+            together: what they may have hidden is unknown.
+        slow: the cut took so long that what was lost meanwhile may as well be repair.
     """
 
     index: int
@@ -226,7 +228,8 @@ class FaultResult:
     carriers: tuple[int, int]
     crossed: int
     null: bool
-    pauses: int
+    stalled_ns: int
+    slow: bool
     in_flight: int
     repair: int
     streams: tuple[FaultStream, ...] = ()

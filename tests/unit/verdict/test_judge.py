@@ -201,6 +201,17 @@ def test_too_few_runs_for_the_bound_asked(bench: Bench) -> None:
     assert enough.failovers.bound_repair == pytest.approx(1 - 0.05**0.25)
 
 
+def test_losses_while_a_cut_took_long_may_be_repair(bench: Bench) -> None:
+    bench.world.window_ns = 50 * MS
+    result = bench.lose(0, 40).judge()
+    assert result.runs[0].streams[0].repair == 0
+    assert result.runs[0].faults[0].slow
+    assert result.verdict == Verdict.INCONCLUSIVE
+    assert "a cut took longer" in result.reasons[0]
+    bench.expect = (Expectation("loss", packets=30, text="loss"),)
+    assert bench.judge().verdict == Verdict.PASS, "for all losses together it does not matter which is which"
+
+
 def test_interrupted_is_its_own_verdict(bench: Bench) -> None:
     events = bench.events()
     cut = next(index for index, event in enumerate(events) if event.kind == "action.started")
