@@ -42,7 +42,7 @@ def command(
         out_json({**describe(lab.name), "seconds": round(seconds, 3)})
         return
     nodes = list(progress.nodes)
-    victim = _victim(lab) or "NODE"
+    victim = _victim(lab) or (nodes[-1] if nodes else "NODE")
     say(f"{lab.name} is up on {lab.record().runtime}: {len(nodes)} nodes ready in {seconds:.1f} s")
     if runtime == "auto":
         say(f"  ({lab.record().runtime}, because {progress.reason})")
