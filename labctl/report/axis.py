@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Scale", "draw_axis"]
 
 
+NEAR_EDGE = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Nanoseconds to places.
@@ -55,8 +58,23 @@ def draw_axis(scale: Scale, top: float, bottom: float, about: int = 8) -> Markup
         *(
             join(
                 el("line", x1=scale(tick), x2=scale(tick), y1=top, y2=bottom, class_="grid"),
-                el("text", text, x=scale(tick), y=bottom + 14, class_="tick", text_anchor="middle"),
+                el(
+                    "text",
+                    text,
+                    x=scale(tick),
+                    y=bottom + 14,
+                    class_="tick",
+                    text_anchor=_anchor(scale, tick),
+                ),
             )
             for tick, text in scale.ticks(about)
         )
     )
+
+
+def _anchor(scale: Scale, tick: float) -> str:
+    """A name at an edge stays inside."""
+    place = scale(tick)
+    if place < scale.left + NEAR_EDGE:
+        return "start"
+    return "end" if place > scale.right - NEAR_EDGE else "middle"

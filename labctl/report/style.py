@@ -67,10 +67,10 @@ th {
   text-align:right; font-weight:500; color:var(--muted); border-bottom:1px solid var(--line);
   padding:4px 10px; white-space:nowrap;
 }
-td { text-align:right; padding:5px 10px; border-bottom:1px solid var(--line) }
+td { white-space:nowrap; text-align:right; padding:5px 10px; border-bottom:1px solid var(--line) }
 tr:last-child td { border-bottom:0 }
 th:first-child,td:first-child { text-align:left; padding-left:2px }
-td.left,th.left { text-align:left }
+td.left,th.left { text-align:left; white-space:normal }
 .bad { color:var(--bad); fill:var(--bad); font-weight:600 }
 .warn { color:var(--warn); fill:var(--warn) }
 .good { color:var(--ok); font-weight:600 }

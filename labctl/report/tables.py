@@ -75,7 +75,7 @@ def action_table(result: Result) -> Markup:
     heads = [
         "at",
         "late",
-        "detected after",
+        "seen after",
         "cut within",
         "done after",
         "peers",

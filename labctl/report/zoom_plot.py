@@ -83,8 +83,11 @@ def _zoom(name: str, moments: Sequence[_Moment]) -> Markup:
             "svg",
             draw_axis(scale, TOP, bottom, 6),
             *lanes,
-            el("line", x1=scale(0), x2=scale(0), y1=TOP - 6, y2=bottom, class_="cut action"),
-            _name_of_zero(scale),
+            *(
+                el("line", x1=scale(0), x2=scale(0), y1=y, y2=y + LANE, class_="cut action")
+                for y in (TOP + index * (LANE + GAP) + 14 for index in range(len(streams)))
+            ),
+            _name_of_zero(scale, "lost" if moments[0].fault.breaks else "found"),
             viewBox=f"0 0 {WIDTH} {bottom + 22}",
             role="img",
             aria_label=f"{name}: losses around the moment",
@@ -93,14 +96,14 @@ def _zoom(name: str, moments: Sequence[_Moment]) -> Markup:
     )
 
 
-def _name_of_zero(scale: Scale) -> Markup:
+def _name_of_zero(scale: Scale, what: str) -> Markup:
     x = scale(0)
     on_the_left = x > (LEFT + RIGHT) / 2
     return el(
         "text",
-        "last carrier lost",
+        f"last carrier {what}",
         x=x - 5 if on_the_left else x + 5,
-        y=TOP - 4,
+        y=TOP - 8,
         text_anchor="end" if on_the_left else "start",
         class_="cut label",
     )
@@ -117,7 +120,8 @@ def _extent(moments: Sequence[_Moment], streams: Sequence[str]) -> tuple[float, 
             for _, _, loss in moment.losses(stream):
                 before = max(before, (zero - loss.start_ns) * 1.1)
                 after = max(after, (loss.end_ns - zero) * 1.1)
-    return min(before, MOST_NS), min(after, MOST_NS)
+    # The moment itself must not stick to an edge.
+    return min(max(before, 0.08 * after), MOST_NS), min(max(after, 0.08 * before), MOST_NS)
 
 
 def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> Markup:
@@ -154,10 +158,9 @@ def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> 
         else el(
             "text",
             "nothing lost",
-            x=(LEFT + RIGHT) / 2,
+            x=LEFT + 8,
             y=top + 14 + LANE / 2 + 4,
             class_="muted",
-            text_anchor="middle",
         ),
     )
 
@@ -165,7 +168,7 @@ def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> 
 def _mark(loss: LossSpan, flow: int, moment: _Moment, scale: Scale, y: float) -> Markup:
     zero = moment.fault.last_ns
     kind = "repair" if loss.repair else "flight"
-    left = f"left {span(loss.start_ns - zero)} after the last carrier lost"
+    left = f"left {span(loss.start_ns - zero)} after the last carrier changed"
     outage = f"outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
     text = f"run {moment.run.run}, flow {flow}: {loss.count} lost, {left}; {outage}"
     x1, x2 = scale(loss.start_ns - zero), scale(loss.end_ns - zero)
