@@ -7,11 +7,16 @@ over the host's own network: an engine that has no bridge or no way through NAT 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import re
+import tarfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import labctl
 from labctl import __version__
 from labctl.errors import HostError, LabctlError
 from labctl.events import Event
@@ -20,7 +25,6 @@ from labctl.runtime.containerlab_engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from labctl.events import Listener
 
@@ -29,6 +33,7 @@ __all__ = ["BASE_IMAGE", "Image", "build", "names", "reference", "shipped"]
 BASE_IMAGE = "debian:bookworm-slim"
 BUILD_TIMEOUT_S = 1800
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _NO_MIRROR = (
     "Temporary failure resolving",
@@ -120,14 +125,35 @@ def build(wanted: Sequence[str], listen: Listener, engine: Engine | None = None)
 
 def _build(engine: Engine, name: str, listen: Listener) -> None:
     said: list[str] = []
-    for line in _output(engine, folder("images") / name, reference(name)):
+    for line in _output(engine, _context(name), reference(name)):
         said.append(line)
         listen(Event("image.output", data={"image": reference(name), "line": line}))
         if line.startswith("error: "):
             raise HostError(_failure(engine, name, said))
 
 
-def _output(engine: Engine, context: Path, tag: str) -> Iterator[str]:
+def _context(name: str) -> BinaryIO:
+    """What a Dockerfile can copy from: its own folder, and labctl's package as ``labctl/``.
+
+    Times and owners are left out, so that the same files are the same layer on every machine.
+    """
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if "__pycache__" in entry.name:
+            return None
+        entry.mtime = entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        return entry
+
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        tar.add(folder("images") / name, arcname=".", filter=plain)
+        tar.add(Path(labctl.__file__).parent, arcname="labctl", filter=plain)
+    file.seek(0)
+    return file
+
+
+def _output(engine: Engine, context: BinaryIO, tag: str) -> Iterator[str]:
     """Every line that the build writes; one that begins with ``error:`` ends a failed one."""
     import docker  # noqa: PLC0415 - takes a tenth of a second to import
     from docker.errors import DockerException  # noqa: PLC0415
@@ -137,7 +163,8 @@ def _output(engine: Engine, context: Path, tag: str) -> Iterator[str]:
         client: Any = docker.APIClient(base_url=engine.http.url, timeout=BUILD_TIMEOUT_S)
         with contextlib.closing(client):
             steps = client.build(
-                path=str(context),
+                fileobj=context,
+                custom_context=True,
                 tag=tag,
                 rm=True,
                 forcerm=True,
@@ -151,12 +178,13 @@ def _output(engine: Engine, context: Path, tag: str) -> Iterator[str]:
 
 
 def _lines(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Whole lines: the engine sends what a program writes in pieces, stderr coloured."""
+    rest = ""
     for step in steps:
+        *lines, rest = (rest + _COLOUR.sub("", str(step.get("stream", "")))).split("\n")
+        yield from (line.rstrip() for line in lines if line.strip())
         if "error" in step:
             yield f"error: {step['error']}"
-        for line in str(step.get("stream", "")).splitlines():
-            if line.strip():
-                yield line.rstrip()
 
 
 def _failure(engine: Engine, name: str, said: Sequence[str]) -> str:
