@@ -61,7 +61,7 @@ class ProgressLines:
     def _done(self, event: Event) -> str:
         data = event.data
         told = [carrier for carrier in data["carriers"] if carrier["t_ns"]]
-        what = f"{data['action']} {data['target']}"
+        what = f"{data['action']} {data.get('label', data['target'])}"
         if event.kind == "heal.done":
             what += " (heal)"
         if not told:

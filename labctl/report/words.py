@@ -40,7 +40,7 @@ def signed_s(nanoseconds: int) -> str:
 def fault_name(fault: FaultResult) -> str:
     """Such as ``power-off gw1`` or, of a heal, ``power-on gw1 (heal)``."""
     remark = "heal" if fault.step < 0 else fault.mode if fault.mode not in ("", "cut") else ""
-    return f"{fault.action} {fault.target}" + (f" ({remark})" if remark else "")
+    return f"{fault.action} {fault.label}" + (f" ({remark})" if remark else "")
 
 
 def outage_line(result: Result) -> str:

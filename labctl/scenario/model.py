@@ -83,8 +83,8 @@ class Action:
 
     @property
     def label(self) -> str:
-        """The target in one word: ``gw1``, or ``r1:gw1`` for a link."""
-        return ":".join(self.target)
+        """The target in one word: ``gw1``, or ``r1-gw1`` for a link."""
+        return "-".join(self.target)
 
     @property
     def nodes(self) -> tuple[str, ...]:

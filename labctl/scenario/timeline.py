@@ -91,7 +91,7 @@ class Timeline:
                 self._tell("heal.failed", {"action": undo.kind, "target": undo.label, "error": str(error)})
                 failures.append(f"{undo}: {error}")
             else:
-                self._tell("heal.done", asdict(effect))
+                self._tell("heal.done", {**asdict(effect), "label": undo.label})
             # Only now: an interrupted healing is begun again.
             self.in_force.pop()
         if failures:

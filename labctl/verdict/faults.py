@@ -117,6 +117,7 @@ def _fault(
         step=action.step,
         action=action.action,
         target=action.target,
+        label=action.label,
         mode=action.mode,
         breaks=action.breaks,
         silent=action.silent,

@@ -95,7 +95,7 @@ def _checks(run: Measured) -> Iterator[Check]:
     for fault in run.faults:
         told, awaited = fault.carriers
         if fault.breaks and not fault.silent and told < max(awaited, 1):
-            reason = f"{fault.action} {fault.target} had no effect at {awaited - told or 'any'} of its peers"
+            reason = f"{fault.action} {fault.label} had no effect at {awaited - told or 'any'} of its peers"
             yield Check(Verdict.ERROR, reason)
     breaking = [fault for fault in run.faults if fault.breaks]
     if breaking and all(fault.crossed <= 0 for fault in breaking):

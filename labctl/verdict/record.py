@@ -31,6 +31,8 @@ class ActionRecord:
 
     Attributes:
         step: place in the timeline, -1 for a heal.
+        target: as the fault calls it: the same for a link whichever way round it is named.
+        label: as the scenario calls it.
         began_ns: when it was begun; ``due_ns`` is when it should have been.
         not_before_ns: it took no effect before this moment: the request, or, where a fault's
             preparations take long, the moment at which they were done.
@@ -40,6 +42,7 @@ class ActionRecord:
     step: int
     action: str
     target: str
+    label: str
     mode: str
     phase_ns: int
     due_ns: int
@@ -186,6 +189,7 @@ def _action(data: Mapping[str, Any], began: Event | None) -> ActionRecord:
         step=data.get("step", -1),
         action=data["action"],
         target=data["target"],
+        label=about.get("target", data.get("label", data["target"])),
         mode=about.get("mode", ""),
         phase_ns=about.get("phase_ns", 0),
         due_ns=about.get("due_ns", data["requested_ns"]),

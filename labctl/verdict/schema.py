@@ -193,6 +193,8 @@ class FaultResult:
         step: place in the scenario's timeline; -1 for a heal at the end.
         breaks: it takes something away: a fail-over.
         silent: the peers are not told of it: carrier stays.
+        target: as the fault calls it: node, or both ends of a link with their interfaces.
+        label: as the scenario calls it.
         phase_ns: how much later than written.
         late_ns: how much later than due it was begun.
         requested_ns, first_ns, last_ns, done_ns: see :class:`labctl.fault.types.Effect`.
@@ -212,6 +214,7 @@ class FaultResult:
     step: int
     action: str
     target: str
+    label: str
     mode: str
     breaks: bool
     silent: bool

@@ -72,8 +72,8 @@ def test_everything_of_the_format_is_read(tmp_path: Path) -> None:
     assert kinds == [
         ("power-off", "r1", "graceful", 3_000_000_000, 0),
         ("power-on", "r1", "", 8_000_000_000, 0),
-        ("link-cut", "a:r1", "", None, 3_000_000_000),
-        ("link-restore", "r1:a", "", None, 0),
+        ("link-cut", "a-r1", "", None, 3_000_000_000),
+        ("link-restore", "r1-a", "", None, 0),
         ("power-off", "r2", "cut", None, 0),
     ]
     assert [step.after for step in scenario.timeline[2:]] == [
@@ -147,7 +147,7 @@ expect:
     ("line", "wanted"),
     [
         ("{at: 9s, power-off: r1}", "has suffered that already, in step 1"),
-        ("{at: 9s, link-restore: [a, r1]}", "a:r1 has suffered no link-cut or link-blackhole at that moment"),
+        ("{at: 9s, link-restore: [a, r1]}", "a-r1 has suffered no link-cut or link-blackhole at that moment"),
         ("{after: {ready: r1, within: 1s}, power-on: r1}", "waits for r1 to be ready, which has no power"),
         ("{at: 9s, plus: 1s, power-on: r1}", "plus belongs to after"),
         ("{at: 9s, power-on: r1, mode: cut}", "mode belongs to power-off"),

@@ -45,8 +45,8 @@ def test_steps_are_done_at_their_moments_and_the_rest_is_healed(tmp_path: Path) 
     assert [what for what, _ in made.done] == [
         "power-off gw1",
         "power-on gw1",
-        "link-cut a:gw2",
-        "link-restore a:gw2",
+        "link-cut a-gw2",
+        "link-restore a-gw2",
     ]
     zero = of_kind(events, "timeline.started")[0].t_ns
     off, on = made.done[0][1] - zero, made.done[1][1] - zero
