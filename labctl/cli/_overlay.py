@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["change", "facts", "read", "show"]
 
 _Result = TypeVar("_Result")
+_SESSION_S = 2.0
 
 
 def facts(lab: str) -> Mapping[str, Any]:
@@ -56,13 +57,15 @@ def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
     """In the network namespace of a controller: no port of the lab is open on this machine."""
     need_root("reaching the controllers of a lab")
     plain = facts(lab)
-    netns = _controller(lab, plain["controllers"])
+    netns, number = _controller(lab, plain["controllers"])
+    # Its own server first; one that has lost its power would cost a session's time.
+    servers = [*plain["servers"][number:], *plain["servers"][:number]]
 
     def inside() -> _Result:
         from labctl.overlay.nsdb import Database
         from labctl.overlay.session import connect
 
-        client = connect(plain["servers"])
+        client = connect(servers, session_s=_SESSION_S, in_order=True)
         try:
             return work(Database(client))
         finally:
@@ -74,17 +77,17 @@ def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
     return namespaces.inside(netns, inside)
 
 
-def _controller(lab: str, names: Sequence[str]) -> Path:
-    """The network namespace of the first controller that runs."""
+def _controller(lab: str, names: Sequence[str]) -> tuple[Path, int]:
+    """The network namespace of the first controller that runs, and its number."""
     from labctl.errors import ActionError
     from labctl.runtime.base import NodeStatus
     from labctl.runtime.labs import open_lab
 
     runtime, folder = open_lab(lab)
     states = runtime.states(folder)
-    for name in names:
+    for number, name in enumerate(names):
         if name in states and states[name].status is NodeStatus.RUNNING:
-            return runtime.netns(folder, name)
+            return runtime.netns(folder, name), number
     raise ActionError(f"no controller of lab {lab} is running: {', '.join(names)}")
 
 

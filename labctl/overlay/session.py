@@ -27,18 +27,20 @@ LOG.addHandler(logging.NullHandler())
 
 
 def make_client(
-    servers: Sequence[str], *, session_s: float = SESSION_S, patience_s: float = 15.0
+    servers: Sequence[str], *, session_s: float = SESSION_S, patience_s: float = 15.0, in_order: bool = False
 ) -> KazooClient:
     """A client that is not started yet.
 
     Args:
-        servers: ``address:port``, IPv6 addresses in brackets; tried in random order.
+        servers: ``address:port``, IPv6 addresses in brackets.
         session_s: see :data:`SESSION_S`.
         patience_s: how long a command is tried again while the connection is lost.
+        in_order: try the servers in this order; else clients spread over them at random.
     """
     return KazooClient(
         hosts=",".join(servers),
         timeout=session_s,
+        randomize_hosts=not in_order,
         connection_retry={"max_tries": _FOREVER, "delay": 0.05, "backoff": 1.5, "max_delay": 0.5},
         command_retry={
             "max_tries": _FOREVER,
@@ -51,13 +53,15 @@ def make_client(
     )
 
 
-def connect(servers: Sequence[str], *, session_s: float = SESSION_S, patience_s: float = 15.0) -> KazooClient:
+def connect(
+    servers: Sequence[str], *, session_s: float = SESSION_S, patience_s: float = 15.0, in_order: bool = False
+) -> KazooClient:
     """A client with a session. The caller stops and closes it.
 
     Raises:
         ActionError: no server answered within the patience.
     """
-    client = make_client(servers, session_s=session_s, patience_s=patience_s)
+    client = make_client(servers, session_s=session_s, patience_s=patience_s, in_order=in_order)
     try:
         client.start(timeout=patience_s)
     except KazooTimeoutError as error:
