@@ -5,11 +5,12 @@ Each line is written out at once, so that a killed labctl leaves all that it kne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from labctl.errors import InputError, Problem
+from labctl.errors import HostError, InputError, Problem
 from labctl.events import Event
 
 if TYPE_CHECKING:
@@ -27,12 +28,25 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 class JournalWriter:
-    """A listener that writes every event as a line. A context manager."""
+    """A listener that writes every event as a line. A context manager.
+
+    Attributes:
+        failure: why it could not write; from then on it writes nothing. It does not raise, since
+            whoever tells it something may be about to heal a lab.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open a fresh journal; what stood there before is overwritten."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        """Open a fresh journal; what stood there before is overwritten.
+
+        Raises:
+            HostError: there can be none.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise HostError(f"no journal can be written to {path}: {error.strerror}") from error
+        self.failure: OSError | None = None
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -44,12 +58,18 @@ class JournalWriter:
             allow_nan=False,
         )
         with self._lock:
-            self._file.write(line + "\n")
-            self._file.flush()
+            if self.failure is not None:
+                return
+            try:
+                self._file.write(line + "\n")
+                self._file.flush()
+            except OSError as error:
+                self.failure = error
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # told already: closing tries to write once more
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

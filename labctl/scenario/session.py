@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labctl.errors import LabctlError, LabInterrupted
+from labctl.errors import HostError, LabctlError, LabInterrupted
 from labctl.events import Event, Fanout, now_ns
 from labctl.model.codec import lab_to_dict
 from labctl.scenario.facts import clocks, machine, versions
@@ -91,11 +93,23 @@ def run_series(
 
     Raises:
         LabInterrupted: the user stopped it; faults are healed, the lab is down (or kept).
+        HostError: the journal could not be written; the lab is down all the same.
         LabctlError: the lab could not be taken down.
     """
     path = series.out / JOURNAL_NAME
+    if path.exists():
+        # The logs of the results that are overwritten would be taken for these.
+        shutil.rmtree(series.out / "logs", ignore_errors=True)
+
+    def told(event: Event) -> None:
+        # A terminal that has gone must not keep a lab from being healed.
+        with contextlib.suppress(OSError):
+            listen(event)
+
     with JournalWriter(path) as journal:
-        _Session(series, source, Fanout((journal, listen)), suspect).carry_out()
+        _Session(series, source, Fanout((journal, told)), suspect).carry_out()
+    if journal.failure is not None:
+        raise HostError(f"the journal {path} could not be written: {journal.failure.strerror}")
     return path
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.errors import ActionError, LabInterrupted
+from labctl.errors import ActionError, HostError, LabInterrupted
+from labctl.events import silent
 from labctl.scenario.fake import FakeWorld
-from labctl.scenario.fake_series import FakeSource, play
+from labctl.scenario.fake_series import FakeSource, fake_lab, play
 from labctl.scenario.journal import read_journal
 from labctl.scenario.model import Action, Condition, Delay, Loss, Ready, Scenario, Step, TrafficSpec, Width
+from labctl.scenario.session import Series, run_series
 
 if TYPE_CHECKING:
     from labctl.events import Event
@@ -264,3 +266,51 @@ def test_the_header_tells_what_it_takes_to_do_it_again(tmp_path: Path) -> None:
     assert header["versions"]["python"]
     assert header["clock"]["monotonic_ns"] > 0
     assert [node["name"] for node in header["lab"]["nodes"]] == ["a", "b", "gw1", "gw2"]
+
+
+def test_an_interruption_while_the_lab_comes_up_is_in_the_journal(tmp_path: Path) -> None:
+    source = FakeSource(world())
+
+    def stopped(listen: object) -> FakeWorld:
+        raise LabInterrupted("stopped on its way up")
+
+    source.open = stopped  # type: ignore[assignment,method-assign]
+    with pytest.raises(LabInterrupted):
+        play(scenario(), source.world, tmp_path, source=source)
+    assert read_journal(tmp_path / "journal.jsonl")[-1].kind == "run.interrupted"
+
+
+def test_a_journal_that_cannot_be_begun_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    made = world()
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(HostError, match="no journal can be written"):
+        run_series(Series(scenario(), fake_lab(made.nodes), tmp_path / "out"), FakeSource(made), silent)
+    assert not made.done
+
+
+def test_a_journal_that_fails_in_the_middle_keeps_nothing_from_being_healed(
+    tmp_path: Path,
+) -> None:
+    made = world()
+    source = FakeSource(made)
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    with pytest.raises(HostError, match="No space left"):
+        run_series(Series(scenario(), fake_lab(made.nodes), tmp_path), source, silent)
+    assert [what for what, _ in made.done][-1] == "link-restore a-gw2"
+    assert source.closed == 1
+
+
+def test_a_listener_that_fails_keeps_nothing_from_being_healed(tmp_path: Path) -> None:
+    made = world()
+
+    def broken(event: Event) -> None:
+        raise BrokenPipeError
+
+    play(scenario(), made, tmp_path, listen=broken)
+    assert [what for what, _ in made.done][-1] == "link-restore a-gw2"
+
+
+def test_logs_of_earlier_results_do_not_stay(tmp_path: Path) -> None:
+    play(scenario(), world(), tmp_path, suspect=lambda _events: True)
+    play(scenario(), world(), tmp_path)
+    assert not (tmp_path / "logs").exists()
