@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from kazoo.client import KazooClient
 
+    from labctl.overlay.model import Item
+
 __all__ = ["LOG_LENGTH", "ROOT", "Database", "Head", "alive_path", "document_path", "head_path", "read_many"]
 
 ROOT = "/labctl/overlay"
@@ -116,6 +118,13 @@ class _Read:
     head_version: int
     raw: Mapping[str, bytes]
 
+    def dump(self, name: str, items: tuple[Item, ...]) -> bytes:
+        """A document; as it was read where it holds the very same items."""
+        old = self.state.documents.get(name, ())
+        if set(map(id, old)) == set(map(id, items)):
+            return self.raw[name]
+        return dump(items)
+
 
 def read_many(client: KazooClient, paths: Iterable[str]) -> dict[str, bytes]:
     """Read many nodes at once, without waiting for one before asking for the next.
@@ -177,7 +186,7 @@ class Database:
             read = self._patiently(self._read)
             draft = Edit(read.state)
             result = edit(draft)
-            documents = {name: dump(items) for name, items in draft.checked().items()}
+            documents = {name: read.dump(name, items) for name, items in draft.checked().items()}
             if self._commit(read, documents, draft.next_key):
                 return result
             time.sleep(0.01 * attempt)
