@@ -1,0 +1,71 @@
+"""The controller's settings, read from one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from labctl.errors import InputError, Problem
+
+__all__ = ["RootHelper", "Settings", "load_settings"]
+
+
+class RootHelper(StrEnum):
+    """What stands before every command that needs root."""
+
+    NONE = "none"
+    SUDO = "sudo"
+    ROOTWRAP = "rootwrap"
+    DAEMON = "rootwrap-daemon"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the controller is told.
+
+    Attributes:
+        interface: that the tenants' segments run over.
+        database: address of the MariaDB server.
+        queue: address of the RabbitMQ server.
+        public_address: that the tenants' VPN ports are forwarded from.
+        fixed_range: of all tenants, in text.
+        root_helper: see :class:`RootHelper`.
+        send_arp_for_ha: announce each gateway address by ARP; Folsom's default is off.
+        dirty_check: Havana: an apply does nothing where no rule was changed since the last.
+        one_restore: Havana: one save and one restore for all tables instead of one a table.
+        defer_applies: later: one apply at the end of all networks instead of three a network.
+        state: folder for pid files, hosts files and the lock.
+        events: file that gets the events, one JSON object a line.
+    """
+
+    interface: str
+    database: str
+    queue: str
+    public_address: str
+    fixed_range: str = "10.40.0.0/16"
+    root_helper: RootHelper = RootHelper.ROOTWRAP
+    send_arp_for_ha: bool = False
+    dirty_check: bool = False
+    one_restore: bool = False
+    defer_applies: bool = False
+    state: Path = Path("/var/lib/labctl-nova")
+    events: Path = Path("/var/log/labctl-nova/events.jsonl")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings.
+
+    Raises:
+        InputError: the file is not there, is no JSON, or says what cannot be.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        data["root_helper"] = RootHelper(data.get("root_helper", RootHelper.ROOTWRAP))
+        for name in ("state", "events"):
+            if name in data:
+                data[name] = Path(data[name])
+        return Settings(**data)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError([Problem(str(path), 0, 0, str(error))]) from error
