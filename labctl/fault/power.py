@@ -11,6 +11,9 @@ A cut is the pull of the cord. In this order:
 
 At power-on the node boots in fresh namespaces, the cables are moved there from the pinned one, and
 the pinned one is let go, with whatever sockets are left in it.
+
+Virtual machines go and come with their host: what is said of one node here holds for both, one after
+the other (they fall silent with their host, since it is their only neighbour).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from labctl.fault import cords
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import far_ends, known_node, label, own_ends, place
 from labctl.fault.freeze import freeze, thaw
+from labctl.fault.guests import guests_of, host_of
 from labctl.fault.ledger import Fault, faults, forget, holding, note
 from labctl.fault.linkstate import hold_down
 from labctl.fault.types import Effect, PowerMode
@@ -70,26 +74,42 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``already`` if there
         was nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
         ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
-        failed.
+        failed; ``guests``: virtual machines that went with it.
 
     Raises:
         ActionError: no such node; or no peer at all saw the carrier go.
     """
+    guests = guests_of(known_node(lab, node), node)
+    if mode is PowerMode.GRACEFUL:
+        for guest in guests:
+            _power_off(runtime, lab, guest, mode, listen, host=node)
+    effect = _power_off(runtime, lab, node, mode, listen)
+    for guest in guests if mode is not PowerMode.GRACEFUL else ():
+        _power_off(runtime, lab, guest, mode, listen, host=node)
+    if guests:
+        effect.detail["guests"] = ",".join(guests)
+    return effect
+
+
+def _power_off(
+    runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen: Listener, *, host: str = ""
+) -> Effect:
+    """One node alone; ``host``: that whose power went."""
     requested = now_ns()
-    known_node(lab, node)
+    fault = Fault(ACTION, node, {"mode": mode.value} | ({"host": host} if host else {}))
     with holding(lab, [node]):
         state = runtime.states(lab)[node]
         if state.status in (NodeStatus.OFF, NodeStatus.MISSING):
             return _nothing(ACTION, node, requested, mode)
         if mode is PowerMode.FREEZE:
-            note(lab, Fault(ACTION, node, {"mode": mode.value}))
+            note(lab, fault)
             stopped = freeze(state.init_pid)
             now = now_ns()
             effect = Effect(ACTION, node, requested, now, now, now)
             effect.detail.update({"mode": mode.value, "processes": stopped})
             return effect
         said = _say_goodbye(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
-        effect = _cut(runtime, lab, node, mode, requested)
+        effect = _cut(runtime, lab, fault, mode, requested)
         if said:
             effect.detail["stop"] = said
         listen(Event("node.stopped", data={"node": node}))
@@ -103,14 +123,29 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 
     Returns:
         What it did. ``detail``: ``already`` if there was nothing to do; ``thawed`` if the node was
-        frozen; ``unseen``: peers that did not find carrier in time; ``window_ns``.
+        frozen; ``unseen``: peers that did not find carrier in time; ``window_ns``; ``guests``: virtual
+        machines that came with it.
 
     Raises:
-        ActionError: no such node; or its cables are lost.
+        ActionError: no such node; its cables are lost; or its host has no power.
         NodeError: it did not start.
     """
-    requested = now_ns()
     definition = known_node(lab, node)
+    host = host_of(definition, node)
+    if host and runtime.states(lab)[host].status is not NodeStatus.RUNNING:
+        raise ActionError(f"{node} runs on {host}, which has no power")
+    effect = _power_on(runtime, lab, definition, node, listen)
+    guests = guests_of(definition, node)
+    for guest in guests:
+        _power_on(runtime, lab, definition, guest, listen)
+    if guests:
+        effect.detail["guests"] = ",".join(guests)
+    return effect
+
+
+def _power_on(runtime: Runtime, lab: LabDir, definition: Definition, node: str, listen: Listener) -> Effect:
+    """One node alone."""
+    requested = now_ns()
     with holding(lab, {node, *(end.node for end in far_ends(definition, node))}):
         state = runtime.states(lab)[node]
         parked = lab.parked / node
@@ -132,14 +167,14 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 def _cut(
     runtime: Runtime,
     lab: LabDir,
-    node: str,
+    fault: Fault,
     mode: PowerMode,
     requested: int,
 ) -> Effect:
-    definition = definition_of(lab)
+    node, definition = fault.target, definition_of(lab)
     netns = runtime.netns(lab, node)
     peers = _places(runtime, lab, far_ends(definition, node))
-    note(lab, Fault(ACTION, node, {"mode": mode.value}))
+    note(lab, fault)
     pin(netns, lab.parked / node)
     with (
         CarrierWatch(peers, carrier=False) as watch,

@@ -28,7 +28,11 @@ def undo_all(runtime: Runtime, lab: LabDir, listen: Listener) -> tuple[Effect, .
     """
     done: list[Effect] = []
     failed: list[str] = []
-    for fault in reversed(faults(lab)):
+    # Guests last: power comes back to them with their host, and their own fault is gone by then.
+    latest_first = faults(lab)[::-1]
+    for fault in sorted(latest_first, key=lambda fault: "host" in fault.detail):
+        if "host" in fault.detail and fault not in faults(lab):
+            continue
         try:
             done.append(undo(runtime, lab, fault, listen))
         except (LabctlError, OSError) as error:

@@ -23,7 +23,9 @@ __all__ = [
     "NodeModel",
     "OverlayModel",
     "RoleModel",
+    "TenantModel",
     "TopologyModel",
+    "VirtualNetworkModel",
     "json_schema",
 ]
 

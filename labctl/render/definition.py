@@ -53,6 +53,7 @@ class NodeEntry:
         interfaces: what it waits for at boot.
         binds: ``source:target[:ro]``.
         held: interfaces that it takes up itself, later than the others.
+        host: the node whose power it lives on; empty where it has its own.
     """
 
     name: str
@@ -61,6 +62,7 @@ class NodeEntry:
     interfaces: tuple[str, ...]
     binds: tuple[str, ...]
     held: tuple[str, ...]
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

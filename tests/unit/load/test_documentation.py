@@ -8,7 +8,17 @@ import pytest
 
 from labctl.load.document import Document
 from labctl.load.roles import known_roles
-from labctl.load.schema import AddressingModel, DefaultsModel, LinkModel, NodeModel, RoleModel, TopologyModel
+from labctl.load.schema import (
+    AddressingModel,
+    DefaultsModel,
+    LinkModel,
+    NodeModel,
+    OverlayModel,
+    RoleModel,
+    TenantModel,
+    TopologyModel,
+    VirtualNetworkModel,
+)
 from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.lab import Lab
@@ -54,7 +64,8 @@ def test_the_overrides_example_does_what_the_text_says() -> None:
 
 
 def test_every_key_is_in_the_reference() -> None:
-    for model in (TopologyModel, NodeModel, LinkModel, DefaultsModel, RoleModel, AddressingModel):
+    models = (TopologyModel, NodeModel, LinkModel, DefaultsModel, RoleModel, AddressingModel)
+    for model in (*models, OverlayModel, TenantModel, VirtualNetworkModel):
         for key in model.model_fields:
             assert f"`{key}" in TEXT, key
 

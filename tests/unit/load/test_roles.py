@@ -62,7 +62,7 @@ def test_a_role_that_says_nothing_acts_as_a_host(tmp_path: Path) -> None:
     [
         (
             "acts-as: ruter\n",
-            "DIR/x/role.yml:1:10: a role acts as one of host, router, gateway, switch, not 'ruter'",
+            "DIR/x/role.yml:1:10: a role acts as one of host, router, gateway, switch, guest, not 'ruter'",
         ),
         ("extends: nobody\n", "DIR/x/role.yml:1:10: there is no role 'nobody'"),
         ("extends: x\n", "DIR/x/role.yml:1:10: role 'x' extends itself"),

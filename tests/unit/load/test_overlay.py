@@ -1,0 +1,130 @@
+"""The overlay section and the nodes that it is about."""
+
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import InputError
+from labctl.load import load_topology
+from labctl.load.document import Document
+from labctl.load.roles import known_roles
+from labctl.load.topology import topology_from
+from labctl.load.tree import parse
+from labctl.model.codec import dump_lab, load_lab
+from labctl.model.lab import Lab
+
+SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
+NODES = """
+name: a
+nodes:
+  gw1: {role: overlay-gateway}
+  p1: {role: router}
+  leaf1: {role: router}
+  compute[1-2]: {role: compute}
+  ctl1: {role: controller}
+  vm[1-4]: {role: vm, host: "compute[1-2]", network: t1-net}
+links: [[p1, gw1], [gw1, leaf1], [leaf1, "compute[1-2]"], [leaf1, ctl1]]
+"""
+
+
+def load(text: str) -> Lab:
+    return topology_from(Document("a.yml", parse(text, "a.yml"), text), roles=known_roles())
+
+
+def refused(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(text)
+    return str(caught.value)
+
+
+def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
+    lab = load(NODES + "overlay: {networks: 2}")
+    cords = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
+    assert cords == [
+        ("vm1:eth0", "compute1"),
+        ("vm2:eth0", "compute2"),
+        ("vm3:eth0", "compute1"),
+        ("vm4:eth0", "compute2"),
+    ]
+
+
+def test_guests_have_the_addresses_that_they_will_be_told_and_nothing_on_the_link() -> None:
+    lab = load(NODES + "overlay: {networks: 2}")
+    vms = [node for node in lab.nodes if node.role == "vm"]
+    assert [str(vm.loopback4) for vm in vms] == [f"10.128.0.{10 + n}/32" for n in range(4)]
+    assert len({vm.loopback6 for vm in vms}) == 4
+    assert {(port.ipv4, port.ipv6) for vm in vms for port in vm.interfaces} == {(None, None)}
+    # IPv6 is what the VM makes of its own MAC.
+    mac = bytes.fromhex(vms[0].interfaces[0].mac.replace(":", ""))
+    suffix = bytes((mac[0] ^ 2, *mac[1:3], 0xFF, 0xFE, *mac[3:]))
+    assert vms[0].loopback6 is not None
+    assert vms[0].loopback6.ip.packed[8:] == suffix
+
+
+def test_an_overlay_outlives_its_way_through_json() -> None:
+    lab = load(NODES + "overlay: {networks: 2}")
+    again = load_lab(dump_lab(lab))
+    assert again == lab
+    assert [host["kind"] for host in again.overlay["hosts"]] == ["gateway", "compute", "compute"]
+    assert again.overlay["servers"] == [f"{lab.node('ctl1').loopback4.ip}:2181"]  # type: ignore[union-attr]
+    assert again.overlay["anycast"] == "198.18.255.1"
+
+
+def test_ranges_in_the_names_of_tenants_stand_for_several() -> None:
+    lab = load(NODES + 'overlay: {tenants: {"t[1-3]": {peers: [q]}, q: }}')
+    assert list(lab.overlay["section"]["tenants"]) == ["t1", "t2", "t3", "q"]
+
+
+@pytest.mark.parametrize("networks", [3, 150, 300])
+def test_the_shipped_topology_with_many_networks(networks: int) -> None:
+    lab = load_topology(SHIPPED, [f"networks={networks}"])
+    assert lab.node("stranger").loopback4 is not None
+    assert lab.overlay["section"]["networks"] == networks
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ("overlay: {networks: 0}", "a.yml:9:54: unknown network 't1-net'"),
+        ("overlay: {network: 2}", "a.yml:11:11: unknown key 'network' (did you mean 'networks'?)"),
+        ("overlay: {networks: 1, ipv4: 10.0.0.0/33}", "a.yml:11:30: "),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: inn}]}}}}",
+            "a.yml:11:60: expected 'in' or 'out', not 'inn'",
+        ),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: in, proto: tpc}]}}}}",
+            "'tpc' is no protocol",
+        ),
+        ("overlay: {networks: 1, tenants: {t2: {peers: [t9]}}}", "a.yml:11:"),
+        (
+            'overlay: {networks: 1, tenants: {"x[1-2]": , x2: }}',
+            "a.yml:11:46: tenant 'x2' is there already",
+        ),
+        ('overlay: {networks: 1, tenants: {"x[1": }}', "a.yml:11:34: "),
+        (
+            "overlay: {networks: 2, tenants: {t2: {networks: {n: {ipv4: 10.128.0.0/24}}}}}",
+            "a.yml:11:",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_section_is_told_with_its_place(overlay: str, said: str) -> None:
+    assert said in refused(NODES + overlay)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("role: vm, network: t1-net", "a.yml:9:3: 'vm1' has no 'host' (known: compute1, compute2)"),
+        ("role: vm, host: compute1", "a.yml:9:3: 'vm1' has no 'network'"),
+        ("role: vm, host: compute3, network: t1-net", "unknown node 'compute3' (did you mean 'compute2'?)"),
+        ("role: vm, host: leaf1, network: t1-net", "no compute node: 'leaf1'"),
+        ('role: vm, host: "compute[1", network: t1-net', "a.yml:9:"),
+        ("role: vm, host: compute1, network: 5", "expected a name, not 5"),
+        ("role: vm, host: compute1, network: t1-net, hots: x", "unknown key 'hots' (did you mean 'host'?)"),
+        ("role: vm, host: compute1, network: t1-net, groups: [nobodys]", "nobodys"),
+    ],
+)
+def test_what_is_wrong_with_a_guest_is_told_with_its_place(keys: str, said: str) -> None:
+    text = NODES.replace('role: vm, host: "compute[1-2]", network: t1-net', keys)
+    assert said in refused(text + "overlay: {networks: 2}")
