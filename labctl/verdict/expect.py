@@ -59,7 +59,9 @@ def _loss(wish: Expectation, runs: Sequence[Measured]) -> ExpectationResult:
         measured += f"; {missed} runs missed" if missed else ""
     reason = f"{measured}; at most {wish.packets} expected"
     if verdict == Verdict.INCONCLUSIVE:
-        reason += f", and the measurement leaves {low} to {high} open: {_doubts(wish, runs)}"
+        unclear = sum(one == Verdict.INCONCLUSIVE for one in verdicts)
+        where = f" in {unclear} of {len(runs)} runs" if len(runs) > 1 else ""
+        reason += f"; the measurement leaves up to {high} open{where}: {_doubts(wish, runs)}"
     return _result(wish, verdict, (measured, reason), (low, high, wish.packets), "packets")
 
 
@@ -223,14 +225,14 @@ def _doubts(wish: Expectation, runs: Sequence[Measured]) -> str:
     overflowed = sum(run.tallies[name].receiver.overflowed for run in runs for name in _names(wish, run))
     doubts = []
     if hidden:
-        doubts.append(f"the generator held {_packets(hidden)} back around a fault")
+        doubts.append(f"{_packets(hidden)} held back by the generator around a fault")
     slow = sum(run.doubtful[name] for run in runs for name in _names(wish, run))
     if slow and wish.kind == "repair-loss":
-        doubts.append(f"{_packets(slow)} were lost while a cut took longer than {_SLOW}")
+        doubts.append(f"{_packets(slow)} lost while a cut took longer than {_SLOW}")
     if overflowed:
-        doubts.append(f"the receiver itself dropped {_packets(overflowed)}")
+        doubts.append(f"{_packets(overflowed)} dropped by the receiver itself")
     if backlog := sum(map(_backlog, runs)):
-        doubts.append(f"this machine's kernel could not keep up and dropped {_packets(backlog)}")
+        doubts.append(f"{_packets(backlog)} dropped by this machine's kernel, which could not keep up")
     return " and ".join(doubts)
 
 

@@ -131,7 +131,7 @@ def test_a_sender_that_skips_packets_leaves_zero_loss_open(bench: Bench) -> None
     bench.world.generator = replace(HEALTHY, skipped=3)
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
-    assert "held" in result.reasons[0]
+    assert "held back" in result.reasons[0]
 
 
 def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(bench: Bench) -> None:
