@@ -71,8 +71,9 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         listen: gets ``node.stopped``.
 
     Returns:
-        What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``already`` if there
-        was nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
+        What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``not_before_ns``: when
+        the cables began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
+        nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
         ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
         failed; ``guests``: virtual machines that went with it.
 

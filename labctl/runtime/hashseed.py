@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.errors import ActionError
 from labctl.runtime.namespaces import inside
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def spread(runtime: Runtime, lab: LabDir, nodes: Iterable[str]) -> bool:
     for node in nodes:
         seed = str(hash_seed(node))
         # A node that has ended already has no namespace: that it is not ready is told elsewhere.
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(ActionError, FileNotFoundError):
             inside(runtime.netns(lab, node), partial(SETTING.write_text, seed))
     return True
 
