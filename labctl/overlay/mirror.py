@@ -20,6 +20,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 
 from labctl.overlay.codec import load
 from labctl.overlay.nsdb import ROOT, Head, alive_path, document_path, head_path, read_many
+from labctl.overlay.session import LOG
 from labctl.overlay.simulation.topology import Change, Topology
 
 if TYPE_CHECKING:
@@ -135,6 +136,10 @@ class Mirror:
                 self._say_stale()
                 self._stopping.wait(_PAUSE_S)
                 self._wake.set()
+            except (ValueError, KeyError, TypeError) as error:
+                # Something there is not as this program writes it. What is known stands until that changes.
+                LOG.warning("the state database cannot be read: %s", error)
+                self._say_stale()
             self._save_copy()
 
     def _say_stale(self) -> None:
@@ -204,15 +209,18 @@ class Mirror:
 
     def _changes(self, raw: Mapping[str, bytes]) -> Iterator[Change]:
         """What differs between the documents that were and those that are."""
+        changed = [name for name in self._raw.keys() | raw.keys() if self._raw.get(name) != raw.get(name)]
+        # All of it is read before any of it counts: a document may be none.
+        fresh = {
+            name: {(type(item), item.name): item for item in load(raw[name])}
+            for name in changed
+            if name in raw
+        }
         gone: dict[tuple[type[Item], str], None] = {}
         here: dict[tuple[type[Item], str], Item] = {}
-        for name in self._raw.keys() | raw.keys():
-            if self._raw.get(name) == raw.get(name):
-                continue
-            old = self._items.pop(name, {})
-            new: Mapping[tuple[type[Item], str], Item] = {}
-            if name in raw:
-                new = {(type(item), item.name): item for item in load(raw[name])}
+        for name in changed:
+            old, new = self._items.pop(name, {}), fresh.get(name, {})
+            if name in fresh:
                 self._items[name] = new
             gone.update(dict.fromkeys(old.keys() - new.keys()))
             here.update((ref, item) for ref, item in new.items() if old.get(ref) != item)
@@ -242,7 +250,11 @@ class Mirror:
             return
         documents = {name: data.decode() for name, data in self._raw.items()}
         fresh = self._copy.with_name(self._copy.name + ".new")
-        self._copy.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({"revision": self._last.revision, "documents": documents}))
-        fresh.replace(self._copy)
         self._unsaved, self._saved_at = False, now
+        try:
+            self._copy.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(json.dumps({"revision": self._last.revision, "documents": documents}))
+            fresh.replace(self._copy)
+        except OSError as error:
+            # A full disk is no reason to stop following.
+            LOG.warning("no copy of the state database could be written: %s", error)

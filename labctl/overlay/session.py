@@ -13,7 +13,7 @@ from labctl.errors import ActionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SESSION_S", "connect", "make_client"]
+__all__ = ["LOG", "SESSION_S", "connect", "make_client"]
 
 SESSION_S = 4.0
 """How long the ensemble waits for a silent client before it forgets its session; also the longest

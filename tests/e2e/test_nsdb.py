@@ -17,7 +17,7 @@ from labctl.errors import ActionError, InputError
 from labctl.overlay.environment import remove_network
 from labctl.overlay.mirror import Mirror, Update
 from labctl.overlay.model import Group, Network, Subnet, Tenant, VmPort
-from labctl.overlay.nsdb import LOG_LENGTH, Database
+from labctl.overlay.nsdb import LOG_LENGTH, Database, Head
 from labctl.overlay.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.session import connect, make_client
 from labctl.overlay.simulation.topology import Topology
@@ -328,6 +328,36 @@ def test_a_copy_that_cannot_be_read_is_no_copy(
     mirror, told = mirrors(copy=copy)
     told.wait_for(lambda update: update.fresh and update.revision == 1)
     assert mirror.last.topology == Topology.of(two_tenants().items())
+
+
+def test_a_database_that_has_lost_everything_is_not_believed(
+    database: Database, mirrors: Callable[..., tuple[Mirror, Told]], client: KazooClient, root: str
+) -> None:
+    database.change(put_world)
+    mirror, told = mirrors()
+    told.wait_for(lambda update: update.revision == 1)
+    client.delete(root, recursive=True)
+    told.wait_for(lambda update: not update.fresh and update.revision == 1)
+    assert mirror.last.topology == Topology.of(two_tenants().items())
+
+
+def test_a_document_that_is_none_stops_nothing(
+    database: Database, mirrors: Callable[..., tuple[Mirror, Told]], client: KazooClient, root: str
+) -> None:
+    """What was known stands, is said to be stale, and goes on when the document is one again."""
+    database.change(put_world)
+    mirror, told = mirrors()
+    told.wait_for(lambda update: update.revision == 1)
+    good, _ = client.get(f"{root}/documents/tenant.t1")
+    client.set(f"{root}/documents/tenant.t1", b'{"planet": []}')
+    head = Head.parse(client.get(f"{root}/head")[0])
+    client.set(f"{root}/head", replace(head, revision=2, log=((2, "x", ("tenant.t1",)),)).dump())
+    told.wait_for(lambda update: not update.fresh and update.revision == 1)
+    assert mirror.last.topology == Topology.of(two_tenants().items())
+    client.set(f"{root}/documents/tenant.t1", good)
+    database.change(add_environment("t9"))
+    update = told.wait_for(lambda update: update.fresh and update.revision == 3)
+    assert "t9-net" in update.topology.networks
 
 
 def test_nobody_answers_is_said_in_one_line() -> None:
