@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Fragment",
     "Match",
     "Packet",
+    "Ports",
     "Step",
     "ToPort",
     "ToTunnel",
@@ -65,6 +66,18 @@ class Match(IntEnum):
 
     INGRESS = 2
     """Every packet from that ingress."""
+
+
+class Ports(IntFlag):
+    """Which of a packet's port numbers a decision was made from, other than as part of a
+    :class:`ConnKey` that was asked for. Of ICMP the type counts as SOURCE, the identifier as
+    DESTINATION.
+    """
+
+    NONE = 0
+    SOURCE = 1
+    DESTINATION = 2
+    BOTH = 3
 
 
 class FlowKey(NamedTuple):
@@ -259,6 +272,8 @@ class Forward:
             of this flow. All of them belong to ports of this host.
         tags: what the decision was made from; see :mod:`labctl.overlay.simulation.tags`.
         match: which packets the decision holds for.
+        read: port numbers that it was made from: a packet that differs in another one, and gets the
+            same answers about its connections, meets the same decision.
         cacheable: whether a flow entry may be made of it.
         steps: how it was found; empty unless asked for.
     """
@@ -273,6 +288,7 @@ class Forward:
     match: Match = Match.EXACT
     cacheable: bool = True
     steps: tuple[Step, ...] = ()
+    read: Ports = Ports.BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +300,14 @@ class Drop:
         tags: as in :class:`Forward`.
         cacheable: whether a flow entry (that drops) may be made of it.
         steps: as in :class:`Forward`.
+        read: as in :class:`Forward`.
     """
 
     reason: str
     tags: frozenset[str]
     cacheable: bool = True
     steps: tuple[Step, ...] = ()
+    read: Ports = Ports.BOTH
 
 
 @dataclass(frozen=True, slots=True)

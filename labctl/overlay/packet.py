@@ -218,18 +218,19 @@ def _parse_transport(packet: Packet, gso_size: int) -> None:
     if packet.frag == Fragment.LATER or packet.fault:
         return
     frame, at, proto = packet.frame, packet.l4, packet.proto
-    if proto not in _PORTS and proto not in _ECHO:
-        return
-    need = 14 if proto == TCP else 8 if proto in _ECHO or proto == UDP else 4
-    if len(frame) < at + need:
-        packet.fault = _SHORT
-        return
-    packet.sport, packet.dport = struct.unpack_from("!HH", frame, at)
-    if proto in _ECHO:
-        is_echo = frame[at] in _ECHO[proto]
-        packet.dport = frame[at + 4] << 8 | frame[at + 5] if is_echo else 0
-    elif proto == TCP:
-        packet.tcp_flags = frame[at + 13]
+    repeated = 0  # bytes of this header; each segment of a GSO frame has it
+    if proto in _PORTS or proto in _ECHO:
+        need = 14 if proto == TCP else 8 if proto in _ECHO or proto == UDP else 4
+        if len(frame) < at + need:
+            packet.fault = _SHORT
+            return
+        packet.sport, packet.dport = struct.unpack_from("!HH", frame, at)
+        repeated = 8 if proto in _ECHO or proto == UDP else 0
+        if proto in _ECHO:
+            is_echo = frame[at] in _ECHO[proto]
+            packet.dport = frame[at + 4] << 8 | frame[at + 5] if is_echo else 0
+        elif proto == TCP:
+            packet.tcp_flags = frame[at + 13]
+            repeated = (frame[at + 12] >> 4) * 4
     if gso_size:
-        head = (frame[at + 12] >> 4) * 4 if proto == TCP else 8
-        packet.length = min(packet.length, at - _ETHERNET + head + gso_size)
+        packet.length = min(packet.length, at - _ETHERNET + repeated + gso_size)

@@ -9,45 +9,62 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labctl.overlay.datapath.layout import (
+    ALL_TUNNELS,
     CONN_KEY_SIZE,
     FLOW_KEY_SIZE,
     INSIDE_KEY_SIZE,
+    SOURCE_KEY_SIZE,
     Counter,
     Entry,
     PortRecord,
+    Settings,
     inside_key,
     inside_prefix,
 )
 from labctl.overlay.datapath.libbpf import LibBpf, Loaded
+from labctl.overlay.flow import FROM_TUNNEL
 
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["FlowCache"]
+__all__ = ["MOST_FLOWS", "FlowCache"]
+
+MOST_FLOWS = 131072
 
 _PROGRAMS = ("from_port", "from_uplink", "from_tunnel", "from_agent")
-_MAPS = ("lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside")
-_SETTINGS = struct.Struct("=IIII")
-_TUNNEL_RATION = 0  # in lc_ports: the ration of what comes by tunnel; no interface has this index
+_MAPS = (
+    "lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside", "lc_sources",
+)  # fmt: skip
 
 
 class FlowCache:
     """One object, loaded once; attached by file descriptor."""
 
-    def __init__(self, bpf: LibBpf, loaded: Loaded, *, adopted: bool) -> None:
+    def __init__(self, bpf: LibBpf, loaded: Loaded, settings: Settings, *, adopted: bool) -> None:
         """Use :meth:`open`."""
         self._bpf = bpf
         self._loaded = loaded
+        self._settings = settings
         self.adopted = adopted
         """Whether the maps, with their entries, are those of an earlier agent."""
 
     @classmethod
-    def open(cls, built: Path, *, vxlan: int, upcall: int, tunnel_ration: PortRecord) -> FlowCache:
+    def open(
+        cls,
+        built: Path,
+        *,
+        vxlan: int,
+        upcall: int,
+        tunnel_ration: PortRecord,
+        local: Sequence[str] = (),
+        flows: int = MOST_FLOWS,
+    ) -> FlowCache:
         """Load the programs and stand on the VXLAN device and the agent's veth.
 
         Args:
@@ -55,6 +72,9 @@ class FlowCache:
             vxlan: ifindex of the collect-metadata VXLAN device.
             upcall: ifindex of the near end of the agent's veth pair.
             tunnel_ration: upcalls that all tunnels together may cause.
+            local: this host's underlay addresses, that tunnels are sent from.
+            flows: most entries; then the one that was not used for longest goes. About 190 bytes of
+                kernel memory each, taken at once. An earlier agent's entries keep their number.
 
         Raises:
             HostError: libbpf is missing.
@@ -63,16 +83,44 @@ class FlowCache:
         bpf = LibBpf()
         old = {name: fd for name, fd in bpf.maps_behind(vxlan).items() if name in _MAPS}
         try:
-            loaded = bpf.load(built, _PROGRAMS, _MAPS, old)
+            loaded = bpf.load(built, _PROGRAMS, _MAPS, old, {"lc_flows": flows})
         finally:
             for fd in old.values():
                 os.close(fd)
-        cache = cls(bpf, loaded, adopted=bool(old))
-        bpf.update(loaded.maps["lc_settings"], bytes(4), _SETTINGS.pack(upcall, vxlan, 0, 0))
-        bpf.update(loaded.maps["lc_ports"], struct.pack("=I", _TUNNEL_RATION), tunnel_ration.pack())
-        bpf.attach_ingress(upcall, loaded.programs["from_agent"])
-        bpf.attach_ingress(vxlan, loaded.programs["from_tunnel"])
+        settings = Settings(upcall, vxlan, tuple(local))
+        cache = cls(bpf, loaded, settings, adopted=bool(old))
+        try:
+            cache._settle(settings)
+            bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_ration.pack())
+            bpf.attach_ingress(upcall, loaded.programs["from_agent"])
+            bpf.attach_ingress(vxlan, loaded.programs["from_tunnel"])
+        except OSError:
+            cache.close()
+            raise
         return cache
+
+    def close(self) -> None:
+        """Let go of it; what stands on interfaces goes on by itself."""
+        for fd in (*self._loaded.programs.values(), *self._loaded.maps.values()):
+            os.close(fd)
+
+    def _settle(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bpf.update(self._loaded.maps["lc_settings"], bytes(4), settings.pack())
+
+    def take_tunnels_from(self, hosts: Iterable[bytes]) -> None:
+        """Take tunnels from these underlay addresses alone (16 bytes each, IPv4 mapped).
+
+        Until this was called once, by this agent or one before it, they are taken from anybody.
+        """
+        fd, wanted = self._loaded.maps["lc_sources"], set(hosts)
+        known = {key for key, _ in self._bpf.entries(fd, SOURCE_KEY_SIZE, 4)}
+        for key in wanted - known:
+            self._bpf.update(fd, key, bytes(4))
+        if not self._settings.checked:
+            self._settle(replace(self._settings, checked=True))
+        for key in known - wanted:
+            self._bpf.delete(fd, key)
 
     def guard(self, ifindex: int) -> None:
         """Stand on an interface that is no port yet: what comes in is thrown away until it is bound."""
@@ -80,18 +128,25 @@ class FlowCache:
 
     def bind(self, ifindex: int, record: PortRecord, *, uplink: bool = False) -> None:
         """Let packets of an interface into the overlay, as those of a port."""
-        self._bpf.update(self._loaded.maps["lc_ports"], struct.pack("=I", ifindex), record.pack())
+        ports = self._loaded.maps["lc_ports"]
+        # What tunnels bring to this port is rationed apart from what they bring to others.
+        self._bpf.update(ports, struct.pack("=I", FROM_TUNNEL | record.key), record.pack())
+        self._bpf.update(ports, struct.pack("=I", ifindex), record.pack())
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_uplink" if uplink else "from_port"])
 
     def unbind(self, ifindex: int) -> None:
         """Throw away what the interface sends from now on."""
-        self._bpf.delete(self._loaded.maps["lc_ports"], struct.pack("=I", ifindex))
+        ports, key = self._loaded.maps["lc_ports"], struct.pack("=I", ifindex)
+        raw = self._bpf.lookup(ports, key, PortRecord.SIZE)
+        if raw is not None:
+            self._bpf.delete(ports, key)
+            self._bpf.delete(ports, struct.pack("=I", FROM_TUNNEL | PortRecord.unpack(raw).key))
 
     def bound(self) -> dict[int, PortRecord]:
         """Interfaces that packets are taken from, with how often they were rationed."""
         rows = self._bpf.entries(self._loaded.maps["lc_ports"], 4, PortRecord.SIZE)
         found = {struct.unpack("=I", key)[0]: PortRecord.unpack(value) for key, value in rows}
-        return {ifindex: record for ifindex, record in found.items() if ifindex != _TUNNEL_RATION}
+        return {index: record for index, record in found.items() if ALL_TUNNELS < index < FROM_TUNNEL}
 
     def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
         """Write entries, over those of the same keys; ``fixed`` ones are never evicted."""
@@ -101,6 +156,10 @@ class FlowCache:
         elif rows:
             keys = b"".join(key for key, _ in rows)
             self._bpf.update_batch(fd, keys, b"".join(entry.pack() for _, entry in rows), len(rows))
+
+    def restore(self, key: bytes, entry: Entry) -> bool:
+        """Write an entry if it is no more there (the least used are evicted); whether it was not."""
+        return self._bpf.insert(self._loaded.maps["lc_flows"], key, entry.pack())
 
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
         """Delete entries; how many were there."""

@@ -18,7 +18,7 @@ from labctl.overlay.flow import FROM_TUNNEL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Channel", "Upcall"]
+__all__ = ["NO_OFFLOAD", "Channel", "Upcall"]
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -28,11 +28,13 @@ _SO_RCVMARK = 75
 _SO_RCVBUFFORCE = 33
 _BUFFER = 16 << 20
 _LONGEST = 70_000
+_MARK_SPACE = socket.CMSG_SPACE(4)
 
 VNET_HEADER = 10
 """Bytes of struct virtio_net_hdr before each frame: how it is to be segmented and checksummed."""
 
-_NO_OFFLOAD = bytes(VNET_HEADER)
+NO_OFFLOAD = bytes(VNET_HEADER)
+"""Of a frame that is complete."""
 
 
 class Upcall(NamedTuple):
@@ -75,6 +77,8 @@ class Channel:
         self._up.bind((agent_end, _ETH_P_ALL))
         # Not bound to a protocol: it only sends.
         self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        self._out.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        self._buffer = bytearray(_LONGEST)
         self.lost: Counter[str] = Counter()
 
     def fileno(self) -> int:
@@ -85,7 +89,7 @@ class Channel:
         """Upcalls that wait, at most so many; ends when there is none."""
         for _ in range(most):
             try:
-                data, ancillary, _, _ = self._up.recvmsg(_LONGEST, socket.CMSG_SPACE(4))
+                size, ancillary, _, _ = self._up.recvmsg_into([self._buffer], _MARK_SPACE)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -96,7 +100,7 @@ class Channel:
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SO_MARK:
                     origin = struct.unpack("=I", value[:4])[0]
-            yield Upcall(origin, data[:VNET_HEADER], data[VNET_HEADER:])
+            yield Upcall(origin, bytes(self._buffer[:VNET_HEADER]), bytes(self._buffer[VNET_HEADER:size]))
 
     def again(self, upcall: Upcall) -> None:
         """Send the packet into the cache once more; its entry is there now."""
@@ -106,16 +110,20 @@ class Channel:
         except OSError as error:
             self._note(error)
 
-    def out_of(self, interface: str, frame: bytes) -> None:
-        """Send a frame straight out of an interface, past all entries."""
+    def out_of(self, interface: str, frame: bytes, head: bytes = NO_OFFLOAD) -> None:
+        """Send a frame straight out of an interface, past all entries.
+
+        ``head`` is that of the upcall where the frame is a copy of its frame: a checksum that its
+        sender left to be filled in is filled in then, and a long one is cut.
+        """
         try:
-            self._out.sendto(frame, (interface, 0))
+            self._out.sendmsg([head, frame], (), 0, (interface, 0))
         except OSError as error:
             self._note(error)
 
-    def into(self, origin: int, frame: bytes) -> None:
-        """Send a frame of the agent's own into the cache as if it had come from ``origin``."""
-        self.again(Upcall(origin, _NO_OFFLOAD, frame))
+    def into(self, origin: int, frame: bytes, head: bytes = NO_OFFLOAD) -> None:
+        """Send a frame into the cache as if it had come from ``origin``; ``head`` as above."""
+        self.again(Upcall(origin, head, frame))
 
     def _note(self, error: OSError) -> None:
         self.lost[errno.errorcode.get(error.errno or 0, "unknown")] += 1

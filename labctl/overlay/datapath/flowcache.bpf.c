@@ -37,6 +37,11 @@ enum { FRAG_NONE = 0, FRAG_FIRST = 1, FRAG_LATER = 2 };
 
 enum { ICMP_ECHO_REPLY4 = 0, ICMP_ECHO4 = 8, ICMP_ECHO6 = 128, ICMP_ECHO_REPLY6 = 129 };
 
+#define MAX_EXTENSIONS 8 // IPv6 headers that are stepped over; a packet with so many or more is none
+#define GSO_OF_FRAGMENTS 0xffff // gso_size where the packets are a list of whole ones (SCTP)
+#define TCP_HEAD 14 // up to the flags
+#define UDP_HEAD 8 // and ICMP's, up to the identifier
+
 #define FROM_TUNNEL 0x01000000u // in flow_key.ingress: out of a tunnel, on the way to that port
 
 // All integers in the machine's order.
@@ -81,11 +86,12 @@ struct port {
 struct settings {
 	__u32 upcall_ifindex; // where upcalls are sent to
 	__u32 vxlan_ifindex;
-	__u32 epoch; // raised by the agent at each start
-	__u32 tunnel_rate; // upcalls a second for what comes by tunnel
+	__be32 local_v4; // source of tunnels over IPv4; 0: as the route says
+	__u32 checked; // whether tunnels are taken from lc_sources alone
+	__u8 local_v6[16]; // source of tunnels over IPv6; 0: as the route says
 };
 
-enum counter { CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED, CNT_TOO_BIG, CNT_MAX };
+enum counter { CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED, CNT_TOO_BIG, CNT_STRANGER, CNT_MAX };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -125,9 +131,17 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, __u32); // ifindex; for what comes by tunnel: 0
+	__type(key, __u32); // ifindex; FROM_TUNNEL | key: what comes by tunnel to that port; 0: to any other
 	__type(value, struct port);
 } lc_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, 16); // IPv4 behind ::ffff:0:0/96
+	__uint(value_size, 4);
+} lc_sources SEC(".maps"); // the hosts' underlay addresses: whom tunnels are taken from
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -153,28 +167,49 @@ static __always_inline void count(__u32 which)
 
 struct view {
 	struct flow_key key;
-	__u16 ip_len; // length of the IP packet by its own header
+	__u32 ip_len; // length of the IP packet by its own header
+	__u32 l4; // offset of the header after IP's; 0: not IP
+	__u32 l4_len; // length of that header, where segments of a GSO frame repeat it
 };
 
+// Fields are read, and packets refused, just as labctl.overlay.packet.parse does: an entry is written
+// under the key that Python made, and must be found under the key that is made here.
 static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struct view *view)
 {
-	__be16 ports[2];
+	__u8 head[TCP_HEAD];
+	__u8 proto = view->key.proto;
 
-	if (view->key.proto == IPPROTO_TCP || view->key.proto == IPPROTO_UDP || view->key.proto == IPPROTO_SCTP) {
-		if (bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
+	view->l4 = offset;
+	switch (proto) {
+	case IPPROTO_TCP:
+		if (bpf_skb_load_bytes(skb, offset, head, TCP_HEAD))
 			return -1;
-		view->key.sport = bpf_ntohs(ports[0]);
-		view->key.dport = bpf_ntohs(ports[1]);
-	} else if (view->key.proto == IPPROTO_ICMP || view->key.proto == IPPROTO_ICMPV6) {
-		__u8 head[8];
-
-		if (bpf_skb_load_bytes(skb, offset, head, sizeof(head)))
+		view->l4_len = (head[12] >> 4) * 4;
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (bpf_skb_load_bytes(skb, offset, head, UDP_HEAD))
 			return -1;
-		view->key.sport = (__u16)head[0] << 8 | head[1];
-		// Only echo has an identifier; elsewhere these bytes are a length or a sequence.
-		if (head[0] == ICMP_ECHO4 || head[0] == ICMP_ECHO_REPLY4 || head[0] == ICMP_ECHO6 || head[0] == ICMP_ECHO_REPLY6)
-			view->key.dport = (__u16)head[4] << 8 | head[5];
+		view->l4_len = UDP_HEAD;
+		break;
+	case IPPROTO_DCCP:
+	case IPPROTO_SCTP:
+	case IPPROTO_UDPLITE:
+		if (bpf_skb_load_bytes(skb, offset, head, 4))
+			return -1;
+		break;
+	default:
+		return 0;
 	}
+	view->key.sport = (__u16)head[0] << 8 | head[1];
+	// Only echo has an identifier; elsewhere these bytes are a length or a sequence.
+	if (proto == IPPROTO_ICMP)
+		view->key.dport = head[0] == ICMP_ECHO4 || head[0] == ICMP_ECHO_REPLY4 ? (__u16)head[4] << 8 | head[5] : 0;
+	else if (proto == IPPROTO_ICMPV6)
+		view->key.dport = head[0] == ICMP_ECHO6 || head[0] == ICMP_ECHO_REPLY6 ? (__u16)head[4] << 8 | head[5] : 0;
+	else
+		view->key.dport = (__u16)head[2] << 8 | head[3];
 	return 0;
 }
 
@@ -192,9 +227,12 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct view *view)
 	__builtin_memcpy(view->key.src + 12, &ip.saddr, 4);
 	__builtin_memcpy(view->key.dst + 12, &ip.daddr, 4);
 	view->ip_len = bpf_ntohs(ip.tot_len);
+	if (view->ip_len && view->ip_len < ip.ihl * 4)
+		return -1; // 0: a GSO frame of more than 64 KiB
 	fragment = bpf_ntohs(ip.frag_off);
 	if (fragment & 0x1fff) {
 		view->key.match_frag = FRAG_LATER;
+		view->l4 = ETH_HLEN + ip.ihl * 4;
 		return 0;
 	}
 	if (fragment & 0x2000)
@@ -214,35 +252,37 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct view *view)
 	__builtin_memcpy(view->key.dst, &ip.daddr, 16);
 	view->ip_len = bpf_ntohs(ip.payload_len) + sizeof(ip);
 	next = ip.nexthdr;
-	// At most four headers on the way; a packet with more has the fifth as its protocol.
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		struct {
 			__u8 next, length;
 			__be16 offset;
 			__be32 id;
 		} extra;
 
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
-			break;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT) {
+			view->key.proto = next;
+			return read_ports(skb, offset, view);
+		}
 		if (bpf_skb_load_bytes(skb, offset, &extra, sizeof(extra)))
 			return -1;
-		if (next == IPPROTO_FRAGMENT) {
-			next = extra.next;
-			offset += sizeof(extra);
-			if (bpf_ntohs(extra.offset) & 0xfff8) {
-				view->key.proto = next;
-				view->key.match_frag = FRAG_LATER;
-				return 0;
-			}
-			if (bpf_ntohs(extra.offset) & 1)
-				view->key.match_frag = FRAG_FIRST;
-		} else {
+		if (next != IPPROTO_FRAGMENT) {
 			next = extra.next;
 			offset += 8 * (extra.length + 1);
+			continue;
 		}
+		next = extra.next;
+		offset += sizeof(extra);
+		if (bpf_ntohs(extra.offset) & 0xfff8) {
+			view->key.proto = next;
+			view->key.match_frag = FRAG_LATER;
+			view->l4 = offset;
+			// With one header less to go than Python's loop, which looks once more.
+			return i == MAX_EXTENSIONS - 1 ? -1 : 0;
+		}
+		if (bpf_ntohs(extra.offset) & 1)
+			view->key.match_frag = FRAG_FIRST;
 	}
-	view->key.proto = next;
-	return read_ports(skb, offset, view);
+	return -1;
 }
 
 static __always_inline int read_packet(struct __sk_buff *skb, __u32 ingress, struct view *view)
@@ -250,7 +290,8 @@ static __always_inline int read_packet(struct __sk_buff *skb, __u32 ingress, str
 	struct ethhdr eth;
 
 	__builtin_memset(view, 0, sizeof(*view));
-	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+	// The kernel has taken a VLAN tag off and keeps it beside the packet, where no key would show it.
+	if (skb->vlan_present || bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return -1;
 	view->key.ingress = ingress;
 	view->key.eth_type = bpf_ntohs(eth.h_proto);
@@ -277,11 +318,15 @@ static __always_inline struct flow_value *find(const struct flow_key *key)
 
 // The bucket holds time: each upcall costs 1/rate, and may be drawn ahead by burst/rate. Two CPUs
 // may race here; then one upcall more than the ration gets through, which does no harm.
-static __always_inline int within_ration(__u32 ifindex)
+static __always_inline int within_ration(__u32 whose)
 {
-	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &whose);
 	__u64 now, cost, start;
 
+	if (!port && whose > FROM_TUNNEL && whose < FROM_TUNNEL << 1) {
+		whose = 0;
+		port = bpf_map_lookup_elem(&lc_ports, &whose);
+	}
 	if (!port || !port->rate)
 		return 0;
 	now = bpf_ktime_get_ns();
@@ -318,9 +363,11 @@ static __always_inline int lower_ttl(struct __sk_buff *skb, __u16 eth_type, __u8
 	if (bpf_skb_load_bytes(skb, offset, &before, 1) || before <= by)
 		return -1;
 	after = before - by;
+	// IPv6 has no checksum of its own that would make good for the change in one over the whole packet.
+	if (eth_type != ETH_P_IP)
+		return bpf_skb_store_bytes(skb, offset, &after, 1, BPF_F_RECOMPUTE_CSUM);
 	// TTL is the high byte of its 16 bit word on the wire, the low one in memory here.
-	if (eth_type == ETH_P_IP)
-		bpf_l3_csum_replace(skb, ETH_HLEN + offsetof(struct iphdr, check), before, after, 2);
+	bpf_l3_csum_replace(skb, ETH_HLEN + offsetof(struct iphdr, check), before, after, 2);
 	return bpf_skb_store_bytes(skb, offset, &after, 1, 0);
 }
 
@@ -337,12 +384,14 @@ static __always_inline int to_tunnel(struct __sk_buff *skb, const struct flow_va
 	tunnel.tunnel_ttl = 64;
 	if (value->flags & FLAG_TUNNEL_V6) {
 		__builtin_memcpy(tunnel.remote_ipv6, value->tunnel_dst, 16);
+		__builtin_memcpy(tunnel.local_ipv6, settings->local_v6, 16);
 		flags |= BPF_F_TUNINFO_IPV6;
 	} else {
 		__u32 remote;
 
 		__builtin_memcpy(&remote, value->tunnel_dst, 4);
 		tunnel.remote_ipv4 = bpf_ntohl(remote); // the helper wants host order
+		tunnel.local_ipv4 = bpf_ntohl(settings->local_v4);
 	}
 	if (bpf_skb_set_tunnel_key(skb, &tunnel, sizeof(tunnel), flags))
 		return TC_ACT_SHOT;
@@ -350,10 +399,22 @@ static __always_inline int to_tunnel(struct __sk_buff *skb, const struct flow_va
 	return bpf_redirect(settings->vxlan_ifindex, 0);
 }
 
+// Bytes of the longest IP packet that the frame will be on the wire. A GSO frame is cut later, into
+// segments of gso_size bytes each, with the headers in front.
+static __always_inline __u32 longest(struct __sk_buff *skb, const struct view *view)
+{
+	__u32 captured = skb->len - ETH_HLEN;
+
+	if (!skb->gso_size)
+		return view->ip_len > captured ? view->ip_len : captured;
+	if (skb->gso_size == GSO_OF_FRAGMENTS)
+		return 0;
+	return view->l4 - ETH_HLEN + view->l4_len + skb->gso_size;
+}
+
 static __always_inline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 ration)
 {
 	__u32 kind = value->kind;
-	__u32 wire = skb->gso_size ? 0 : view->ip_len; // segments are cut to fit the sender's own MTU
 
 	value->last_ns = bpf_ktime_get_ns();
 	__sync_fetch_and_add(&value->packets, 1);
@@ -364,7 +425,7 @@ static __always_inline int act(struct __sk_buff *skb, struct view *view, struct 
 	}
 	if (kind == ACT_UPCALL)
 		return upcall(skb, from, ration);
-	if (value->mtu && wire > value->mtu) {
+	if (value->mtu && view->l4 && longest(skb, view) > value->mtu) {
 		count(CNT_TOO_BIG);
 		return upcall(skb, from, ration); // the agent answers with ICMP
 	}
@@ -465,18 +526,37 @@ SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
 	struct bpf_tunnel_key tunnel = {};
+	__u8 source[16] = {};
+	__u32 zero = 0, from;
+	struct settings *settings = bpf_map_lookup_elem(&lc_settings, &zero);
 
-	if (bpf_skb_get_tunnel_key(skb, &tunnel, sizeof(tunnel), 0)) {
+	if (!settings)
+		return TC_ACT_SHOT;
+	if (!bpf_skb_get_tunnel_key(skb, &tunnel, sizeof(tunnel), 0)) {
+		__u32 remote = bpf_htonl(tunnel.remote_ipv4);
+
+		source[10] = source[11] = 0xff;
+		__builtin_memcpy(source + 12, &remote, 4);
+	} else {
 		// Perhaps it came over IPv6; the kernel wants to be told.
 		if (bpf_skb_get_tunnel_key(skb, &tunnel, sizeof(tunnel), BPF_F_TUNINFO_IPV6))
 			return TC_ACT_SHOT;
+		__builtin_memcpy(source, tunnel.remote_ipv6, 16);
 	}
+	if (settings->checked && !bpf_map_lookup_elem(&lc_sources, source)) {
+		count(CNT_STRANGER);
+		return TC_ACT_SHOT; // whoever it is, it is no host of the overlay
+	}
+	from = FROM_TUNNEL | (tunnel.tunnel_id & (FROM_TUNNEL - 1));
 	count(CNT_TUNNEL_RX);
-	return look_up_and_act(skb, FROM_TUNNEL | tunnel.tunnel_id, FROM_TUNNEL | tunnel.tunnel_id, 0);
+	return look_up_and_act(skb, from, from, from);
 }
 
 // Ingress of the agent's veth: a packet sent again after its entry was written. The mark says
 // where it first came from; if there is still no entry it is dropped, never sent round again.
+// Besides an ifindex (below FROM_TUNNEL) it may be any ingress, also one that no packet has by itself:
+// the agent's own way straight into a tunnel. Nobody else can send here: the veth pair stays in the
+// host's namespace, has no addresses, and marks do not come in from other namespaces.
 SEC("tc")
 int from_agent(struct __sk_buff *skb)
 {
@@ -484,7 +564,9 @@ int from_agent(struct __sk_buff *skb)
 	struct flow_value *value;
 	__u32 from = skb->mark, ingress = from;
 
-	if (!(from & FROM_TUNNEL)) {
+	if (!from)
+		return TC_ACT_SHOT;
+	if (from < FROM_TUNNEL) {
 		struct port *port = bpf_map_lookup_elem(&lc_ports, &from);
 
 		if (!port)

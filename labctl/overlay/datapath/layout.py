@@ -13,14 +13,17 @@ from enum import IntEnum, IntFlag
 from labctl.overlay.flow import FlowKey, Match
 
 __all__ = [
+    "ALL_TUNNELS",
     "CONN_KEY_SIZE",
     "FLOW_KEY_SIZE",
     "INSIDE_KEY_SIZE",
+    "SOURCE_KEY_SIZE",
     "Action",
     "Counter",
     "Entry",
     "Flag",
     "PortRecord",
+    "Settings",
     "flow_key",
     "inside_key",
     "inside_prefix",
@@ -29,12 +32,16 @@ __all__ = [
 FLOW_KEY_SIZE = 56
 CONN_KEY_SIZE = 44
 INSIDE_KEY_SIZE = 20
+SOURCE_KEY_SIZE = 16
+ALL_TUNNELS = 0
+"""In place of an ifindex: the ration of what tunnels bring to ports that have none of their own."""
 
 _MAPPED = 96
 """Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _VALUE = struct.Struct("=IIIHBB16s6s6sIQQQ")
 _PORT = struct.Struct("=IIIIQQ")
+_SETTINGS = struct.Struct("=II4sI16s")
 
 
 class Action(IntEnum):
@@ -68,6 +75,7 @@ class Counter(IntEnum):
     TUNNEL_RX = 6
     MALFORMED = 7
     TOO_BIG = 8
+    STRANGER = 9
 
 
 def flow_key(key: FlowKey, match: Match = Match.EXACT) -> bytes:
@@ -189,3 +197,28 @@ class PortRecord:
         """The reverse of :meth:`pack`."""
         key, _, rate, burst, _, rationed = _PORT.unpack(raw)
         return cls(key, rate, burst, rationed)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all programs of a host share.
+
+    Attributes:
+        upcall: ifindex that upcalls are sent out of.
+        vxlan: ifindex of the tunnel device.
+        local: underlay addresses in text, at most one of each version, that tunnels are sent from;
+            of a version without one it is as the route says.
+        checked: whether tunnels are taken from known hosts alone.
+    """
+
+    upcall: int
+    vxlan: int
+    local: tuple[str, ...] = ()
+    checked: bool = False
+
+    def pack(self) -> bytes:
+        """32 bytes."""
+        by_length = {len(packed): packed for packed in (ipaddress.ip_address(a).packed for a in self.local)}
+        return _SETTINGS.pack(
+            self.upcall, self.vxlan, by_length.get(4, bytes(4)), self.checked, by_length.get(16, bytes(16))
+        )

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import HostError
 
@@ -27,6 +27,39 @@ _HANDLE = 1
 _PRIORITY = 1
 _OBJECT_NAME_LENGTH = 16
 _LAST_ERRNO = 4095
+
+
+_INT, _UINT32, _UINT64 = ctypes.c_int, ctypes.c_uint32, ctypes.c_uint64
+_TEXT, _POINTER = ctypes.c_char_p, ctypes.c_void_p
+# Of libbpf 1.0 and later, whose functions return negative errno values. A pointer to bytes that may
+# hold zeroes is a plain pointer here: ctypes takes bytes for it as they are.
+_PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "libbpf_set_print": (_POINTER, (_POINTER,)),
+    "bpf_object__open_file": (_POINTER, (_TEXT, _POINTER)),
+    "bpf_object__load": (_INT, (_POINTER,)),
+    "bpf_object__close": (None, (_POINTER,)),
+    "bpf_object__find_program_by_name": (_POINTER, (_POINTER, _TEXT)),
+    "bpf_object__find_map_by_name": (_POINTER, (_POINTER, _TEXT)),
+    "bpf_object__find_map_fd_by_name": (_INT, (_POINTER, _TEXT)),
+    "bpf_program__fd": (_INT, (_POINTER,)),
+    "bpf_map__reuse_fd": (_INT, (_POINTER, _INT)),
+    "bpf_map__set_max_entries": (_INT, (_POINTER, _UINT32)),
+    "bpf_tc_hook_create": (_INT, (_POINTER,)),
+    "bpf_tc_attach": (_INT, (_POINTER, _POINTER)),
+    "bpf_tc_detach": (_INT, (_POINTER, _POINTER)),
+    "bpf_tc_query": (_INT, (_POINTER, _POINTER)),
+    "bpf_prog_get_fd_by_id": (_INT, (_UINT32,)),
+    "bpf_map_get_fd_by_id": (_INT, (_UINT32,)),
+    "bpf_obj_get_info_by_fd": (_INT, (_INT, _POINTER, _POINTER)),
+    "bpf_map_update_elem": (_INT, (_INT, _POINTER, _POINTER, _UINT64)),
+    "bpf_map_update_batch": (_INT, (_INT, _POINTER, _POINTER, _POINTER, _POINTER)),
+    "bpf_map_lookup_elem": (_INT, (_INT, _POINTER, _POINTER)),
+    "bpf_map_lookup_batch": (_INT, (_INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER)),
+    "bpf_map_delete_elem": (_INT, (_INT, _POINTER)),
+}
+_ANY, _NOEXIST = 0, 1
+_NO_PROGRAM = (0, -errno.ENOENT, -errno.EINVAL)
+"""What is said of an interface without clsact, or without a program of ours; 0 where there is one."""
 
 
 class _TcHook(ctypes.Structure):
@@ -103,45 +136,60 @@ class LibBpf:
             self._lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
         except OSError as error:
             raise HostError("libbpf.so.1 is missing: install the package libbpf1") from error
-        for name in (
-            "bpf_object__open_file",
-            "bpf_object__find_program_by_name",
-            "bpf_object__find_map_by_name",
-        ):
-            getattr(self._lib, name).restype = ctypes.c_void_p
+        for name, (result, arguments) in _PROTOTYPES.items():
+            function = getattr(self._lib, name)
+            function.restype, function.argtypes = result, arguments
         self._lib.libbpf_set_print(None)  # what it would print on stderr comes back as errno too
 
     def load(
-        self, path: Path, programs: tuple[str, ...], maps: tuple[str, ...], reuse: Mapping[str, int]
+        self,
+        path: Path,
+        programs: tuple[str, ...],
+        maps: tuple[str, ...],
+        reuse: Mapping[str, int],
+        sizes: Mapping[str, int],
     ) -> Loaded:
-        """Load an object; maps of the same name in ``reuse`` (name -> fd) are taken over with contents."""
+        """Load an object.
+
+        Args:
+            path: the compiled object.
+            programs: names of those wanted.
+            maps: names of those wanted.
+            reuse: maps of the same names (name -> fd) are taken over with their contents.
+            sizes: most entries of maps that are made anew, where not as compiled.
+        """
         lib = self._lib
-        obj = lib.bpf_object__open_file(os.fsencode(path), None)
-        if not obj:
+        handle = lib.bpf_object__open_file(os.fsencode(path), None)
+        if not handle:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
-        handle = ctypes.c_void_p(obj)
         try:
             for name, fd in reuse.items():
                 found = lib.bpf_object__find_map_by_name(handle, name.encode())
                 if found:
-                    _check(lib.bpf_map__reuse_fd(ctypes.c_void_p(found), fd), f"take over map {name}")
+                    _check(lib.bpf_map__reuse_fd(found, fd), f"take over map {name}")
+            for name, size in sizes.items():
+                if name not in reuse:
+                    found = lib.bpf_object__find_map_by_name(handle, name.encode())
+                    _check(lib.bpf_map__set_max_entries(found, size), f"size of map {name}")
             _check(lib.bpf_object__load(handle), f"load {path.name}")
+            found_programs = {name: self._program_fd(handle, name) for name in programs}
+            found_maps = {
+                name: _check(lib.bpf_object__find_map_fd_by_name(handle, name.encode()), name)
+                for name in maps
+            }
             # The object closes its own descriptors; ours are copies.
             return Loaded(
-                {name: os.dup(self._program_fd(handle, name)) for name in programs},
-                {
-                    name: os.dup(_check(lib.bpf_object__find_map_fd_by_name(handle, name.encode()), name))
-                    for name in maps
-                },
+                {name: os.dup(fd) for name, fd in found_programs.items()},
+                {name: os.dup(fd) for name, fd in found_maps.items()},
             )
         finally:
             lib.bpf_object__close(handle)
 
-    def _program_fd(self, handle: ctypes.c_void_p, name: str) -> int:
+    def _program_fd(self, handle: int, name: str) -> int:
         program = self._lib.bpf_object__find_program_by_name(handle, name.encode())
         if not program:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        return _check(self._lib.bpf_program__fd(ctypes.c_void_p(program)), name)
+        return _check(self._lib.bpf_program__fd(program), name)
 
     def attach_ingress(self, ifindex: int, program_fd: int) -> None:
         """Put a program on the ingress of an interface, in place of the one that was there."""
@@ -166,20 +214,28 @@ class LibBpf:
         """The maps (name -> new fd) of the program on an interface's ingress; empty if there is none."""
         hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _TC_INGRESS, 0)
         opts = _TcOpts(ctypes.sizeof(_TcOpts), 0, 0, 0, _HANDLE, _PRIORITY)
-        if self._lib.bpf_tc_query(ctypes.byref(hook), ctypes.byref(opts)):
+        code = self._lib.bpf_tc_query(ctypes.byref(hook), ctypes.byref(opts))
+        if code:
+            if code not in _NO_PROGRAM:
+                _check(code, f"program of interface {ifindex}")
             return {}
         program = _check(self._lib.bpf_prog_get_fd_by_id(opts.prog_id), "program by its id")
+        found: dict[str, int] = {}
         try:
             ids = (ctypes.c_uint32 * 64)()
             info = _ProgInfo(nr_map_ids=len(ids), map_ids=ctypes.addressof(ids))
             self._info(program, info)
-            fds = [
-                _check(self._lib.bpf_map_get_fd_by_id(ids[i]), "map by its id")
-                for i in range(info.nr_map_ids)
-            ]
+            for i in range(min(info.nr_map_ids, len(ids))):
+                fd = _check(self._lib.bpf_map_get_fd_by_id(ids[i]), "map by its id")
+                found[f"#{i}"] = fd  # has an owner should its name not be told
+                found[self._map_name(fd)] = found.pop(f"#{i}")
+        except OSError:
+            for fd in found.values():
+                os.close(fd)
+            raise
         finally:
             os.close(program)
-        return {self._map_name(fd): fd for fd in fds}
+        return found
 
     def _map_name(self, fd: int) -> str:
         info = _MapInfo()
@@ -192,7 +248,15 @@ class LibBpf:
 
     def update(self, fd: int, key: bytes, value: bytes) -> None:
         """Write one entry."""
-        _check(self._lib.bpf_map_update_elem(fd, key, value, ctypes.c_uint64(0)), "map update")
+        _check(self._lib.bpf_map_update_elem(fd, key, value, _ANY), "map update")
+
+    def insert(self, fd: int, key: bytes, value: bytes) -> bool:
+        """Write one entry if there is none; whether it was written."""
+        code = self._lib.bpf_map_update_elem(fd, key, value, _NOEXIST)
+        if code == -errno.EEXIST:
+            return False
+        _check(code, "map insert")
+        return True
 
     def update_batch(self, fd: int, keys: bytes, values: bytes, count: int) -> None:
         """Write ``count`` entries in one call."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.flow import ConnKey, Fragment, Match
+from labctl.overlay.flow import ConnKey, Fragment, Match, Ports
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, ethernet, is_ipv4, parse
 from labctl.overlay.simulation.tags import conn_tag
 
@@ -37,6 +37,7 @@ class _Head(NamedTuple):
     port: int
     code: int
     later: bool
+    read: Ports
 
 
 def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
@@ -59,9 +60,11 @@ def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
     conn = _conn(packet, port.key, inbound=inbound)
     opposite = conn._replace(inbound=not inbound)
     is_request = packet.sport >> 8 == _ECHO_REQUEST.get(packet.proto)
-    if not is_request and walk.established(opposite):
+    is_return = not is_request and walk.established(opposite)
+    if is_return:
         walk.tags.add(conn_tag(opposite))
-        return _return_traffic(walk, port, opposite)
+        if _is_return_traffic(walk, port, opposite):
+            return None
     rule = _find(walk, port, "in" if inbound else "out", _head(packet, inbound=inbound))
     if rule is not None:
         walk.say(device, "rule %s lets it %s", rule, "in" if inbound else "out")
@@ -69,10 +72,14 @@ def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
             _keep(walk, conn)
         return None
     walk.tags.add(conn_tag(opposite))
+    if packet.sport >> 8 in _ERRORS.get(packet.proto, ()):
+        # What it is about stands behind the header, in nothing that a flow is told apart by.
+        walk.cacheable = False
     if _is_related(walk, port, inbound=inbound):
         walk.say(device, "an error about a connection that is known")
-        walk.cacheable = False
         return None
+    if is_return:
+        return walk.drop(device, "its connection is not allowed any more")
     return walk.drop(device, f"no rule lets it {'in' if inbound else 'out'}")
 
 
@@ -83,15 +90,16 @@ def allows_flood(walk: Walk, port: PortView) -> bool:
     return _find(walk, port, "in", _head(walk.packet, inbound=True)) is not None
 
 
-def _return_traffic(walk: Walk, port: PortView, conn: ConnKey) -> Drop | None:
+def _is_return_traffic(walk: Walk, port: PortView, conn: ConnKey) -> bool:
+    """Whether the rules still allow the direction that opened the connection."""
     device = f"port {port.item.name}"
     opened = "in" if conn.inbound else "out"
     rule = _find(walk, port, opened, _reversed(_head(walk.packet, inbound=not conn.inbound), walk.packet))
     if rule is None:
-        return walk.drop(device, "its connection is not allowed any more")
+        return False
     walk.say(device, "return traffic of a connection that rule %s let %s", rule, opened)
     _keep(walk, conn)
-    return None
+    return True
 
 
 def _keep(walk: Walk, conn: ConnKey) -> None:
@@ -116,13 +124,14 @@ def _head(packet: Packet, *, inbound: bool) -> _Head:
     if packet.proto in _ECHO_REQUEST:
         port, code = packet.sport >> 8, packet.sport & 0xFF
     version = 4 if is_ipv4(remote) else 6
-    return _Head(version, packet.proto, remote, port, code, packet.frag == Fragment.LATER)
+    read = Ports.SOURCE if packet.proto in _ECHO_REQUEST else Ports.DESTINATION
+    return _Head(version, packet.proto, remote, port, code, packet.frag == Fragment.LATER, read)
 
 
 def _reversed(head: _Head, packet: Packet) -> _Head:
     """What the other side would have sent to get this packet as its answer."""
     if packet.proto not in _ECHO_REQUEST:
-        return head._replace(port=packet.sport)
+        return head._replace(port=packet.sport, read=Ports.SOURCE)
     if head.port == _ECHO_REPLY[packet.proto]:
         return head._replace(port=_ECHO_REQUEST[packet.proto])
     return head
@@ -135,6 +144,8 @@ def _find(walk: Walk, port: PortView, direction: str, head: _Head) -> str | None
         group = walk.topology.groups.get(name)
         tags.append(f"group:{name}")
         for rule in group.rules[direction, head.version] if group is not None else ():
+            if rule.port_min >= 0:
+                walk.read |= head.read
             if not _fits(rule, head):
                 continue
             if not rule.remote_group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labctl.overlay.flow import Answer, Drop, Forward, Match, Step, Unknown
+from labctl.overlay.flow import Answer, Drop, Forward, Match, Ports, Step, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ class Walk:
         conns: connections that the packet belongs to.
         match: for which packets the decision will hold.
         cacheable: whether a flow entry may be made of the decision.
+        read: port numbers that rules were compared with.
     """
 
     topology: Topology
@@ -52,6 +53,7 @@ class Walk:
     conns: list[ConnKey] = field(default_factory=list)
     match: Match = Match.EXACT
     cacheable: bool = True
+    read: Ports = Ports.NONE
 
     def say(self, device: str, text: str, *args: object) -> None:
         """Note a step; ``args`` go into ``text`` only when somebody wants to read it."""
@@ -68,7 +70,7 @@ class Walk:
     def drop(self, device: str, reason: str, *, cacheable: bool = True) -> Drop:
         """The packet ends here, in silence."""
         self.say(device, "drop: %s", reason)
-        return Drop(reason, frozenset(self.tags), cacheable and self.cacheable, self._steps())
+        return Drop(reason, frozenset(self.tags), cacheable and self.cacheable, self._steps(), self.read)
 
     def answer(self, device: str, what: str, *frames: bytes, hold: bool = False) -> Answer:
         """The packet ends here, and frames go back."""
@@ -99,6 +101,7 @@ class Walk:
             self.match,
             self.cacheable,
             self._steps(),
+            self.read,
         )
 
     def _steps(self) -> tuple[Step, ...]:
