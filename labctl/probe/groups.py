@@ -49,6 +49,8 @@ def check(streams: Sequence[Stream]) -> None:
                 f"stream {stream.name!r}: rate is {stream.rate_pps:g} pps, "
                 f"must be above 0, at most {_MOST_PPS:g}"
             )
+        if stream.destinations and (stream.proto != "icmp" or len(stream.destinations) != stream.flows):
+            raise ProbeError(f"stream {stream.name!r}: destinations are for icmp, one a flow")
         spec.check_size(stream)
 
 

@@ -54,7 +54,8 @@ class Lane:
         self.sheet = record.Sheet(config["sheet_fd"], config["capacity"])
         self.period: float = config["period_ns"]
         self.flows: int = config["flows"]
-        self.target: tuple[str, int] = (config["destination"], config["destination_port"])
+        addresses = config["destinations"] or [config["destination"]] * self.flows
+        self.targets = [(address, config["destination_port"]) for address in addresses]
         self.sends: list[Callable[..., int]] = [sock.sendto for sock in sockets] * (
             self.flows // len(sockets)
         )
@@ -72,7 +73,7 @@ class Lane:
     def burst(self, stop_ns: int) -> int:
         """Send what is due, at most a burst; returns when the next is due, 0 when all are done."""
         clock, words, flows, fields_at = time.monotonic_ns, self.sheet.words, self.flows, self.fields_at
-        buffers, sends, target, pack = self.buffers, self.sends, self.target, _FIELDS.pack_into
+        buffers, sends, targets, pack = self.buffers, self.sends, self.targets, _FIELDS.pack_into
         start, period, checksum_at, k = self.start, self.period, self.checksum_at, self.next
         due = start + int(k * period)
         for _ in range(_BURST):
@@ -92,7 +93,7 @@ class Lane:
             if checksum_at >= 0:
                 _SHORT.pack_into(buffer, checksum_at, 65535 - (self.bases[flow] + k // flows + now) % 65535)
             try:
-                sends[flow](buffer, target)
+                sends[flow](buffer, targets[flow])
             except OSError as error:
                 words[HEADER_WORDS + k] = -now
                 words[record.ERRNO_AT + min(error.errno or 0, 255)] += 1

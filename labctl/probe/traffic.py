@@ -370,6 +370,7 @@ def _sender_config(each: _Flowing, netns: dict[str, int]) -> dict[str, Any]:
         "source": stream.source_address,
         "source_ports": each.source_ports,
         "destination": stream.destination_address,
+        "destinations": list(stream.destinations),
         "period_ns": each.schedule().period_ns,
         "flows": stream.flows,
     }

@@ -26,6 +26,8 @@ class Stream:
         flows: number of 5-tuples; packets take them in turn, so that each flow is a periodic
             stream (RFC 3432) of ``rate_pps / flows``.
         size: bytes of IP packet.
+        destinations: of ``icmp``: an address a flow in the place of ``destination_address``; empty
+            where all flows have that one.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Stream:
     rate_pps: float = 1000.0
     flows: int = 1
     size: int = 128
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.load.hints import nearest
+from labctl.scenario.addresses import addresses_of
 from labctl.scenario.durations import format_duration
 from labctl.scenario.model import ACTIONS, Condition, Loss, Ready, Scenario, Step, TrafficSpec, Width
 
@@ -32,6 +33,20 @@ def check_by_itself(scenario: Scenario) -> Iterator[Wrong]:
 def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
     """Nodes and links that the topology does not have, and nodes that cannot take traffic."""
     names = [node.name for node in lab.nodes]
+    yield from _ends(scenario, lab, names)
+    for index, wanted in enumerate(scenario.collect):
+        if wanted.node not in names:
+            yield ("collect", index, "node"), f"unknown node {wanted.node!r}", nearest(wanted.node, names)
+    for path, condition in _conditions(scenario):
+        for key, node in _nodes_of(condition):
+            if node not in names:
+                yield (*path, key), f"unknown node {node!r}", nearest(node, names)
+    for step in scenario.timeline:
+        yield from _target(step, lab, names)
+
+
+def _ends(scenario: Scenario, lab: Lab, names: list[str]) -> Iterator[Wrong]:
+    """Where traffic comes from and goes to."""
     for index, spec in enumerate(scenario.traffic):
         for key, node in (("from", spec.source), ("to", spec.destination)):
             place = ("traffic", index, key)
@@ -42,12 +57,10 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
             for family in spec.families:
                 if (found.loopback4 if family == 4 else found.loopback6) is None:  # noqa: PLR2004 - IP version
                     yield place, f"{node} ({found.role}) has no IPv{family} address of its own", ""
-    for path, condition in _conditions(scenario):
-        for key, node in _nodes_of(condition):
-            if node not in names:
-                yield (*path, key), f"unknown node {node!r}", nearest(node, names)
-    for step in scenario.timeline:
-        yield from _target(step, lab, names)
+        try:
+            _ = addresses_of(spec.addresses, lab.vars, spec.families[0]) if spec.addresses else ()
+        except ValueError as error:
+            yield ("traffic", index, "addresses"), str(error), ""
 
 
 def _twice(traffic: Iterable[TrafficSpec]) -> Iterator[Wrong]:

@@ -48,6 +48,7 @@ class FakeWorld:
         failing: kinds of actions that raise.
         window_ns: from the first to the last carrier lost.
         done: what was done, with its moments.
+        files: content by node and path.
         now: the clock.
         before: called before each action, with the world and the action: tests interrupt here.
     """
@@ -63,6 +64,7 @@ class FakeWorld:
     receiver: ReceiverHealth = field(default_factory=ReceiverHealth)
     done: list[tuple[str, int]] = field(default_factory=list)
     off: set[str] = field(default_factory=set)
+    files: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     ready_at: dict[str, int] = field(default_factory=dict)
     now: int = 1_000_000_000_000
     before: Callable[[FakeWorld, Action], None] = lambda _world, _action: None
@@ -89,6 +91,12 @@ class FakeWorld:
         if node in self.off:
             raise ActionError(f"{node} is off")
         return len([other for other in self.nodes if other not in {node, to} | self.off])
+
+    def read(self, node: str, path: str) -> bytes:
+        """As ``files`` says."""
+        if node in self.off or (node, path) not in self.files:
+            raise ActionError(f"{node}: no {path}")
+        return self.files[node, path]
 
     def start_traffic(self, streams: Sequence[Stream]) -> FakeTraffic:
         """From now on."""

@@ -96,6 +96,13 @@ class LiveWorld:
         hops = [hop for route in routes for hop in route.get("nexthops", [route])]
         return sum(not _DEAD.intersection(hop.get("flags", [])) for hop in hops)
 
+    def read(self, node: str, path: str) -> bytes:
+        """By cat, in the node."""
+        result = self.runtime.exec(self.folder, node, ["cat", path], timeout_s=LOOK_TIMEOUT_S)
+        if not result.ok:
+            raise ActionError(f"{node}: {result.stderr.decode(errors='replace').strip()}")
+        return result.stdout
+
     def start_traffic(self, streams: Sequence[Stream]) -> RunningTraffic:
         """Senders and receivers in the nodes' network namespaces."""
         return start_traffic(self._netns, streams)

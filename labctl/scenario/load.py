@@ -14,6 +14,7 @@ from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Action,
+    Collection,
     Condition,
     Delay,
     Expectation,
@@ -27,6 +28,7 @@ from labctl.scenario.model import (
 from labctl.scenario.schema import (
     ACTION_FIELDS,
     EXPECT_FIELDS,
+    CollectEntry,
     ConditionEntry,
     ExpectEntry,
     ScenarioFile,
@@ -161,6 +163,7 @@ def _build(document: Document, path: Path, sets: Sequence[str]) -> Scenario:
         ),
         sets=(*(f"{key}={_scalar(value)}" for key, value in (own or {}).items()), *sets),
         settle_ns=DEFAULT_SETTLE_NS if settle is None or settle.settle is None else settle.settle,
+        collect=tuple(Collection(one.node, one.file) for _, one in _sound(data, "collect", CollectEntry)),
     )
 
 
@@ -192,6 +195,7 @@ def _traffic(entry: TrafficEntry) -> TrafficSpec:
         flows=entry.flows,
         size=entry.size,
         families=(4, 6) if entry.family == "both" else (entry.family,),
+        addresses=entry.addresses or "",
     )
 
 

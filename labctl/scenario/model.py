@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_SETTLE_NS",
     "Action",
     "ActionKind",
+    "Collection",
     "Condition",
     "Delay",
     "Expectation",
@@ -188,6 +189,8 @@ class TrafficSpec:
 
     Attributes:
         families: 4, 6 or both; with both there is one stream each, of the full rate and flows.
+        addresses: pattern of the flows' destinations (see :mod:`labctl.scenario.addresses`); empty
+            for the destination's loopback address.
     """
 
     name: str
@@ -198,6 +201,7 @@ class TrafficSpec:
     flows: int = 1
     size: int = 128
     families: tuple[int, ...] = (4,)
+    addresses: str = ""
 
     @property
     def stream_names(self) -> tuple[str, ...]:
@@ -205,6 +209,14 @@ class TrafficSpec:
         if len(self.families) == 1:
             return (self.name,)
         return tuple(f"{self.name}-v{family}" for family in self.families)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A file of JSON lines in a node that goes into the journal."""
+
+    node: str
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +265,7 @@ class Scenario:
     expect: tuple[Expectation, ...] = ()
     sets: tuple[str, ...] = ()
     settle_ns: int = DEFAULT_SETTLE_NS
+    collect: tuple[Collection, ...] = ()
 
 
 def _names(names: tuple[str, ...]) -> str:

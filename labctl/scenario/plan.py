@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.probe.types import Stream
+from labctl.scenario.addresses import addresses_of
 
 if TYPE_CHECKING:
     from labctl.model.lab import Lab
@@ -86,6 +87,7 @@ def streams_of(scenario: Scenario, lab: Lab) -> tuple[Stream, ...]:
     streams = []
     for spec in scenario.traffic:
         for name, family in zip(spec.stream_names, spec.families, strict=True):
+            addresses = addresses_of(spec.addresses, lab.vars, family) if spec.addresses else ()
             streams.append(
                 Stream(
                     name=name,
@@ -95,8 +97,9 @@ def streams_of(scenario: Scenario, lab: Lab) -> tuple[Stream, ...]:
                     destination_address=address_of(lab, spec.destination, family),
                     proto=spec.proto,
                     rate_pps=spec.rate_pps,
-                    flows=spec.flows,
+                    flows=len(addresses) or spec.flows,
                     size=spec.size,
+                    destinations=addresses,
                 )
             )
     return tuple(streams)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
+from labctl.scenario.collect import Collector
 from labctl.scenario.conditions import Waiting
 from labctl.scenario.model import Loss
 from labctl.scenario.timeline import Timeline
@@ -66,6 +67,10 @@ class _Run:
     traffic: RunningTraffic | None = None
     timeline: Timeline | None = None
     missed: list[str] = field(default_factory=list)
+    collector: Collector = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.collector = Collector(self.world, self.plan.scenario.collect, self.emit)
 
     def carry_out(self) -> None:
         try:
@@ -87,6 +92,7 @@ class _Run:
                 why = measured.why or "missed"
                 raise ActionError(f"not steady before the first fault: {condition}: {why}")
         self._start_traffic()
+        self.collector.collect()
         self.timeline = Timeline(self.plan, self.world, self._waiting(), self.emit, self.world.now_ns())
         self.tell("timeline.started", {"streams": [asdict(stream) for stream in self.plan.streams]})
         self.timeline.run()
@@ -124,7 +130,7 @@ class _Run:
             quietly: an error is on its way already: another one is noted, not raised.
         """
         errors: list[LabctlError] = []
-        for part in (self._heal, self._count):
+        for part in (self._heal, self._count, self.collector.collect):
             try:
                 part()
             except LabctlError as error:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from labctl.scenario.durations import DURATION_PATTERN, parse_duration
 
 __all__ = [
+    "CollectEntry",
     "ExpectEntry",
     "ScenarioFile",
     "SteadyEntry",
@@ -74,6 +75,31 @@ class TrafficEntry(_Entry):
     flows: Annotated[int, Field(ge=1, le=4096, description="number of 5-tuples")] = 1
     size: Annotated[int, Field(ge=64, le=9000, description="bytes of IP packet")] = 128
     family: Annotated[Literal[4, 6, "both"], Field(description="IP version; both: a stream of each")] = 4
+    addresses: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="icmp: a flow to each of these instead, such as 10.40.[1-{networks}].1; "
+            "variables are the topology's",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _addresses_are_flows(self) -> TrafficEntry:
+        if self.addresses is None:
+            return self
+        if self.proto != "icmp" or self.family == "both":
+            raise ValueError("addresses need proto icmp and one family")
+        if "flows" in self.model_fields_set:
+            raise ValueError("addresses say how many flows there are: leave out flows")
+        return self
+
+
+class CollectEntry(_Entry):
+    """A file of JSON lines in a node, taken into the journal."""
+
+    node: Annotated[Name, Field(description="node that writes it")]
+    file: Annotated[str, Field(pattern="^/", description="its absolute path in the node")]
 
 
 class ConditionEntry(_Entry):
@@ -224,6 +250,9 @@ class ScenarioFile(_Entry):
         Duration | None,
         Field(description="watched after the last step before faults in force are healed; 5s"),
     ] = None
+    collect: Annotated[
+        list[CollectEntry], Field(description="what nodes wrote of themselves goes into the journal")
+    ] = []
     expect: list[ExpectEntry] = []
 
 

@@ -68,6 +68,13 @@ class World(Protocol):
             ActionError: the node is off or missing.
         """
 
+    def read(self, node: str, path: str) -> bytes:
+        """A file of a node.
+
+        Raises:
+            ActionError: the node is off, or has no such file.
+        """
+
     def start_traffic(self, streams: Sequence[Stream]) -> RunningTraffic:
         """Begin to send all streams.
 

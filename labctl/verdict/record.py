@@ -220,7 +220,9 @@ def _tally(data: Mapping[str, Any]) -> StreamTally:
     return StreamTally(
         **{
             **data,
-            "stream": Stream(**data["stream"]),
+            "stream": Stream(
+                **{**data["stream"], "destinations": tuple(data["stream"].get("destinations", ()))}
+            ),
             "generator": GeneratorHealth(**generator),
             "receiver": ReceiverHealth(**data["receiver"]),
             "flows": tuple(_flow(flow) for flow in data["flows"]),
