@@ -14,9 +14,10 @@ MAKEFLAGS += --no-print-directory
 ci := tools/ci
 labctl := .venv/bin/labctl
 root := $(ci)/as-root
+flowcache := labctl/overlay/datapath/flowcache.bpf
 
 .PHONY: help demo test bench lint clean venv venv-dev host unit netns containerlab contract e2e golden images \
-	containerlab-up engine-stop lock
+	containerlab-up engine-stop lock datapath
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -27,7 +28,7 @@ demo: venv
 
 test: lint unit netns containerlab
 
-bench: venv host
+bench: venv host datapath
 	@$(root) $(ci)/containerlab-env bench/run
 
 lint: venv-dev
@@ -36,14 +37,14 @@ lint: venv-dev
 unit: venv-dev
 	@$(ci)/pytest-run unit 'not netns and not clab'
 
-netns: venv-dev host
+netns: venv-dev host datapath
 	@$(root) $(ci)/pytest-run netns 'netns and not clab'
 
 containerlab: venv-dev host
 	@$(root) $(ci)/containerlab-env $(ci)/pytest-run containerlab clab
 
 # The same tests, cut the other way.
-contract e2e golden: venv-dev host
+contract e2e golden: venv-dev host datapath
 	@$(root) $(ci)/containerlab-env .venv/bin/python -m pytest tests/$@
 
 images: venv
@@ -63,6 +64,13 @@ venv venv-dev:
 
 host: venv
 	@$(root) $(labctl) doctor --install --for tests --quiet
+
+# The overlay's datapath, compiled once; a container image compiles its own.
+datapath: $(flowcache).o
+
+$(flowcache).o: $(flowcache).c labctl/overlay/datapath/build
+	@$(root) $(labctl) doctor --install --for overlay --quiet
+	@labctl/overlay/datapath/build $@
 
 lock: venv-dev
 	@$(ci)/lock

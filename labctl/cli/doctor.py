@@ -26,6 +26,7 @@ class For(StrEnum):
     EMBEDDED = "embedded"
     CONTAINERLAB = "containerlab"
     TESTS = "tests"
+    OVERLAY = "overlay"
     ALL = "all"
 
 
@@ -34,8 +35,8 @@ def command(
         For | None,
         typer.Option(
             "--for",
-            metavar="embedded|containerlab|tests|all",
-            help="What the machine is wanted for: one of the runtimes, labctl's own tests, or all of it.",
+            metavar="embedded|containerlab|overlay|tests|all",
+            help="What the machine is wanted for: one of the runtimes, the overlay, labctl's own tests, or all of it.",
         ),
     ] = None,
     install: Annotated[

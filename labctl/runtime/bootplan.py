@@ -27,6 +27,18 @@ both ends of a veth have the same, the kernel takes up to a second to act on a l
 
 _NEEDED = (("tini", "tini"), ("nsenter", "util-linux"), ("setpriv", "util-linux"), ("ip", "iproute2"))
 _FRR = Path("/usr/lib/frr/zebra")
+_OVERLAY = "labctl doctor --install --for overlay"
+_OF_IMAGE = {
+    "labctl/overlay": (
+        (Path(__file__).parents[1] / "overlay" / "datapath" / "flowcache.bpf.o", "make datapath"),
+    ),
+    "labctl/controller": (
+        (Path("/usr/bin/java"), _OVERLAY),
+        (Path("/usr/share/java/zookeeper.jar"), _OVERLAY),
+    ),
+    "labctl/vm": ((Path("/usr/sbin/udhcpc"), _OVERLAY),),
+}
+"""What our images bring besides the usual programs, and how it comes to this machine."""
 _PLAIN_IMAGES = ("alpine", "busybox", "debian", "ubuntu", "netshoot", "network-multitool", "iperf3", "fedora")
 
 BRIDGE_BOOT = """
@@ -74,6 +86,11 @@ def _node_lacks(node: NodeSpec) -> list[str]:
         _is_frr(node) or any(bind.target.rstrip("/") == "/etc/frr" for bind in node.binds)
     ) and not _FRR.exists():
         found.append("FRR is not installed on this machine: apt-get install frr")
+    found += [
+        f"there is no {file}: {fix}"
+        for file, fix in _OF_IMAGE.get(node.image.partition(":")[0], ())
+        if not file.exists()
+    ]
     found += [
         f"capability {name} cannot be given on this machine" for name in capabilities.lacking(node.cap_add)
     ]

@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     EMBEDDED = "embedded"
     CONTAINERLAB = "containerlab"
     TESTS = "tests"
+    OVERLAY = "overlay"
 
 
 ALL = frozenset(Purpose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.control import Control
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.feed import MirrorFeed
+from labctl.overlay.agent.gate import Gate
 from labctl.overlay.agent.host import Host, decide_by
 from labctl.overlay.agent.kernel import IpCommand, Kernel
 from labctl.overlay.agent.loop import Loop
@@ -50,13 +52,15 @@ def run(config: AgentConfig) -> int:
     engine = Engine(decide_by(Topology(), config.host), ports, cache, channel, Connections(cache))
     host = Host(
         config=config, topology=Topology(), ports=ports, engine=engine,
-        cache=cache, channel=channel, kernel=Kernel(IpCommand()),
+        cache=cache, channel=channel, kernel=Kernel(IpCommand()), gate=Gate(Path(config.gate)),
     )  # fmt: skip
     control = Control(state / "agent.sock", Questions(config, host, engine, cache, feed).answer)
     loop = Loop(
         host=host, engine=engine, cache=cache, channel=channel, feed=feed, control=control,
         standing=Path(config.standing),
     )  # fmt: skip
+    # Whoever wants to end this agent, and no other process, finds its number beside its standing.
+    Path(f"{config.standing}.pid").write_text(f"{os.getpid()}\n")
     mirror.start()
     # Nothing made so far will ever be garbage; a collection in the middle of upcalls costs them dearly.
     gc.collect()

@@ -31,6 +31,7 @@ class AgentConfig:
         upcalls_at_once: the same, at once.
         state: folder for the agent's own state (control socket).
         standing: file that says in one line how the agent stands; ``ready`` when it is.
+        gate: file of a gateway's gate; ``.pid`` and ``.drain`` are beside it.
         built: the compiled flow cache.
     """
 
@@ -45,6 +46,7 @@ class AgentConfig:
     upcalls_at_once: int = 2000
     state: str = "/run/labctl-agent"
     standing: str = "/run/labctl/agent"
+    gate: str = "/run/labctl/gate"
     built: str = ""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from labctl.overlay.agent.config import AgentConfig
     from labctl.overlay.agent.engine import Engine
+    from labctl.overlay.agent.gate import Gate
     from labctl.overlay.agent.kernel import Kernel
     from labctl.overlay.datapath.cache import FlowCache
     from labctl.overlay.datapath.channel import Channel
@@ -63,6 +64,7 @@ class Host:
         cache: FlowCache,
         channel: Channel,
         kernel: Kernel,
+        gate: Gate,
     ) -> None:
         """Begin with a snapshot (an empty one, say); :meth:`change` brings the next."""
         self._config = config
@@ -72,9 +74,11 @@ class Host:
         self._cache = cache
         self._channel = channel
         self._kernel = kernel
+        self._gate = gate
         self._ahead: Ahead | None = None
         self._told = _Attraction()
         self._to_adopt = cache.adopted
+        self._left: list[bytes] = []
         if config.uplink:
             # What an earlier agent has left is where this one goes on from.
             self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
@@ -91,15 +95,25 @@ class Host:
         touched = self._engine.change(tags, now_ns)
         if self._to_adopt and topology.complete:
             self._to_adopt = False
-            self._engine.adopt([key for key, _ in self._cache.entries()], now_ns)
+            self._left = [key for key, _ in self._cache.entries()]
         if self._ahead is not None and topology.complete:
             self._gateway(self._ahead)
         return touched
 
     @property
+    def adopting(self) -> bool:
+        """Whether entries of an earlier agent wait to be decided anew."""
+        return bool(self._left)
+
+    def adopt(self, most: int, now_ns: int) -> None:
+        """Decide some of them anew: a few at a time, so that first packets need not wait for all."""
+        some, self._left = self._left[:most], self._left[most:]
+        self._engine.adopt(some, now_ns)
+
+    @property
     def settled(self) -> bool:
         """Whether every entry in the kernel is known here; while not, none may be called idle."""
-        return not self._to_adopt
+        return not self._to_adopt and not self._left
 
     @property
     def lacks(self) -> str:
@@ -172,6 +186,8 @@ class Host:
         for address in anycast - self._told.anycast:
             self._kernel.attract(address)
         self._told.anycast = anycast
+        gateways = self.topology.gateways
+        self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
 
     def _item_uplink(self) -> Uplink | None:
         item = self.topology.items.get(Uplink, {}).get(self._config.uplink)

@@ -10,6 +10,7 @@ import selectors
 import signal
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from labctl.overlay.agent.engine import Engine
     from labctl.overlay.agent.host import Host
     from labctl.overlay.datapath.cache import FlowCache
-    from labctl.overlay.datapath.channel import Channel
+    from labctl.overlay.datapath.channel import Channel, Upcall
     from labctl.overlay.datapath.layout import Entry
     from labctl.overlay.simulation.topology import Topology
 
@@ -30,6 +31,9 @@ UPCALLS_AT_ONCE = 64
 TICK_S = 1.0
 ADVERTISE_S = 10.0
 SCAN_ROWS = 2048
+ADOPT_AT_ONCE = 256
+EARLY = 1000
+EARLY_NS = 5_000_000_000
 
 
 class Feed(Protocol):
@@ -74,6 +78,7 @@ class Loop:
         self._next_advertisement = time.monotonic()
         self._standing = standing
         self._said = ""
+        self._early: deque[tuple[Upcall, int]] = deque(maxlen=EARLY)
 
     def stop(self, *_: object) -> None:
         """End after the event at hand."""
@@ -92,23 +97,39 @@ class Loop:
             for source, handler in handlers:
                 selector.register(source, selectors.EVENT_READ, handler)
             while not self._stopping:
-                timeout = max(0.0, self._next_tick - time.monotonic())
+                timeout = 0.0 if self._host.adopting else max(0.0, self._next_tick - time.monotonic())
                 # Changes before upcalls: what a packet meets should be as new as can be.
                 ready = sorted(selector.select(timeout), key=lambda pair: pair[0].data == self._upcalls)
                 for key, _mask in ready:
                     key.data()
+                if self._host.adopting:
+                    self._host.adopt(ADOPT_AT_ONCE, monotonic_ns())
                 self._clock()
 
     def _upcalls(self) -> None:
         now = monotonic_ns()
+        if not self._host.topology.complete:
+            # Nothing can be decided yet. The latest are kept: they are worth an answer still.
+            self._early.extend((upcall, now) for upcall in self._channel.receive(UPCALLS_AT_ONCE))
+            return
         for upcall in self._channel.receive(UPCALLS_AT_ONCE):
             self._engine.upcall(upcall, now)
+
+    def _catch_up(self) -> None:
+        """What came up before anything could be decided, unless its sender has given it up by now."""
+        now = monotonic_ns()
+        while self._early:
+            upcall, since = self._early.popleft()
+            if now - since <= EARLY_NS:
+                self._engine.upcall(upcall, now)
 
     def _changes(self) -> None:
         taken = self._feed.take()
         if taken is not None:
             topology, tags = taken
             self._host.change(topology, tags, monotonic_ns())
+            if topology.complete:
+                self._catch_up()
             self._tell()
 
     def _tell(self) -> None:
