@@ -36,7 +36,7 @@ def command(
         typer.Option(
             "--for",
             metavar="embedded|containerlab|overlay|tests|all",
-            help="What the machine is wanted for: one of the runtimes, the overlay, labctl's own tests, or all of it.",
+            help="What the machine is wanted for: a runtime, the overlay, labctl's own tests, or all of it.",
         ),
     ] = None,
     install: Annotated[
