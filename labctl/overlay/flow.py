@@ -18,6 +18,7 @@ from typing import NamedTuple
 __all__ = [
     "FROM_TUNNEL",
     "KEY_LIMIT",
+    "WATCHED_PORTS",
     "Answer",
     "ConnKey",
     "Decision",
@@ -41,6 +42,9 @@ FROM_TUNNEL = 1 << 24
 """Added to a port's key in ``ingress``: the packet came out of a tunnel, on its way *to* that port.
 
 Without it the packet was sent *by* what hangs on that port (a VM, or a gateway's kernel)."""
+
+WATCHED_PORTS = frozenset((67, 68, 546, 547))
+"""UDP ports of DHCP, for IPv4 and IPv6: what a VM sends from or to them is looked at by itself."""
 
 _FLOW_KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _CONN_KEY = struct.Struct("=IBxHH16s16s2x")
@@ -69,9 +73,9 @@ class Match(IntEnum):
 
 
 class Ports(IntFlag):
-    """Which of a packet's port numbers a decision was made from, other than as part of a
-    :class:`ConnKey` that was asked for. Of ICMP the type counts as SOURCE, the identifier as
-    DESTINATION.
+    """Port numbers that a decision was made from, other than as part of a :class:`ConnKey`.
+
+    Of ICMP the type counts as SOURCE, the identifier as DESTINATION.
     """
 
     NONE = 0

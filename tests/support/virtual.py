@@ -79,15 +79,20 @@ def two_tenants() -> Edit:
     return edit
 
 
-def random_world(seed: int) -> Edit:
-    """A world of one to three tenants whose rules, peerings and places are anything."""
+def random_world(seed: int, *, with_ports: bool = False) -> Edit:
+    """A world of one to three tenants whose rules, peerings and places are anything.
+
+    Args:
+        seed: what it is made of.
+        with_ports: whether rules may be about port numbers too.
+    """
     dice = random.Random(seed)
     edit = start()
     tenants = [f"t{n}" for n in range(1, dice.randint(1, 3) + 1)]
     for tenant in tenants:
         plan_tenant(edit, tenant)
         for n in range(dice.randint(0, 2)):
-            plan_group(edit, tenant, f"{tenant}-g{n}", random_rules(dice, tenant))
+            plan_group(edit, tenant, f"{tenant}-g{n}", random_rules(dice, tenant, with_ports=with_ports))
         for n in range(1, dice.randint(1, 2) + 1):
             plan_network(edit, tenant, f"{tenant}-n{n}", Pools())
             for v in range(1, dice.randint(1, 3) + 1):
@@ -105,12 +110,12 @@ def group_names(edit: Edit) -> set[str]:
     return {group.name for group in edit.all(Group)}
 
 
-def random_rules(dice: random.Random, tenant: str) -> list[RuleSpec]:
+def random_rules(dice: random.Random, tenant: str, *, with_ports: bool = False) -> list[RuleSpec]:
     return [
         RuleSpec(
             dice.choice(list(Direction)),
-            dice.choice(("any", "icmp", "tcp", "udp")),
-            "",
+            dice.choice(("tcp", "udp") if with_ports else ("any", "icmp", "tcp", "udp")),
+            dice.choice(("", "80", "50-5000")) if with_ports else "",
             dice.choice(("", "10.128.0.0/16", "192.0.2.0/24", "::/0", f"{tenant}-default")),
         )
         for _ in range(dice.randint(0, 3))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.overlay.flow import FROM_TUNNEL, KEY_LIMIT, Answer, Drop, Match, ToPort
-from labctl.overlay.packet import ARP, ICMP6, IP4, IP6
+from labctl.overlay.flow import FROM_TUNNEL, KEY_LIMIT, WATCHED_PORTS, Answer, Drop, Match, Ports, ToPort
+from labctl.overlay.packet import ARP, ICMP, ICMP6, IP4, IP6, UDP
 from labctl.overlay.simulation import arp, egress, firewall, nd, service, spoof
 from labctl.overlay.simulation.bridge import enter_bridge
 from labctl.overlay.simulation.router import Came, enter_router
@@ -52,6 +52,11 @@ def simulate(
     if packet.fault:
         return walk.drop(device, packet.fault, cacheable=False)
     walk.tags.add(f"key:{key}")
+    if packet.proto in (ICMP, ICMP6) or (
+        packet.proto == UDP and not WATCHED_PORTS.isdisjoint(_ports(packet))
+    ):
+        # Looked at here and there all along the way.
+        walk.read = Ports.BOTH
     if packet.eth_type == ARP:
         # What ARP is about stands in fields that no flow is told apart by.
         walk.cacheable = False
@@ -147,6 +152,10 @@ def _neighbour(walk: Walk, uplink: UplinkView) -> Answer | Drop:
         frame = nd.advertisement(packet, uplink.mac, router=True)
         return walk.answer(device, "neighbour advertisement", frame)
     return walk.drop(device, "nobody else has that address", cacheable=False)
+
+
+def _ports(packet: Packet) -> tuple[int, int]:
+    return packet.sport, packet.dport
 
 
 def _is_discovery(packet: Packet) -> bool:

@@ -23,7 +23,7 @@ from virtual import (
     random_world,
 )
 
-from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, Forward, Match
+from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, Ports
 from labctl.overlay.model import (
     VmPort,
 )
@@ -210,6 +210,27 @@ def test_packets_of_one_flow_get_one_decision(seed: int) -> None:
         return
     assert packet.key(ingress) == other.key(ingress)
     assert essence(world.decide(host, other, ingress)) == essence(first)
+
+
+@many
+@given(seeds, st.integers(0, 65535), st.integers(0, 65535))
+def test_port_numbers_that_were_not_read_do_not_matter(seed: int, sport: int, dport: int) -> None:
+    dice = random.Random(seed)
+    world = World.of(random_world(seed, with_ports=True).items())
+    host, ingress, sender = any_ingress(world, dice)
+    packet = parse(any_frame(world, dice, sender))
+    first = world.decide(host, packet, ingress)
+    assume(isinstance(first, Forward | Drop) and first.cacheable and packet.proto in (TCP, UDP))
+    other = replace(
+        packet,
+        sport=packet.sport if first.read & Ports.SOURCE else sport,
+        dport=packet.dport if first.read & Ports.DESTINATION else dport,
+    )
+    assume(packet.proto == TCP or WATCHED_PORTS.isdisjoint((other.sport, other.dport)))
+    second = world.decide(host, other, ingress)
+    if isinstance(first, Forward) and isinstance(second, Forward):
+        first, second = replace(first, conns=()), replace(second, conns=())
+    assert essence(second) == essence(first)
 
 
 @many
