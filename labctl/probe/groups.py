@@ -20,7 +20,7 @@ TOGETHER_PPS = 20_000
 
 _MOST_FLOWS = 4096
 _MOST_PPS = 2_000_000.0
-_DEFAULT_S = 1800.0
+_DEFAULT_S = 3600.0
 _BYTES_A_PACKET = 8 + 2 * 16  # one departure; room for every packet to arrive twice
 
 

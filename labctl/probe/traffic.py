@@ -243,7 +243,7 @@ def start_traffic(
         netns_of: of a node's name, a path that setns() can open.
         streams: with different names.
         max_s: the traffic ends by itself after so long; by default as long as the memory for its
-            records lasts, at most half an hour.
+            records lasts, at most an hour.
         memory_bytes: bound on the memory for records.
 
     Raises:
