@@ -57,7 +57,7 @@ def test_streams_of_one_name_and_no_stream_at_all_are_refused() -> None:
 
 
 def test_memory_bounds_the_duration() -> None:
-    assert groups.duration_s([ONE], None, 2 << 30) == 1800.0
+    assert groups.duration_s([ONE], None, 2 << 30) == 3600.0
     assert groups.duration_s([ONE], None, 40 * 5000 * 60) == pytest.approx(60.0)
     with pytest.raises(ProbeError, match="at most 60 s"):
         groups.duration_s([ONE], 61.0, 40 * 5000 * 60)
