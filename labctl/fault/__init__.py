@@ -3,6 +3,7 @@
 from labctl.fault.ledger import Fault, faults
 from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node
 from labctl.fault.power import power_off, power_on
+from labctl.fault.process import kill_process
 from labctl.fault.types import CarrierChange, Effect, PowerMode
 from labctl.fault.undo import undo_all
 
@@ -15,6 +16,7 @@ __all__ = [
     "blackhole_node",
     "cut_link",
     "faults",
+    "kill_process",
     "power_off",
     "power_on",
     "restore_link",

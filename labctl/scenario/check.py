@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from labctl.load.hints import nearest
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.durations import format_duration
-from labctl.scenario.model import ACTIONS, Condition, Loss, Ready, Scenario, Step, TrafficSpec, Width
+from labctl.scenario.model import (
+    ACTIONS,
+    Condition,
+    FirstAnswer,
+    Loss,
+    Ready,
+    Scenario,
+    Step,
+    TrafficSpec,
+    Width,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -122,6 +132,9 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
                     yield ("timeline", step.index, "after"), message, ""
         # Whichever way round a link is named, it is the same.
         target = ":".join(sorted(action.target))
+        if ACTIONS[action.kind].needs:
+            # Neither takes anything back nor is taken back.
+            continue
         if ACTIONS[action.kind].breaks:
             key = f"{action.kind} {target}"
             if key in broken:
@@ -157,6 +170,9 @@ def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
     elif isinstance(condition, Width):
         yield "width", condition.node
         yield "to", condition.to
+    elif isinstance(condition, FirstAnswer):
+        yield "first-answer", condition.source
+        yield "to", condition.to
 
 
 def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
@@ -164,6 +180,8 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
     unknown = [node for node in step.action.nodes if node not in names]
     for node in unknown:
         yield place, f"unknown node {node!r}", nearest(node, names)
+    if step.action.kind.startswith(("gateway-", "overlay")) and not unknown:
+        yield from _of_overlay(step, lab)
     if unknown or not ACTIONS[step.action.kind].on_link:
         return
     a, b = step.action.target
@@ -187,6 +205,17 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
             f"there are {len(matches)} links between {a} and {b}",
             f"name one as node:interface: {ends}",
         )
+
+
+def _of_overlay(step: Step, lab: Lab) -> Iterator[Wrong]:
+    place = ("timeline", step.index, step.action.kind)
+    if not lab.overlay.get("controllers"):
+        yield place, "the topology has no overlay: no node of it is a controller", ""
+        return
+    gateways = [host["name"] for host in lab.overlay["hosts"] if host["kind"] == "gateway"]
+    for node in step.action.nodes:
+        if node not in gateways:
+            yield place, f"{node} is no gateway of the overlay", nearest(node, gateways)
 
 
 def _names_end(end: str, node: str, interface: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
-from labctl.scenario.model import Condition, Delay, Loss, Ready, Width
+from labctl.scenario.model import Condition, Delay, FirstAnswer, Loss, Ready, Width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -66,6 +66,8 @@ class Waiting:
             return self._width(condition)
         if isinstance(condition, Loss):
             return self._loss(condition)
+        if isinstance(condition, FirstAnswer):
+            return self._first_answer(condition)
         self._delay(condition)
         return Measured(met=True, values={})
 
@@ -98,6 +100,12 @@ class Waiting:
             if paths >= condition.paths or took >= condition.within_ns:
                 return Measured(met=paths >= condition.paths, values={"took_ns": took, "paths": paths})
             self.world.sleep_until(self.world.now_ns() + POLL_NS)
+
+    def _first_answer(self, condition: FirstAnswer) -> Measured:
+        answer = self.world.first_answer(condition.source, condition.to, condition.within_ns)
+        if answer is None:
+            return Measured(met=False, values={"missing": {condition.to: "no answer"}})
+        return Measured(met=True, values={"answer_ns": answer})
 
     def _loss(self, condition: Loss) -> Measured:
         if self.traffic is None:

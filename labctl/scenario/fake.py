@@ -98,6 +98,11 @@ class FakeWorld:
             raise ActionError(f"{node}: no {path}")
         return self.files[node, path]
 
+    def first_answer(self, node: str, to: str, within_ns: int) -> int | None:
+        """At once, unless one of the two has no power."""
+        self.now += 1_000_000 if (answered := not self.off & {node, to}) else within_ns
+        return 1_000_000 if answered else None
+
     def start_traffic(self, streams: Sequence[Stream]) -> FakeTraffic:
         """From now on."""
         return FakeTraffic(self, tuple(streams), self.now)

@@ -18,6 +18,7 @@ from labctl.runtime.labs import bring_up, open_lab, take_down
 from labctl.runtime.ready import lacks
 from labctl.runtime.state import LabDir
 from labctl.runtime.store import definition_of
+from labctl.scenario import overlay, ping
 from labctl.scenario.plan import address_of
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ class LiveWorld:
             raise ActionError(f"{node}: {result.stderr.decode(errors='replace').strip()}")
         return result.stdout
 
+    def first_answer(self, node: str, to: str, within_ns: int) -> int | None:
+        """By ping, which takes an identifier of its own: for the overlay that is another flow."""
+        return ping.first_answer(self.runtime, self.folder, node, address_of(self.lab, to, 4), within_ns)
+
     def start_traffic(self, streams: Sequence[Stream]) -> RunningTraffic:
         """Senders and receivers in the nodes' network namespaces."""
         return start_traffic(self._netns, streams)
@@ -112,11 +117,15 @@ class LiveWorld:
         return witness(self._netns(node), streams)
 
     def act(self, action: Action, listen: Listener) -> Effect:
-        """Power or links; see :mod:`labctl.fault`."""
+        """Power, links, processes (see :mod:`labctl.fault`), or a command of the overlay."""
         if action.kind == "power-off":
             return fault.power_off(
                 self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
             )
+        if action.kind == "kill":
+            return fault.kill_process(self.runtime, self.folder, action.target[0], action.mode, listen)
+        if action.kind.startswith(("gateway-", "overlay")):
+            return overlay.change(self.folder.name, action)
         if action.kind in _ON_NODE:
             return _ON_NODE[action.kind](self.runtime, self.folder, action.target[0], listen)
         if action.kind in _ON_LINK:

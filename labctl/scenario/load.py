@@ -18,6 +18,7 @@ from labctl.scenario.model import (
     Condition,
     Delay,
     Expectation,
+    FirstAnswer,
     Loss,
     Ready,
     Scenario,
@@ -207,14 +208,21 @@ def _condition(entry: ConditionEntry) -> Condition:
         return Loss(entry.loss, entry.packets or 0, entry.for_ or 0, within)
     if entry.width is not None:
         return Width(entry.width, entry.to or "", entry.paths or 0, within)
+    if entry.first_answer is not None:
+        return FirstAnswer(entry.first_answer, entry.to or "", within)
     return Delay(entry.delay or 0)
 
 
 def _step(index: int, entry: StepEntry) -> Step:
     attribute = next(key for key in ACTION_FIELDS if getattr(entry, key) is not None)
-    target = getattr(entry, attribute)
-    mode = (entry.mode or "cut") if attribute == "power_off" else ""
-    action = Action(ACTION_FIELDS[attribute], (target,) if isinstance(target, str) else tuple(target), mode)
+    if entry.kill is not None:
+        action = Action("kill", (entry.kill.node,), entry.kill.process)
+    elif entry.overlay is not None:
+        action = Action("overlay", (), entry.overlay)
+    else:
+        mode = (entry.mode or "cut") if attribute == "power_off" else ""
+        ends = (target,) if isinstance(target := getattr(entry, attribute), str) else tuple(target)
+        action = Action(ACTION_FIELDS[attribute], ends, mode)
     after = None if entry.after is None else _condition(entry.after)
     return Step(index, action, entry.at, after, entry.plus or 0)
 

@@ -20,6 +20,7 @@ __all__ = [
     "Condition",
     "Delay",
     "Expectation",
+    "FirstAnswer",
     "Loss",
     "Ready",
     "Scenario",
@@ -41,17 +42,21 @@ class ActionKind:
         on_link: whether its target is a link (two ends) or one node.
         undo: the action that takes it back; empty for an action that takes something back itself.
         silent: the peers are not told: carrier stays.
+        passing: it takes something away that comes back by itself: there is nothing to take back.
+        needs: what it does besides its target; the key of that word, empty if nothing.
     """
 
     name: str
     on_link: bool
     undo: str = ""
     silent: bool = False
+    passing: bool = False
+    needs: str = ""
 
     @property
     def breaks(self) -> bool:
         """Whether it takes something away: a fail-over is counted for it."""
-        return bool(self.undo)
+        return bool(self.undo) or self.passing
 
 
 ACTIONS: Mapping[str, ActionKind] = {
@@ -64,6 +69,13 @@ ACTIONS: Mapping[str, ActionKind] = {
         ActionKind("link-restore", on_link=True),
         ActionKind("node-blackhole", on_link=False, undo="node-restore", silent=True),
         ActionKind("node-restore", on_link=False),
+        # A process comes back by its node's own supervisor.
+        ActionKind("kill", on_link=False, silent=True, passing=True, needs="process"),
+        ActionKind("gateway-drain", on_link=False, undo="gateway-undrain", silent=True),
+        ActionKind("gateway-undrain", on_link=False),
+        ActionKind("gateway-remove", on_link=False, undo="gateway-add", silent=True),
+        ActionKind("gateway-add", on_link=False),
+        ActionKind("overlay", on_link=False, needs="command"),
     )
 }
 
@@ -74,8 +86,10 @@ class Action:
 
     Attributes:
         kind: a key of :data:`ACTIONS`.
-        target: one node, or the two ends of a link (``node`` or ``node:interface``).
-        mode: how power is lost (``cut``, ``graceful``, ``freeze``); empty for other actions.
+        target: one node, or the two ends of a link (``node`` or ``node:interface``); none for a
+            command of the overlay.
+        mode: how power is lost (``cut``, ``graceful``, ``freeze``), which process is killed, the
+            words of a command of the overlay; empty for other actions.
     """
 
     kind: str
@@ -147,6 +161,23 @@ class Width:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """Wait until a flow that nobody has seen before is answered; how long that took is noted.
+
+    Attributes:
+        source: node that asks, by ICMP echo with an identifier of its own.
+        to: node whose loopback address is asked.
+    """
+
+    source: str
+    to: str
+    within_ns: int
+
+    def __str__(self) -> str:
+        return f"first-answer: {self.source} from {self.to} within {format_duration(self.within_ns)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Let time go by."""
 
@@ -156,7 +187,7 @@ class Delay:
         return f"delay: {format_duration(self.for_ns)}"
 
 
-Condition = Ready | Loss | Width | Delay
+Condition = Ready | Loss | Width | FirstAnswer | Delay
 
 
 @dataclass(frozen=True, slots=True)

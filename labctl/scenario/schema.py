@@ -103,7 +103,7 @@ class CollectEntry(_Entry):
 
 
 class ConditionEntry(_Entry):
-    """Exactly one of ready, loss, width, delay; with the keys that belong to it."""
+    """Exactly one of ready, loss, width, first-answer, delay; with the keys that belong to it."""
 
     ready: Annotated[Names | None, Field(description="nodes that must say they are ready")] = None
     loss: Annotated[Names | None, Field(description="streams whose loss is counted over a window")] = None
@@ -114,20 +114,27 @@ class ConditionEntry(_Entry):
     within: Annotated[Duration | None, Field(description="how long it may take")] = None
     packets: Annotated[int | None, Field(ge=0, description="loss: at most so many")] = None
     for_: Annotated[Duration | None, Field(alias="for", description="loss: length of the window")] = None
-    to: Annotated[Name | None, Field(description="width: the node that the paths lead to")] = None
+    to: Annotated[Name | None, Field(description="the node that paths lead to, or that answers")] = None
     paths: Annotated[int | None, Field(ge=1, description="width: at least so many next hops")] = None
+    first_answer: Annotated[
+        Name | None,
+        Field(
+            alias="first-answer", description="node that must get an answer from `to`, on a flow of its own"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_condition(self) -> ConditionEntry:
         kinds = [kind for kind in _CONDITION_KEYS if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            raise ValueError(f"exactly one of {', '.join(_CONDITION_KEYS)} was expected, not {_list(kinds)}")
+            keys = ", ".join(_CONDITION_KEYS).replace("_", "-")
+            raise ValueError(f"exactly one of {keys} was expected, not {_list(kinds)}".replace("_", "-"))
         allowed, needed = _CONDITION_KEYS[kinds[0]]
         given = {key for key in _CONDITION_OPTIONS if getattr(self, key) is not None}
         if extra := sorted(given - set(allowed)):
-            raise ValueError(f"{_list(extra)} does not belong to {kinds[0]}".replace("for_", "for"))
+            raise ValueError(f"{_list(extra)} does not belong to {_key(kinds[0])}".replace("for_", "for"))
         if lacking := [key for key in needed if key not in given]:
-            raise ValueError(f"{kinds[0]} needs {_list(lacking)}".replace("for_", "for"))
+            raise ValueError(f"{_key(kinds[0])} needs {_list(lacking)}".replace("for_", "for"))
         return self
 
 
@@ -135,11 +142,21 @@ _CONDITION_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ready": (("within",), ("within",)),
     "loss": (("packets", "for_", "within"), ("for_",)),
     "width": (("to", "paths", "within"), ("to", "paths", "within")),
+    "first_answer": (("to", "within"), ("to", "within")),
     "delay": ((), ()),
 }
 _CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
 
 SteadyEntry = ConditionEntry
+
+
+class KillEntry(_Entry):
+    """A process of a node that is killed."""
+
+    node: Name
+    process: Annotated[
+        str, Field(min_length=1, max_length=63, description="last part of one of its command line's words")
+    ]
 
 
 class StepEntry(_Entry):
@@ -155,6 +172,18 @@ class StepEntry(_Entry):
     link_restore: Annotated[LinkEnds | None, Field(alias="link-restore")] = None
     node_blackhole: Annotated[Name | None, Field(alias="node-blackhole")] = None
     node_restore: Annotated[Name | None, Field(alias="node-restore")] = None
+    kill: Annotated[KillEntry | None, Field(description="a process of a node, by SIGKILL")] = None
+    gateway_drain: Annotated[Name | None, Field(alias="gateway-drain")] = None
+    gateway_undrain: Annotated[Name | None, Field(alias="gateway-undrain")] = None
+    gateway_remove: Annotated[Name | None, Field(alias="gateway-remove")] = None
+    gateway_add: Annotated[Name | None, Field(alias="gateway-add")] = None
+    overlay: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z]+ [a-z]+( \S+)*$",
+            description="a command of labctl overlay, without the lab's name: env create dev7 --vms 4",
+        ),
+    ] = None
     mode: Annotated[Literal["cut", "graceful", "freeze"] | None, Field(description="how power is lost")] = (
         None
     )
@@ -185,6 +214,12 @@ ACTION_FIELDS = {
     "link_restore": "link-restore",
     "node_blackhole": "node-blackhole",
     "node_restore": "node-restore",
+    "kill": "kill",
+    "gateway_drain": "gateway-drain",
+    "gateway_undrain": "gateway-undrain",
+    "gateway_remove": "gateway-remove",
+    "gateway_add": "gateway-add",
+    "overlay": "overlay",
 }
 """Attribute of :class:`StepEntry` -> key of :data:`labctl.scenario.model.ACTIONS`."""
 
@@ -264,3 +299,8 @@ def json_schema() -> dict[str, Any]:
 
 def _list(words: list[str]) -> str:
     return ", ".join(words) or "none"
+
+
+def _key(attribute: str) -> str:
+    """As it is written in a file."""
+    return attribute.replace("_", "-")

@@ -164,7 +164,7 @@ class Timeline:
         self._tell(
             "action.started", {**about, "mode": action.mode, "due_ns": due, "phase_ns": planned.phase_ns}
         )
-        fault = action if ACTIONS[action.kind].breaks else None
+        fault = action if ACTIONS[action.kind].undo else None
         if fault is not None:
             # Before it is done: half a fault must be healed, too.
             self.in_force.append(fault)
