@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
 import struct
@@ -177,7 +178,11 @@ def test_an_entry_rewrites_as_python_would_and_the_header_checksum_stays_right(
     ],
 )
 def test_a_packet_or_a_segment_longer_than_the_entrys_mtu_goes_to_the_agent(
-    trial: Trial, payload: int, gso: int, mtu: int, goes_up: bool
+    trial: Trial,
+    payload: int,
+    gso: int,
+    mtu: int,
+    goes_up: bool,  # noqa: FBT001 - a parameter of the case
 ) -> None:
     tcp = struct.pack("!HHIIBBHHH", 1, 2, 0, 0, 0x50, 0x10, 0, 0, 0)
     frame = ethernet(B, A, IP4, ipv4(V4A, V4B, 6, tcp + bytes(payload - len(tcp))))
@@ -220,8 +225,6 @@ def test_an_uplink_takes_entries_by_destination_and_refuses_inside_sources(trial
     packet = parse(frame)
     wide = flow_key(packet.key(PORT), Match.DESTINATION)
     trial.cache.write([(wide, Entry(Action.PORT, LOOPBACK))], fixed=True)
-    import ipaddress
-
     inside = [ipaddress.IPv4Network("10.0.0.0/24")]
     try:
         for sport in (1, 2, 3):
@@ -266,8 +269,8 @@ def test_the_least_used_entry_goes_when_there_are_too_many(tmp_path_factory: pyt
         assert 0 < len(kept) <= 1024
         assert keys[-1] in kept
         assert keys[0] not in kept
-        assert small.cache.restore(keys[0], Entry(Action.DROP))
-        assert not small.cache.restore(keys[0], Entry(Action.PORT, 3))
+        assert small.cache.restore(keys[0], Entry(Action.DROP).pack())
+        assert not small.cache.restore(keys[0], Entry(Action.PORT, 3).pack())
         found = small.cache.entry(keys[0])
         assert found is not None
         assert found.action is Action.DROP

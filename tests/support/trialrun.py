@@ -86,7 +86,10 @@ class Trial:
         struct.pack_into("=I", context, _MARK_AT, mark)
         given = ctypes.create_string_buffer(bytes(context), _CONTEXT)
         left = ctypes.create_string_buffer(_CONTEXT)
-        data, out = ctypes.create_string_buffer(frame, len(frame)), ctypes.create_string_buffer(len(frame) + 64)
+        data, out = (
+            ctypes.create_string_buffer(frame, len(frame)),
+            ctypes.create_string_buffer(len(frame) + 64),
+        )
         options = _Options(
             sz=ctypes.sizeof(_Options),
             data_in=ctypes.addressof(data), data_out=ctypes.addressof(out),

@@ -7,18 +7,21 @@ gains nothing by their length.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from labctl.overlay.flow import ConnKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["ConnectionMemory", "Connections"]
 
 _TCP = 6
 _TCP_IDLE_NS = 3_600_000_000_000
 _OTHER_IDLE_NS = 180_000_000_000
+_TELL_AFTER_NS = 10_000_000_000
+_AT_ONCE = 8192
 
 
 class ConnectionMemory(Protocol):
@@ -40,6 +43,8 @@ class Connections:
     def __init__(self, memory: ConnectionMemory) -> None:
         self._memory = memory
         self._seen = {ConnKey.unpack(key): seen for key, seen in memory.connections().items()}
+        self._told = dict(self._seen)
+        self._round: Iterator[ConnKey] = iter(())
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -52,20 +57,35 @@ class Connections:
         """Connections were seen; those that were not known before are returned."""
         new = []
         for conn in conns:
-            if conn not in self._seen:
+            before = self._seen.get(conn)
+            if before is None:
                 new.append(conn)
-            self._seen[conn] = max(now_ns, self._seen.get(conn, 0))
+                self._told[conn] = now_ns
+            if before is None or now_ns > before:
+                self._seen[conn] = now_ns
         if new:
             self._memory.remember_connections([(conn.pack(), now_ns) for conn in new])
         return new
 
     def expire(self, now_ns: int) -> list[ConnKey]:
-        """Forget what has been idle for too long; tell the kernel how fresh the rest is."""
-        gone = [conn for conn, seen in self._seen.items() if now_ns - seen > _idle_ns(conn)]
+        """Look at some of them, others next time: forget what was idle for too long.
+
+        The kernel is told how fresh the rest is, so that the next agent knows.
+        """
+        some = list(islice(self._round, _AT_ONCE))
+        if not some:
+            self._round = iter(list(self._seen))
+        gone = [conn for conn in some if now_ns - self._seen[conn] > _idle_ns(conn)]
         for conn in gone:
-            del self._seen[conn]
+            del self._seen[conn], self._told[conn]
         self._memory.forget_connections([conn.pack() for conn in gone])
-        self._memory.remember_connections([(conn.pack(), seen) for conn, seen in self._seen.items()])
+        fresher = [
+            conn
+            for conn in some
+            if conn in self._seen and self._seen[conn] - self._told[conn] > _TELL_AFTER_NS
+        ]
+        self._told.update((conn, self._seen[conn]) for conn in fresher)
+        self._memory.remember_connections([(conn.pack(), self._seen[conn]) for conn in fresher])
         return gone
 
 

@@ -1,65 +1,172 @@
-"""What the agent knows of the entries it wrote: the decision behind each, and its tags."""
+"""What the agent knows of the entries it wrote: the decision behind each, and what it was made from.
+
+Many flows share one reason (all connections of a VM to a service, say), so tags are kept once a
+reason; only the connections that a decision hangs on are kept flow by flow.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import heapq
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from labctl.overlay.flow import ConnKey
 from labctl.overlay.simulation.tags import TagIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labctl.overlay.datapath.layout import Entry
-    from labctl.overlay.flow import ConnKey, FlowKey
 
-__all__ = ["FlowTable", "Known"]
+__all__ = ["FlowTable", "Known", "Reason", "conns_in", "make_known"]
+
+_COUNTERS = struct.Struct("=QQQ")
+_CONN = "conn:"
 
 
-class Known(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Reason:
+    """Facts that decisions were made from; compared by identity.
+
+    Attributes:
+        tags: all but those of connections.
+        flows: packed keys of the entries that were made from them.
+    """
+
+    tags: frozenset[str]
+    flows: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Known:
     """One entry in the kernel.
 
     Attributes:
         entry: as it was written.
+        head: the same, packed, without its counters.
         conns: connections that packets of this flow keep alive.
+        hangs_on: connections whose coming or going makes the decision another one.
         ttl: by how much TTL is lowered.
         until_ns: an entry that holds only for a while (a hold after an answer); 0 for ever.
     """
 
     entry: Entry
-    conns: tuple[ConnKey, ...]
-    ttl: int
+    head: bytes
+    conns: tuple[ConnKey, ...] = ()
+    hangs_on: tuple[ConnKey, ...] = ()
+    ttl: int = 0
     until_ns: int = 0
+
+    def value(self, now_ns: int) -> bytes:
+        """The entry as the kernel wants it, used just now."""
+        return self.head + _COUNTERS.pack(now_ns, 0, 0)
+
+
+def make_known(
+    entry: Entry,
+    conns: tuple[ConnKey, ...] = (),
+    hangs_on: tuple[ConnKey, ...] = (),
+    ttl: int = 0,
+    until_ns: int = 0,
+) -> Known:
+    """What is known of an entry."""
+    return Known(entry, entry.pack()[: -_COUNTERS.size], conns, hangs_on, ttl, until_ns)
+
+
+def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]:
+    """Tags apart: those of the topology, and the connections."""
+    conns = [tag for tag in tags if tag.startswith(_CONN)]
+    if not conns:
+        return tags, ()
+    keys = tuple(ConnKey.unpack(bytes.fromhex(tag[len(_CONN) :])) for tag in conns)
+    return tags.difference(conns), keys
 
 
 class FlowTable:
-    """Entries by key and by tag."""
+    """Entries by packed key, by tag and by connection."""
 
     def __init__(self) -> None:
-        self._known: dict[FlowKey, Known] = {}
-        self._tags: TagIndex[FlowKey] = TagIndex()
+        self._known: dict[bytes, Known] = {}
+        self._reason_of: dict[bytes, Reason] = {}
+        self._reasons: dict[frozenset[str], Reason] = {}
+        self._tags: TagIndex[Reason] = TagIndex()
+        self._hanging: dict[ConnKey, set[bytes]] = {}
+        self._holds: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def get(self, key: FlowKey) -> Known | None:
-        """What was written for a key, if anything."""
+    def get(self, key: bytes) -> Known | None:
+        """What was written for a packed key, if anything."""
         return self._known.get(key)
 
-    def put(self, key: FlowKey, known: Known, tags: frozenset[str]) -> None:
-        """Remember an entry and why."""
-        self._known[key] = known
-        self._tags.add(key, tags)
+    def keys(self) -> set[bytes]:
+        """All packed keys."""
+        return set(self._known)
 
-    def remove(self, keys: Iterable[FlowKey]) -> None:
+    def reason(self, tags: frozenset[str]) -> Reason:
+        """The reason with these tags (none of them a connection's)."""
+        found = self._reasons.get(tags)
+        return Reason(tags) if found is None else found
+
+    def put(self, key: bytes, known: Known, reason: Reason) -> None:
+        """Remember an entry and why."""
+        before = self._known.get(key)
+        if before is not None:
+            self._unhang(key, before)
+        if self._reason_of.get(key) is not reason:
+            self._leave(key)
+            if not reason.flows:
+                self._reasons[reason.tags] = reason
+                self._tags.add(reason, reason.tags)
+            reason.flows.add(key)
+            self._reason_of[key] = reason
+        self._known[key] = known
+        for conn in known.hangs_on:
+            self._hanging.setdefault(conn, set()).add(key)
+        if known.until_ns:
+            heapq.heappush(self._holds, (known.until_ns, key))
+
+    def remove(self, keys: Iterable[bytes]) -> None:
         """Forget entries."""
         for key in keys:
-            self._known.pop(key, None)
-            self._tags.remove(key)
+            known = self._known.pop(key, None)
+            if known is not None:
+                self._unhang(key, known)
+                self._leave(key)
 
-    def touched(self, changed: Iterable[str]) -> set[FlowKey]:
-        """Keys whose decisions a change touches."""
-        return self._tags.touched(changed)
+    def _unhang(self, key: bytes, known: Known) -> None:
+        for conn in known.hangs_on:
+            flows = self._hanging[conn]
+            flows.discard(key)
+            if not flows:
+                del self._hanging[conn]
 
-    def over(self, now_ns: int) -> list[FlowKey]:
-        """Keys of entries that held only for a while, and that while is over."""
-        return [key for key, known in self._known.items() if known.until_ns and known.until_ns <= now_ns]
+    def _leave(self, key: bytes) -> None:
+        reason = self._reason_of.pop(key, None)
+        if reason is None:
+            return
+        reason.flows.discard(key)
+        if not reason.flows:
+            self._tags.remove(reason)
+            if self._reasons.get(reason.tags) is reason:
+                del self._reasons[reason.tags]
+
+    def touched(self, changed: Iterable[str]) -> set[bytes]:
+        """Packed keys of the entries whose decisions a change of the topology touches."""
+        return {key for reason in self._tags.touched(changed) for key in reason.flows}
+
+    def hanging_on(self, conns: Iterable[ConnKey]) -> set[bytes]:
+        """Packed keys of the entries whose decisions the coming or going of connections touches."""
+        return {key for conn in conns for key in self._hanging.get(conn, ())}
+
+    def over(self, now_ns: int) -> list[bytes]:
+        """Packed keys of entries that held only for a while, and that while is over; told once."""
+        ended = []
+        while self._holds and self._holds[0][0] <= now_ns:
+            _, key = heapq.heappop(self._holds)
+            known = self._known.get(key)
+            if known is not None and known.until_ns and known.until_ns <= now_ns:
+                ended.append(key)
+        return ended

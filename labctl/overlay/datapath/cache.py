@@ -83,7 +83,7 @@ class FlowCache:
         bpf = LibBpf()
         old = {name: fd for name, fd in bpf.maps_behind(vxlan).items() if name in _MAPS}
         try:
-            loaded = bpf.load(built, _PROGRAMS, _MAPS, old, {"lc_flows": flows})
+            loaded = bpf.load(built, _PROGRAMS, _MAPS, old, {"lc_flows": flows, "lc_conns": flows})
         finally:
             for fd in old.values():
                 os.close(fd)
@@ -157,9 +157,18 @@ class FlowCache:
             keys = b"".join(key for key, _ in rows)
             self._bpf.update_batch(fd, keys, b"".join(entry.pack() for _, entry in rows), len(rows))
 
-    def restore(self, key: bytes, entry: Entry) -> bool:
-        """Write an entry if it is no more there (the least used are evicted); whether it was not."""
-        return self._bpf.insert(self._loaded.maps["lc_flows"], key, entry.pack())
+    def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write evictable entries that are packed already, over those of the same keys."""
+        fd = self._loaded.maps["lc_flows"]
+        if len(rows) == 1:
+            self._bpf.update(fd, *rows[0])
+        elif rows:
+            keys, values = b"".join([key for key, _ in rows]), b"".join([value for _, value in rows])
+            self._bpf.update_batch(fd, keys, values, len(rows))
+
+    def restore(self, key: bytes, value: bytes) -> bool:
+        """Write a packed entry if it is no more there (the least used are evicted); whether it was not."""
+        return self._bpf.insert(self._loaded.maps["lc_flows"], key, value)
 
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
         """Delete entries; how many were there."""

@@ -1,0 +1,62 @@
+"""Upcalls wait their turn by origin: one that sends many waits for itself, not the others for it.
+
+The kernel rations each origin already, but to a rate that one alone may use; several at theirs, or
+one on a busy machine, are more than the agent can do. So whatever has come up is taken off the
+socket at once, and served one from each origin after the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl.overlay.datapath.channel import Upcall
+
+__all__ = ["Turns"]
+
+MOST_WAITING = 256
+
+
+class Turns:
+    """A queue an origin, served round robin; the oldest of a full queue goes."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._queues: dict[int, deque[Upcall]] = {}
+        self._order: deque[int] = deque()
+        self._waiting = 0
+        self.given_up = 0
+        """Upcalls thrown away because too many of the same origin waited."""
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    def join(self, upcall: Upcall) -> None:
+        """Wait for a turn."""
+        queue = self._queues.get(upcall.origin)
+        if queue is None:
+            queue = self._queues[upcall.origin] = deque()
+            self._order.append(upcall.origin)
+        if len(queue) >= self._most:
+            queue.popleft()
+            self._waiting -= 1
+            self.given_up += 1
+        queue.append(upcall)
+        self._waiting += 1
+
+    def take(self) -> Upcall:
+        """The next one whose turn it is.
+
+        Raises:
+            IndexError: nobody waits.
+        """
+        origin = self._order.popleft()
+        queue = self._queues[origin]
+        upcall = queue.popleft()
+        self._waiting -= 1
+        if queue:
+            self._order.append(origin)
+        else:
+            del self._queues[origin]
+        return upcall
