@@ -14,6 +14,7 @@ from labctl.overlay.agent.control import Control
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.feed import MirrorFeed
 from labctl.overlay.agent.gate import Gate
+from labctl.overlay.agent.guests import Guests
 from labctl.overlay.agent.host import Host, decide_by
 from labctl.overlay.agent.kernel import IpCommand, Kernel
 from labctl.overlay.agent.loop import Loop
@@ -27,6 +28,7 @@ from labctl.overlay.mirror import Mirror
 from labctl.overlay.session import make_client
 from labctl.overlay.simulation.topology import Topology
 
+GUEST = Path("/etc/labctl/guest")
 BUILT = Path(devices.__file__).with_name("flowcache.bpf.o")
 
 
@@ -44,7 +46,9 @@ def run(config: AgentConfig) -> int:
     found = devices.ensure(port=config.tunnel_port)
     ration = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
     built = Path(config.built) if config.built else BUILT
-    cache = FlowCache.open(built, vxlan=found.vxlan, upcall=found.kernel_end, tunnel_ration=ration)
+    cache = FlowCache.open(
+        built, vxlan=found.vxlan, upcall=found.kernel_end, tunnel_ration=ration, local=(config.tunnel,)
+    )
     channel = Channel(devices.AGENT_END)
     ports, feed = Ports(), MirrorFeed()
     state = Path(config.state)
@@ -53,6 +57,7 @@ def run(config: AgentConfig) -> int:
     host = Host(
         config=config, topology=Topology(), ports=ports, engine=engine,
         cache=cache, channel=channel, kernel=Kernel(IpCommand()), gate=Gate(Path(config.gate)),
+        guests=Guests(state / "vm") if GUEST.exists() and not config.uplink else None,
     )  # fmt: skip
     control = Control(state / "agent.sock", Questions(config, host, engine, cache, feed).answer)
     loop = Loop(

@@ -7,14 +7,19 @@ nothing: entries first, attraction last; and on the way back attraction first.
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.overlay.agent.ahead import Ahead, Prefix
+from labctl.overlay.agent.guests import PREFIX as GUEST_PREFIX
+from labctl.overlay.agent.guests import Guest
 from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
 from labctl.overlay.agent.ports import Bound, Ports
 from labctl.overlay.datapath.layout import PortRecord
+from labctl.overlay.model import Host as HostItem
 from labctl.overlay.model import Uplink
+from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from labctl.overlay.agent.config import AgentConfig
     from labctl.overlay.agent.engine import Engine
     from labctl.overlay.agent.gate import Gate
+    from labctl.overlay.agent.guests import Guests
     from labctl.overlay.agent.kernel import Kernel
     from labctl.overlay.datapath.cache import FlowCache
     from labctl.overlay.datapath.channel import Channel
@@ -65,8 +71,10 @@ class Host:
         channel: Channel,
         kernel: Kernel,
         gate: Gate,
+        guests: Guests | None = None,
     ) -> None:
         """Begin with a snapshot (an empty one, say); :meth:`change` brings the next."""
+        self.guests = guests
         self._config = config
         self.topology = topology
         self._ports = ports
@@ -79,6 +87,7 @@ class Host:
         self._told = _Attraction()
         self._to_adopt = cache.adopted
         self._left: list[bytes] = []
+        self._trusted: frozenset[bytes] = frozenset()
         if config.uplink:
             # What an earlier agent has left is where this one goes on from.
             self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
@@ -91,7 +100,10 @@ class Host:
             return 0
         self.topology = topology
         self._engine.use(decide_by(topology, self._config.host))
+        self._place()
         self.bind_ports()
+        if topology.complete:
+            self._trust()
         touched = self._engine.change(tags, now_ns)
         if self._to_adopt and topology.complete:
             self._to_adopt = False
@@ -99,6 +111,17 @@ class Host:
         if self._ahead is not None and topology.complete:
             self._gateway(self._ahead)
         return touched
+
+    def _trust(self) -> None:
+        """Tunnels are taken from the hosts of the overlay alone."""
+        hosts = frozenset(
+            address_bytes(host.tunnel)
+            for host in self.topology.items.get(HostItem, {}).values()
+            if isinstance(host, HostItem)
+        )
+        if hosts != self._trusted:
+            self._cache.take_tunnels_from(hosts)
+            self._trusted = hosts
 
     @property
     def adopting(self) -> bool:
@@ -137,24 +160,55 @@ class Host:
             if ifindex and ifindex not in self._cache.bound():
                 self._cache.guard(ifindex)
 
+    def _place(self) -> None:
+        """See to it that the VMs live that are placed on this host and are no nodes of the lab."""
+        if self.guests is None or not self.topology.complete:
+            return
+        nodes = set(self._config.ports.values())
+        self.guests.want(
+            {
+                view.key: Guest(name, view.key, view.item.mac)
+                for name, view in self.topology.ports.items()
+                if view.item.host == self._config.host and name not in nodes
+            }
+        )
+
+    def _named(self) -> dict[str, str]:
+        """Interface -> name of the VM port that belongs on it."""
+        return {**self._config.ports, **(self.guests.interfaces() if self.guests is not None else {})}
+
+    def tend(self) -> None:
+        """Once a second: what came or went without a word."""
+        if self.guests is not None:
+            self.guests.tend()
+        self.bind_ports()
+
     def bind_ports(self) -> None:
         """Bind interfaces whose VM port the database knows; let go of those that it knows no more.
 
         An interface that is not there yet, or comes back with another number, is bound when it is.
         """
+        named = self._named()
         wanted = {
             self.topology.ports[name].key: interface
-            for interface, name in self._config.ports.items()
+            for interface, name in named.items()
             if name in self.topology.ports
         }
+        moved = set()
         for one in self._ports.bound():
             if one.interface == OVERLAY_SIDE:
                 continue
             if wanted.get(one.key) != one.interface or _ifindex(one.interface) != one.ifindex:
                 self._ports.unbind(one.key)
                 self._cache.unbind(one.ifindex)
+                moved.add(one.interface)
         bound = {one.key for one in self._ports.bound()}
         fresh = [key for key in wanted if key not in bound and self._bind(key, wanted[key], uplink=False)]
+        moved |= {wanted[key] for key in fresh}
+        if moved:
+            # Entries name interfaces by number.
+            tags = {f"port:{named[interface]}" for interface in moved if interface in named}
+            self._engine.change(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         if fresh:
             self.advertise()
 
@@ -165,6 +219,8 @@ class Host:
         self._ports.bind(Bound(key, interface, ifindex))
         ration = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
         self._cache.bind(ifindex, ration, uplink=uplink)
+        if self.guests is not None and interface.startswith(GUEST_PREFIX):
+            self.guests.bound(interface)
         return True
 
     def _gateway(self, ahead: Ahead) -> None:
@@ -176,26 +232,29 @@ class Host:
             self._kernel.ensure_uplink(item)
             self._bind(item.key, OVERLAY_SIDE, uplink=True)
             self._told.uplink = item
-        ahead.update(self.topology)
-        prefixes = ahead.inside
+            self._engine.change((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        gateways = self.topology.gateways
+        ours = self.topology.host(self._config.host) is not None
+        if ours:
+            ahead.update(self.topology)
+        else:
+            # No gateway any more: others are asked to go elsewhere first, the entries stay.
+            self._gate.drain(on=True)
+        prefixes = ahead.inside if ours else frozenset()
         self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
         self._told.prefixes = prefixes
-        anycast = self._anycast()
+        anycast = frozenset((gateways.anycast,)) if gateways is not None and ours else frozenset()
         for address in self._told.anycast - anycast:
             self._kernel.repel(address)
         for address in anycast - self._told.anycast:
             self._kernel.attract(address)
         self._told.anycast = anycast
-        gateways = self.topology.gateways
-        self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
+        if ours:
+            self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
 
     def _item_uplink(self) -> Uplink | None:
         item = self.topology.items.get(Uplink, {}).get(self._config.uplink)
         return item if isinstance(item, Uplink) else None
-
-    def _anycast(self) -> frozenset[IPv4Address | IPv6Address]:
-        gateways = self.topology.gateways
-        return frozenset() if gateways is None else frozenset((gateways.anycast,))
 
     def advertise(self) -> None:
         """Unasked router advertisements to the VMs of this host."""

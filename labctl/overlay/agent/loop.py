@@ -13,6 +13,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from labctl.overlay.agent.turns import Turns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Loop", "monotonic_ns"]
 
 UPCALLS_AT_ONCE = 64
+RECEIVED_AT_ONCE = 512
 TICK_S = 1.0
 ADVERTISE_S = 10.0
 SCAN_ROWS = 2048
@@ -73,6 +76,7 @@ class Loop:
         self._feed = feed
         self._control = control
         self._stopping = False
+        self._turns = Turns()
         self._scan: Iterator[list[tuple[bytes, Entry]]] = iter(())
         self._next_tick = time.monotonic() + TICK_S
         self._next_advertisement = time.monotonic()
@@ -96,12 +100,16 @@ class Loop:
             )
             for source, handler in handlers:
                 selector.register(source, selectors.EVENT_READ, handler)
+            if self._host.guests is not None:
+                selector.register(self._host.guests, selectors.EVENT_READ, self._guests)
             while not self._stopping:
-                timeout = 0.0 if self._host.adopting else max(0.0, self._next_tick - time.monotonic())
+                at_once = self._host.adopting or self._turns
+                timeout = 0.0 if at_once else max(0.0, self._next_tick - time.monotonic())
                 # Changes before upcalls: what a packet meets should be as new as can be.
                 ready = sorted(selector.select(timeout), key=lambda pair: pair[0].data == self._upcalls)
                 for key, _mask in ready:
                     key.data()
+                self._serve()
                 if self._host.adopting:
                     self._host.adopt(ADOPT_AT_ONCE, monotonic_ns())
                 self._clock()
@@ -110,10 +118,20 @@ class Loop:
         now = monotonic_ns()
         if not self._host.topology.complete:
             # Nothing can be decided yet. The latest are kept: they are worth an answer still.
-            self._early.extend((upcall, now) for upcall in self._channel.receive(UPCALLS_AT_ONCE))
+            self._early.extend((upcall, now) for upcall in self._channel.receive(RECEIVED_AT_ONCE))
             return
-        for upcall in self._channel.receive(UPCALLS_AT_ONCE):
-            self._engine.upcall(upcall, now)
+        for upcall in self._channel.receive(RECEIVED_AT_ONCE):
+            self._turns.join(upcall)
+
+    def _guests(self) -> None:
+        if self._host.guests is not None:
+            self._host.guests.hear()
+            self._host.tend()
+
+    def _serve(self) -> None:
+        """Some of those whose turn it is; then it is time to look for changes again."""
+        for _ in range(min(len(self._turns), UPCALLS_AT_ONCE)):
+            self._engine.upcall(self._turns.take(), monotonic_ns())
 
     def _catch_up(self) -> None:
         """What came up before anything could be decided, unless its sender has given it up by now."""
@@ -150,7 +168,7 @@ class Loop:
             return
         self._next_tick = now + TICK_S
         self._engine.tick(monotonic_ns())
-        self._host.bind_ports()
+        self._host.tend()
         self._tell()
         if now >= self._next_advertisement:
             self._next_advertisement = now + ADVERTISE_S
@@ -160,6 +178,8 @@ class Loop:
         # A part of all entries each second, so that no packet waits for a long scan.
         rows = next(self._scan, None)
         if rows is None:
+            self._engine.scan_ends()
             self._scan = self._cache.scan(SCAN_ROWS)
+            self._engine.scan_begins()
         else:
             self._engine.seen(rows, monotonic_ns())
