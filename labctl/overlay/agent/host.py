@@ -234,23 +234,22 @@ class Host:
             self._told.uplink = item
             self._engine.change((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         gateways = self.topology.gateways
-        ours = self.topology.host(self._config.host) is not None
-        if ours:
-            ahead.update(self.topology)
-        else:
-            # No gateway any more: others are asked to go elsewhere first, the entries stay.
+        if self.topology.host(self._config.host) is None:
+            # No gateway any more: nothing is announced, and what still comes is passed on as before.
+            # Routes, address and entries stay as they are: neighbours need a moment to go elsewhere.
             self._gate.drain(on=True)
-        prefixes = ahead.inside if ours else frozenset()
+            return
+        ahead.update(self.topology)
+        prefixes = ahead.inside
         self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
         self._told.prefixes = prefixes
-        anycast = frozenset((gateways.anycast,)) if gateways is not None and ours else frozenset()
+        anycast = frozenset((gateways.anycast,)) if gateways is not None else frozenset()
         for address in self._told.anycast - anycast:
             self._kernel.repel(address)
         for address in anycast - self._told.anycast:
             self._kernel.attract(address)
         self._told.anycast = anycast
-        if ours:
-            self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
+        self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
 
     def _item_uplink(self) -> Uplink | None:
         item = self.topology.items.get(Uplink, {}).get(self._config.uplink)
