@@ -1,11 +1,14 @@
 """labctl overlay env: whole environments, made and removed in one transaction each."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
 
 from labctl.cli import _overlay
+from labctl.cli.console import say
 from labctl.cli.params import Json, LabName
+from labctl.errors import ActionError
 
 __all__ = ["env"]
 
@@ -27,24 +30,50 @@ def env_create(
             "--host", metavar="NODE", help="Compute node for the VMs; may be given again. All if not."
         ),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait / --no-wait", help="Wait until the VMs have their addresses.")
+    ] = True,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long the VMs may take.")
+    ] = 30.0,
     json: Json = False,
 ) -> None:
     """Create an environment, in one transaction.
 
-    Prints the ports of its VMs: what they are called, where they are, and their addresses.
+    Its VMs come to life on their hosts. Prints their ports: what they are called, where they are,
+    and their addresses. labctl exec and labctl shell take the VMs' names.
     """
+    import time
+
     from labctl.overlay.environment import plan_environment
     from labctl.overlay.section import pools_of
 
+    began = time.monotonic()
     pools = pools_of(_overlay.facts(lab)["section"])
     ports = _overlay.change(
         lab,
         lambda edit: plan_environment(edit, name, pools, networks=networks, vms=vms, hosts=tuple(host or ())),
     )
+    late = _await(lab, {port.name: port.host for port in ports}, timeout, began) if wait and ports else ()
     rows = [
         (port.name, port.network, port.host, port.mac, ",".join(map(str, port.addresses))) for port in ports
     ]
     _overlay.show(("VM", "NETWORK", "HOST", "MAC", "ADDRESSES"), rows, as_json=json)
+    if late:
+        raise ActionError(f"after {timeout:g} s there is no address yet in {', '.join(sorted(late))}")
+
+
+def _await(lab: str, wanted: dict[str, str], timeout_s: float, began: float) -> Collection[str]:
+    """Wait for the VMs and tell how long it took; those that are late."""
+    import time
+
+    from labctl.runtime.labs import open_lab
+    from labctl.vnet.agents import Agents, await_guests
+
+    late = await_guests(Agents(*open_lab(lab)), wanted, timeout_s)
+    up = len(wanted) - len(late)
+    say(f"{up} of {len(wanted)} VMs have their addresses {time.monotonic() - began:.2f} s after the command")
+    return late
 
 
 @env.command("destroy")

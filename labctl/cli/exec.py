@@ -1,12 +1,17 @@
 """labctl exec: a command in a node."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli.console import need_root
 from labctl.cli.params import LabName, NodeName
+from labctl.cli.pick import planned_nodes
+
+if TYPE_CHECKING:
+    from labctl.runtime.base import Runtime
+    from labctl.runtime.state import LabDir
 
 __all__ = ["CONTEXT", "command"]
 
@@ -21,7 +26,8 @@ def command(
 ) -> None:
     """Run a command in a node.
 
-    Its exit code, stdin, stdout and stderr are untouched: labctl becomes the command.
+    Its exit code, stdin, stdout and stderr are untouched: labctl becomes the command. A VM that
+    labctl overlay env create made is named like a node.
     """
     argv = words[1:] if words[:1] == ["--"] else words
     if not argv:
@@ -35,5 +41,20 @@ def become(lab: str, node: str, argv: list[str]) -> None:
     from labctl.runtime.labs import open_lab
 
     runtime, lab_dir = open_lab(lab)
+    planned = planned_nodes(lab_dir)
+    if planned and node not in planned:
+        node, argv = _in_guest(runtime, lab_dir, node, argv)
     line = runtime.shell_argv(lab_dir, node, argv)
     os.execvp(line[0], line)  # noqa: S606 - an argument list, and no shell is wanted
+
+
+def _in_guest(runtime: "Runtime", lab_dir: "LabDir", name: str, argv: list[str]) -> tuple[str, list[str]]:
+    """The node that a VM lives on, and the words to be said there; what was given if there is no such VM."""
+    from labctl.errors import ActionError
+    from labctl.vnet.agents import Agents, guest_words
+
+    try:
+        guest = Agents(runtime, lab_dir).guests()[name]
+    except (ActionError, KeyError):
+        return name, argv
+    return guest.host, guest_words(guest, argv)
