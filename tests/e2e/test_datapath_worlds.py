@@ -29,6 +29,7 @@ from labctl.overlay.simulation.topology import Topology
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from labctl.overlay.flow import Packet
     from labctl.overlay.state import Edit
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
@@ -122,8 +123,8 @@ def any_frame(topology: Topology, dice: random.Random, sender: VmPort | None) ->
     there = topology.ports[dice.choice(names)]
     choices = [*sorted(there.addresses), *sorted(there.addresses), address(OUTSIDE4), address(OUTSIDE6)]
     for network in topology.networks.values():
-        choices += [a for a in (network.gateways[0].address4, network.gateways[0].address6) if a]
-        break
+        for gateway in network.gateways:
+            choices += [a for a in (gateway.address4, gateway.address6) if a]
     dst = dice.choice(choices)
     if sender is None:
         uplink = topology.uplinks["uplink"]

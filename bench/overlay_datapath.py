@@ -1,0 +1,92 @@
+"""The overlay's datapath against the kernel's bridge and VXLAN, in the same run, taking turns.
+
+usage: bench/overlay_datapath.py [--rounds N] [--seconds S] [--flows N] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from contextlib import ExitStack
+
+from common import finish, shape
+from overlay_bed import Bed, bridge_bed, overlay_bed
+from overlay_load import agent_cpu_s, first_packets, new_flows, sessions, small_packets, stream
+
+RATES = (2000, 4000, 8000, 12000, 16000, 20000, 25000)
+ENOUGH = 0.99
+
+
+def _ratios(overlay: Bed, bridge: Bed, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Overlay over bridge, one pair a round."""
+    found: dict[str, list[float]] = {}
+    for what, load in (
+        ("TCP throughput", stream),
+        ("small packets", small_packets),
+        ("TCP sessions", sessions),
+    ):
+        for number in range(rounds):
+            order = (overlay, bridge) if number % 2 else (bridge, overlay)
+            values = {bed.name: load(bed, seconds) for bed in order}
+            found.setdefault(f"{what}, overlay", []).append(values["overlay"])
+            found.setdefault(f"{what}, ratio", []).append(values["overlay"] / values["bridge"])
+    return found
+
+
+def _percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--flows", type=int, default=400)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        overlay = stack.enter_context(overlay_bed("Kbo"))
+        bridge = stack.enter_context(bridge_bed("Kbb"))
+        ratios = _ratios(overlay, bridge, options.rounds, options.seconds)
+        one_way, first, second = first_packets(overlay, options.flows)
+        _, plain, _ = first_packets(bridge, options.flows)
+        shares, cpu_us, start = {}, {}, 0
+        for rate in RATES:
+            before = agent_cpu_s(overlay)
+            shares[rate] = new_flows(overlay, rate, options.seconds, start)
+            done = shares[rate] * rate * options.seconds
+            cpu_us[rate] = (agent_cpu_s(overlay) - before) / done * 1e6 if done else 0.0
+            start += int(rate * options.seconds)
+            time.sleep(0.3)
+    best = max((rate for rate, share in shares.items() if share >= ENOUGH), default=0)
+    lines = [
+        f"TCP throughput: {shape([v / 1e9 for v in ratios['TCP throughput, overlay']], 'Gbit/s')},"
+        f" {shape(ratios['TCP throughput, ratio'], 'x bridge + VXLAN')}",
+        f"small UDP packets: {shape([v / 1e3 for v in ratios['small packets, overlay']], 'kpps', 0)},"
+        f" {shape(ratios['small packets, ratio'], 'x')}",
+        f"small TCP sessions: {shape(ratios['TCP sessions, overlay'], 'a second', 0)},"
+        f" {shape(ratios['TCP sessions, ratio'], 'x')}",
+    ]
+    for name, values in (
+        ("first packet, one way (2 upcalls)", one_way),
+        ("first packet, there and back (4 upcalls)", first),
+        ("second packet, there and back", second),
+        ("first packet of bridge + VXLAN, there and back", plain),
+    ):
+        lines.append(
+            f"{name}: median {statistics.median(values) * 1e3:.3f} ms,"
+            f" p99 {_percentile(values, 0.99) * 1e3:.3f} ms, of {len(values)} flows"
+        )
+    lines.append("new flows a second, share that arrived (2 upcalls each, agents' CPU for both):")
+    lines += [f"  {rate:6d}: {shares[rate]:.3f}, {cpu_us[rate]:.0f} us a flow" for rate in RATES]
+    lines.append(f"most with {ENOUGH:.0%} or more: {best} a second")
+    result = {"ratios": ratios, "first_s": one_way, "shares": shares, "cpu_us": cpu_us, "best": best}
+    finish(result, lines, as_json=options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

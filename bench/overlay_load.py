@@ -1,0 +1,230 @@
+"""Loads for the overlay's benchmarks, each bounded: TCP streams, small packets, new flows, sessions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from typing import Any
+
+from overlay_bed import Bed, inside
+
+__all__ = ["agent_cpu_s", "first_packets", "new_flows", "sessions", "small_packets", "stream"]
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PORT = 7000
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("len", ctypes.c_size_t))
+
+
+class _Msghdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint32),
+        ("iov", ctypes.POINTER(_Iovec)),
+        ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Mmsghdr(ctypes.Structure):
+    _fields_ = (("hdr", _Msghdr), ("len", ctypes.c_uint32))
+
+
+def _apart(namespace: str, work: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Run in another process and namespace; the returned function waits for its result."""
+    context = get_context("fork")
+    here, there = context.Pipe(duplex=False)
+
+    def run() -> None:
+        with inside(namespace):
+            there.send("ready")
+            there.send(work(*arguments))
+
+    process = context.Process(target=run)
+    process.start()
+    here.recv()
+    time.sleep(0.05)  # until it listens; what comes sooner is counted as lost, never as gained
+
+    def wait() -> Any:
+        result = here.recv()
+        process.join()
+        return result
+
+    return wait
+
+
+def _sink(seconds: float) -> float:
+    """Bits a second of one TCP stream, as received."""
+    with socket.create_server(("", _PORT)) as server:
+        server.settimeout(5)
+        connection, _ = server.accept()
+        buffer, total = bytearray(1 << 20), 0
+        started = time.monotonic()
+        with connection:
+            while got := connection.recv_into(buffer):
+                total += got
+        return total * 8 / (time.monotonic() - started)
+
+
+def stream(bed: Bed, seconds: float) -> float:
+    """Throughput of one TCP stream, bits a second."""
+    wait = _apart(bed.vms[1], _sink, seconds)
+    with inside(bed.vms[0]), socket.create_connection((bed.addresses[1], _PORT), 5) as connection:
+        data, end = bytes(1 << 18), time.monotonic() + seconds
+        while time.monotonic() < end:
+            connection.sendall(data)
+    return float(wait())
+
+
+def _count(seconds: float) -> float:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+        receiver.bind(("", _PORT))
+        receiver.settimeout(2)
+        buffer, total = bytearray(2048), 0
+        receiver.recv_into(buffer)
+        end = time.monotonic() + seconds
+        receiver.settimeout(0.2)
+        while time.monotonic() < end:
+            try:
+                receiver.recv_into(buffer)
+            except TimeoutError:
+                break
+            total += 1
+        return total / seconds
+
+
+def small_packets(bed: Bed, seconds: float) -> float:
+    """UDP packets of 18 bytes that were sent a second, one flow, one CPU; those that got there count.
+
+    Sent by sendmmsg: the kernel's way from the sender's socket to the receiver's queue is walked in
+    the sender's own time, so this is what the datapath costs.
+    """
+    with inside(bed.vms[1]):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with inside(bed.vms[0]):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with receiver, sender:
+        receiver.bind(("", _PORT))
+        receiver.settimeout(1)
+        sender.connect((bed.addresses[1], _PORT))
+        sender.send(b"first")
+        receiver.recv(100)
+        payload = ctypes.create_string_buffer(18)
+        part = _Iovec(ctypes.addressof(payload), 18)
+        header = _Msghdr(None, 0, ctypes.pointer(part), 1, None, 0, 0)
+        batch = (_Mmsghdr * 64)(*[_Mmsghdr(header, 0) for _ in range(64)])
+        before = _received(bed)
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            _LIBC.sendmmsg(sender.fileno(), batch, 64, 0)
+        took = time.monotonic() - started
+        time.sleep(0.05)
+        return (_received(bed) - before) / took
+
+
+def _received(bed: Bed) -> int:
+    """UDP datagrams that reached the second VM's sockets, read or not."""
+    with inside(bed.vms[1]), open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+        rows = [line.split() for line in file if line.startswith("Udp:")]
+    counts = dict(zip(rows[0][1:], rows[1][1:], strict=True))
+    return int(counts["InDatagrams"]) + int(counts["InErrors"])
+
+
+def first_packets(bed: Bed, flows: int) -> tuple[list[float], list[float], list[float]]:
+    """Of each new flow, seconds: first packet one way, first there and back, second there and back."""
+    with inside(bed.vms[1]):
+        far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one_way, first, second = [], [], []
+    with far:
+        far.bind(("", _PORT))
+        far.settimeout(2)
+        for _ in range(flows):
+            with inside(bed.vms[0]):
+                near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with near:
+                near.connect((bed.addresses[1], _PORT))
+                near.settimeout(2)
+                for times in (first, second):
+                    started = time.perf_counter()
+                    near.send(b"ping")
+                    data, whose = far.recvfrom(100)
+                    if times is first:
+                        one_way.append(time.perf_counter() - started)
+                    far.sendto(data, whose)
+                    near.recv(100)
+                    times.append(time.perf_counter() - started)
+    return one_way, first, second
+
+
+def agent_cpu_s(bed: Bed) -> float:
+    """CPU seconds that the agents have used."""
+    total = 0
+    for pid in bed.agents:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            words = file.read().rpartition(")")[2].split()
+        total += int(words[11]) + int(words[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def new_flows(bed: Bed, rate: int, seconds: float, first_port: int) -> float:
+    """Offer one packet on each of ``rate`` new flows a second: the share that arrived."""
+    with inside(bed.vms[0]):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    many, sent = int(rate * seconds), 0
+    with sender:
+        before = _arrived(bed)
+        started = time.monotonic()
+        while sent < many:
+            due = min(many, int((time.monotonic() - started) * rate))
+            for number in range(sent, due):
+                port = 1024 + (first_port + number) % 64000
+                sender.sendto(b"x", (bed.addresses[1], port))
+            sent = due
+            time.sleep(0.0005)
+        time.sleep(0.5)
+        return (_arrived(bed) - before) / many
+
+
+def _arrived(bed: Bed) -> int:
+    """UDP datagrams that reached the second VM, with a socket or without."""
+    with inside(bed.vms[1]), open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+        rows = [line.split() for line in file if line.startswith("Udp:")]
+    counts = dict(zip(rows[0][1:], rows[1][1:], strict=True))
+    return int(counts["InDatagrams"]) + int(counts["NoPorts"])
+
+
+def _answer_sessions(seconds: float) -> None:
+    with socket.create_server(("", _PORT), backlog=512) as server:
+        server.settimeout(1)
+        end = time.monotonic() + seconds + 1
+        while time.monotonic() < end:
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                return
+            with connection:
+                connection.sendall(connection.recv(100))
+
+
+def sessions(bed: Bed, seconds: float) -> float:
+    """TCP sessions a second, one after the other: connect, ask, answer, close."""
+    wait = _apart(bed.vms[1], _answer_sessions, seconds)
+    done, started = 0, time.monotonic()
+    with inside(bed.vms[0]):
+        while time.monotonic() - started < seconds:
+            with socket.create_connection((bed.addresses[1], _PORT), 2) as connection:
+                connection.sendall(b"question")
+                connection.recv(100)
+            done += 1
+    took = time.monotonic() - started
+    wait()
+    return done / took
