@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["gateway"]
 
+_DRAINED_S = 2.0
+
 gateway = typer.Typer(help="Gateways between the overlay and the outside; all of equal weight.")
 
 
@@ -37,15 +39,31 @@ def gateway_add(lab: LabName, node: NodeName) -> None:
 
 
 @gateway.command("remove")
-def gateway_remove(lab: LabName, node: NodeName) -> None:
-    """Let a node be a gateway no more; drain it first and nobody notices."""
+def gateway_remove(
+    lab: LabName,
+    node: NodeName,
+    *,
+    now: Annotated[
+        bool, typer.Option("--now", help="Without draining it first: what is under way there is lost.")
+    ] = False,
+) -> None:
+    """Let a node be a gateway no more; it is drained first, so that nobody notices."""
+    import time
+
     from labctl.overlay.model import Host
+
+    def drain(edit: "Edit") -> bool:
+        _known(edit, node)
+        return _set_draining(edit, node, draining=True)
 
     def remove(edit: "Edit") -> None:
         _known(edit, node)
         _set_draining(edit, node, draining=False)
         edit.remove(Host, node)
 
+    if not now and _overlay.change(lab, drain):
+        # Its agent is told, its neighbours hear of it and go other ways: some 100 ms on an idle machine.
+        time.sleep(_DRAINED_S)
     _overlay.change(lab, remove)
 
 
@@ -94,7 +112,8 @@ def _known(edit: "Edit", node: str) -> None:
         raise ActionError(f"{node} is no gateway of the overlay")
 
 
-def _set_draining(edit: "Edit", node: str, *, draining: bool) -> None:
+def _set_draining(edit: "Edit", node: str, *, draining: bool) -> bool:
+    """Whether that was news."""
     from dataclasses import replace
 
     from labctl.overlay.model import GatewaySet
@@ -103,3 +122,4 @@ def _set_draining(edit: "Edit", node: str, *, draining: bool) -> None:
     gateways = edit.get(GatewaySet, GATEWAYS)
     names = {*gateways.draining, node} if draining else {*gateways.draining} - {node}
     edit.put(replace(gateways, draining=tuple(sorted(names))))
+    return names != {*gateways.draining}

@@ -22,7 +22,7 @@ from labctl.scenario import overlay, ping
 from labctl.scenario.plan import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
@@ -87,14 +87,13 @@ class LiveWorld:
     def paths(self, node: str, to: str) -> int:
         """Count next hops that are neither dead nor without carrier."""
         address = address_of(self.lab, to, 4)
-        argv = ["ip", "-json", "-4", "route", "show", f"{address}/32"]
+        argv = ["ip", "-json", "-4", "route", "show", "to", "match", address]
         result = self.runtime.exec(self.folder, node, argv, timeout_s=LOOK_TIMEOUT_S)
         if not result.ok:
             raise ActionError(
                 f"{node}: ip route ended with {result.code}: {result.stderr.decode(errors='replace')}"
             )
-        routes = json.loads(result.stdout or b"[]")
-        hops = [hop for route in routes for hop in route.get("nexthops", [route])]
+        hops = most_specific(json.loads(result.stdout or b"[]"))
         return sum(not _DEAD.intersection(hop.get("flags", [])) for hop in hops)
 
     def read(self, node: str, path: str) -> bytes:
@@ -149,6 +148,22 @@ class LiveWorld:
 
     def _netns(self, node: str) -> Path:
         return self.runtime.netns(self.folder, node)
+
+
+def most_specific(routes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The next hops of the longest of the prefixes that match, as ``ip -json route`` tells of them."""
+    if not routes:
+        return []
+    longest = max(_length(route) for route in routes)
+    found = [route for route in routes if _length(route) == longest]
+    return [hop for route in found for hop in route.get("nexthops", [route])]
+
+
+def _length(route: Mapping[str, Any]) -> int:
+    prefix = str(route.get("dst", "default"))
+    if prefix == "default":
+        return 0
+    return int(prefix.partition("/")[2] or 32)
 
 
 @dataclass

@@ -236,6 +236,7 @@ def _expectation(entry: ExpectEntry, text: str) -> Expectation:
         longest_ns=entry.longest or 0,
         quantile=1.0 if entry.quantile is None else entry.quantile,
         bound=entry.bound or 0.0,
+        aside=bool(entry.aside),
         text=text,
     )
 

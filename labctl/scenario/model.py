@@ -260,6 +260,7 @@ class Expectation:
         packets: for losses: at most so many a run, over these streams together.
         longest_ns: for outages: no longer than this ...
         quantile: ... for this share of the flows that crossed the victim, over all faults and runs.
+        aside: it is about flows that need not cross what is taken away.
         bound: share of fail-overs that may miss it at most, with 95 % confidence; 0 if not asked.
         text: as the user wrote it.
     """
@@ -271,6 +272,7 @@ class Expectation:
     quantile: float = 1.0
     bound: float = 0.0
     text: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

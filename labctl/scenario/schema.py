@@ -239,6 +239,10 @@ class ExpectEntry(_Entry):
         float | None,
         Field(gt=0, le=1, description="outage: for this share of the flows that crossed the victim"),
     ] = None
+    aside: Annotated[
+        bool | None,
+        Field(description="losses: flows need not cross what is taken away for this to be told"),
+    ] = None
     bound: Annotated[
         float | None,
         Field(gt=0, lt=1, description="share of fail-overs that may miss it at most, with 95 % confidence"),
@@ -253,8 +257,8 @@ class ExpectEntry(_Entry):
         if kinds[0] == "outage":
             if self.longest is None:
                 raise ValueError("outage needs longest")
-            if self.packets is not None:
-                raise ValueError("packets does not belong to outage")
+            if self.packets is not None or self.aside is not None:
+                raise ValueError("packets and aside do not belong to outage")
         else:
             if self.packets is None:
                 raise ValueError(f"{EXPECT_FIELDS[kinds[0]]} needs packets")

@@ -1,0 +1,140 @@
+"""Processes killed, gateways drained and removed, commands of the overlay, first answers: what is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.errors import InputError
+from labctl.scenario.live import most_specific
+from labctl.scenario.load import load_scenario
+from labctl.scenario.model import ACTIONS, Action, FirstAnswer
+from labctl.scenario.overlay import arguments
+from labctl.scenario.ping import read_answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOPOLOGY = """\
+name: t
+nodes:
+  ext1: {role: host}
+  p1: {role: router}
+  gw[1-2]: {role: overlay-gateway}
+  leaf1: {role: router}
+  compute1: {role: compute}
+  ctl[1-3]: {role: controller}
+  vm[1-2]: {role: vm, host: compute1, network: t1-net}
+links:
+  - [ext1, p1]
+  - [p1, "gw[1-2]"]
+  - ["gw[1-2]", leaf1]
+  - [leaf1, compute1]
+  - [leaf1, "ctl[1-3]"]
+overlay: {networks: 1}
+"""
+HEAD = """\
+name: s
+topology: t.yml
+traffic:
+  - {name: in, from: ext1, to: vm1}
+timeline:
+"""
+
+
+def write(folder: Path, timeline: str, expect: str = "") -> Path:
+    (folder / "t.yml").write_text(TOPOLOGY)
+    (folder / "s.yml").write_text(HEAD + timeline + expect)
+    return folder / "s.yml"
+
+
+def complaints(folder: Path, timeline: str, expect: str = "") -> str:
+    with pytest.raises(InputError) as caught:
+        load_scenario(write(folder, timeline, expect))
+    return "\n".join(str(problem) for problem in caught.value.problems)
+
+
+def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
+    timeline = """\
+  - {at: 1s, kill: {node: compute1, process: agent}}
+  - {after: {first-answer: vm1, to: vm2, within: 5s}, gateway-drain: gw1}
+  - {at: 9s, gateway-remove: gw1}
+  - {at: 10s, gateway-add: gw1}
+  - {at: 11s, gateway-undrain: gw1}
+  - {at: 12s, overlay: env create dev7 --vms 0}
+"""
+    scenario, _ = load_scenario(
+        write(tmp_path, timeline, "expect: [{loss: all, packets: 0, aside: true}, {loss: in, packets: 1}]\n")
+    )
+    assert [step.action for step in scenario.timeline] == [
+        Action("kill", ("compute1",), "agent"),
+        Action("gateway-drain", ("gw1",)),
+        Action("gateway-remove", ("gw1",)),
+        Action("gateway-add", ("gw1",)),
+        Action("gateway-undrain", ("gw1",)),
+        Action("overlay", (), "env create dev7 --vms 0"),
+    ]
+    assert scenario.timeline[1].after == FirstAnswer("vm1", "vm2", 5_000_000_000)
+    assert [wish.aside for wish in scenario.expect] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("timeline", "told"),
+    [
+        ("  - {at: 1s, kill: {node: gw9, process: agent}}\n", "unknown node 'gw9'"),
+        ("  - {at: 1s, kill: {node: gw1}}\n", "process"),
+        ("  - {at: 1s, kill: gw1}\n", "expected"),
+        ("  - {at: 1s, gateway-drain: leaf1}\n", "leaf1 is no gateway of the overlay"),
+        ("  - {at: 1s, gateway-undrain: gw1}\n", "gw1 has suffered no gateway-drain"),
+        ("  - {at: 1s, gateway-add: gw1}\n", "gw1 has suffered no gateway-remove"),
+        ("  - {at: 1s, overlay: env}\n", "pattern"),
+        ("  - {after: {first-answer: vm1, within: 1s}, kill: {node: gw1, process: a}}\n", "needs to"),
+        ("  - {after: {first-answer: vm1, to: vmx, within: 1s}, kill: {node: gw1, process: a}}\n", "'vmx'"),
+    ],
+)
+def test_what_cannot_be_is_told(tmp_path: Path, timeline: str, told: str) -> None:
+    assert told in complaints(tmp_path, timeline)
+
+
+def test_an_outage_is_never_aside(tmp_path: Path) -> None:
+    step = "  - {at: 1s, kill: {node: gw1, process: agent}}\n"
+    assert "aside" in complaints(tmp_path, step, "expect: [{outage: all, longest: 1s, aside: true}]\n")
+
+
+def test_a_kill_is_a_fault_that_nobody_takes_back_and_a_drain_is_one_that_is() -> None:
+    assert ACTIONS["kill"].breaks
+    assert not ACTIONS["kill"].undo
+    assert Action("gateway-drain", ("gw1",)).undone() == Action("gateway-undrain", ("gw1",))
+    assert Action("gateway-remove", ("gw1",)).undone() == Action("gateway-add", ("gw1",))
+    # Peers are not told of any of these: no packet is excused as having been in flight.
+    assert all(ACTIONS[kind].silent for kind in ("kill", "gateway-drain", "gateway-remove"))
+
+
+def test_commands_are_those_that_a_user_would_type() -> None:
+    assert arguments("l", Action("gateway-undrain", ("gw1",))) == [
+        *("overlay", "gateway", "drain", "l", "gw1", "--undo")
+    ]
+    assert arguments("l", Action("overlay", (), "rule add g in --ports '1 2'")) == [
+        *("overlay", "rule", "add", "l", "g", "in", "--ports", "1 2")
+    ]
+
+
+def test_the_first_answer_counts_from_the_first_request() -> None:
+    lost_three = b"64 bytes from 10.0.0.1: icmp_seq=4 ttl=62 time=1.50 ms\n"
+    assert read_answer(lost_three) == 31_500_000
+    assert read_answer(b"3 packets transmitted, 0 received\n") is None
+
+
+def test_paths_are_those_of_the_longest_prefix_that_matches() -> None:
+    routes = [
+        {"dst": "default", "dev": "eth9"},
+        {"dst": "10.128.0.0/24", "nexthops": [{"dev": "eth1"}, {"dev": "eth2", "flags": ["dead"]}]},
+    ]
+    assert [hop["dev"] for hop in most_specific(routes)] == ["eth1", "eth2"]
+    assert most_specific([]) == []
+    assert most_specific([*routes, {"dst": "10.128.0.9", "dev": "eth3"}]) == [routes_host()]
+
+
+def routes_host() -> dict[str, str]:
+    return {"dst": "10.128.0.9", "dev": "eth3"}
