@@ -29,6 +29,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "run": Entry("Prove", "Run scenarios and judge them."),
     "report": Entry("Prove", "Rebuild the report of a run from its journals alone."),
+    "compare": Entry("Prove", "Lay results side by side: a table, and plots on the same axes."),
     "up": Entry("Labs", "Bring a lab up and wait until every node is ready."),
     "down": Entry("Labs", "Take labs down and leave nothing behind."),
     "ls": Entry("Labs", "List the labs of this machine."),

@@ -51,10 +51,25 @@ def write_report(
     text = summary_markdown(result)
     _replace(folder / "summary.md", text)
     _replace(folder / "report.html", page(result))
+    _write_staircase(result, folder)
     target = os.environ.get("GITHUB_STEP_SUMMARY") if step_summary else None
     if target:
         with Path(target).open("a", encoding="utf-8") as file:
             file.write(text)
+
+
+def _write_staircase(result: Result, folder: Path) -> None:
+    """A page of its own where a controller told how it brought its tenants back."""
+    from labctl.report.staircase_data import staircase_of  # noqa: PLC0415 - rarely wanted
+
+    journal = folder / JOURNAL_NAME
+    if not journal.exists() or '"kind":"node.event"' not in journal.read_text(encoding="utf-8"):
+        return
+    stairs = staircase_of(result, read_journal(journal))
+    if stairs is not None:
+        from labctl.report.staircase import staircase_page  # noqa: PLC0415 - the same
+
+        _replace(folder / "staircase.html", staircase_page(result, stairs))
 
 
 def _replace(path: Path, text: str) -> None:

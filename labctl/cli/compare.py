@@ -1,0 +1,62 @@
+"""labctl compare: results of several designs on one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labctl.cli.console import console, out_json, say
+from labctl.cli.params import Json
+
+__all__ = ["command"]
+
+
+def command(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="[NAME=]DIR...", help="Folders of results; NAME is what the page calls one."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the page here.")] = Path(
+        "compare.html"
+    ),
+    json: Json = False,
+) -> int:
+    """Lay results side by side: a table, and plots on the same axes.
+
+    Made from the journals alone; what the scenarios expected of their designs plays no part.
+    """
+    from labctl.report.compare import HEADS, compare_page, rows
+    from labctl.report.compare_data import design_of
+    from labctl.report.staircase_data import staircase_of
+    from labctl.scenario.journal import JOURNAL_NAME, read_journal
+    from labctl.verdict import judge
+
+    designs, stairs = [], {}
+    for given in folders:
+        name, folder = _named(given)
+        events = read_journal(folder / JOURNAL_NAME)
+        result = judge(events)
+        design = design_of(result, name)
+        designs.append(design)
+        found = staircase_of(result, events)
+        if found is not None:
+            stairs[design.name] = found
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(compare_page(designs, stairs), encoding="utf-8")
+    if json:
+        out_json([dict(zip(HEADS, row, strict=True)) for row in rows(designs)])
+        return 0
+    from rich.table import Table
+
+    table = Table(*HEADS, box=None, pad_edge=False)
+    for row in rows(designs):
+        table.add_row(*row)
+    console().print(table)
+    say(f"page: {out}")
+    return 0
+
+
+def _named(given: Path) -> tuple[str, Path]:
+    """``NAME=DIR`` or ``DIR``; a folder that is there is taken by its whole name."""
+    name, equals, rest = str(given).partition("=")
+    return ("", given) if not equals or given.exists() else (name, Path(rest))
