@@ -1,0 +1,60 @@
+"""When a neighbour is called dead, and for how long its link is then taken down. Pure.
+
+A neighbour that drops everything while its link keeps carrier is seen by nobody but who asks. The
+kernel itself knows how to lose a link: every route through it is out of use at once, in both families,
+and what is left of each group of equal next hops goes on. So the link's own end is taken down for a
+moment. By then the routing daemons at both ends have dropped their session; it comes back only when
+packets pass again, and routes with it.
+
+Time is counted in ticks of our own: whoever did not run could not listen. A machine that stands still
+for a while makes nobody dead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+TRUSTED = 10
+"""So many ticks in which a neighbour was heard before its silence means anything."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """What is known of the neighbour behind one link.
+
+    Attributes:
+        heard: ticks in which it was heard, since it was last silent; no further than TRUSTED.
+        missed: ticks in a row in which it was not.
+        held_until: seconds: our end of the link is down until then; None if it is not.
+    """
+
+    heard: int = 0
+    missed: int = 0
+    held_until: float | None = None
+
+
+def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neighbour, bool]:
+    """One tick of a link that we do not hold down.
+
+    Args:
+        seen: so far.
+        heard: whether anything came from the neighbour since the last tick.
+        late: whether this tick comes so late that the neighbour may have been kept waiting, too.
+        misses: so many silent ticks in a row are death.
+
+    Returns:
+        What is known now, and whether the neighbour has just died.
+    """
+    if heard:
+        return Neighbour(min(seen.heard + 1, TRUSTED)), False
+    if late:
+        return seen, False
+    missed = seen.missed + 1
+    if missed < misses:
+        return replace(seen, missed=missed), False
+    return Neighbour(), seen.heard >= TRUSTED
+
+
+def hold(now: float, seconds: float) -> Neighbour:
+    """Our end of the link is down from now on."""
+    return Neighbour(held_until=now + seconds)

@@ -1,0 +1,74 @@
+"""The repair's decisions: who is called dead, and who never is."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.render.shipped import folder
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MISSES = 3
+
+
+def load() -> ModuleType:
+    path = folder("templates") / "router/etc/labctl/repair/decide.py"
+    spec = importlib.util.spec_from_file_location("repair_decide", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+repair = load()
+
+
+def deaths(ticks: list[tuple[bool, bool]]) -> list[int]:
+    """Ticks, each (heard, late), at which the neighbour is found dead."""
+    seen, found = repair.Neighbour(), []
+    for number, (heard, late) in enumerate(ticks):
+        seen, dead = repair.tick(seen, heard=heard, late=late, misses=MISSES)
+        if dead:
+            found.append(number)
+    return found
+
+
+HEARD, SILENT, STALLED = (True, False), (False, False), (False, True)
+KNOWN = [HEARD] * repair.TRUSTED
+
+
+def test_a_neighbour_that_falls_silent_is_dead_after_three_ticks_and_only_once() -> None:
+    assert deaths([*KNOWN, *[SILENT] * 50]) == [repair.TRUSTED + 2]
+
+
+def test_a_hello_between_begins_the_count_anew() -> None:
+    assert deaths([*KNOWN, *[SILENT, SILENT, HEARD] * 20]) == []
+
+
+def test_who_was_never_heard_or_hardly_ever_is_never_dead() -> None:
+    assert deaths([SILENT] * 50) == []
+    assert deaths([HEARD, *[SILENT] * 50]) == []
+
+
+def test_a_machine_that_stands_still_kills_nobody() -> None:
+    assert deaths([*KNOWN, *[STALLED] * 50, HEARD]) == []
+
+
+def test_one_that_comes_back_can_die_again() -> None:
+    assert len(deaths([*KNOWN, *[SILENT] * 5, *KNOWN, *[SILENT] * 5])) == 2
+
+
+@given(st.lists(st.sampled_from([HEARD, SILENT, STALLED]), max_size=200))
+def test_every_death_follows_three_silent_ticks_of_our_own(ticks: list[tuple[bool, bool]]) -> None:
+    for number in deaths(ticks):
+        last = [tick for tick in ticks[: number + 1] if tick != STALLED][-MISSES:]
+        assert last == [SILENT] * MISSES
+        assert ticks[: number + 1].count(HEARD) >= repair.TRUSTED
