@@ -23,6 +23,8 @@ from vty import Vty
 CONFIG = Path("/etc/labctl/gate.json")
 STATE = Path("/run/labctl/gate")
 PID = Path("/run/labctl/gate.pid")
+DRAIN = Path("/run/labctl/gate.drain")
+"""While this is there nothing is announced; SIGHUP says that it came or went."""
 _RETRY_S = 0.2
 
 
@@ -53,8 +55,10 @@ class Gate:
         view = self._look(links)
         self._memory, again = decide(view, time.monotonic(), self._memory, self._rules)
         self._hold(links)
-        told = self._tell(self._memory.open)
-        self._say(describe(view, self._memory, self._rules) if told else "bgpd does not answer")
+        draining = DRAIN.exists()
+        told = self._tell(frozenset() if draining else self._memory.open)
+        line = "open, but drained: nothing is announced" if draining else ""
+        self._say((line or describe(view, self._memory, self._rules)) if told else "bgpd does not answer")
         return again if told else time.monotonic() + _RETRY_S
 
     def close(self) -> None:
@@ -130,7 +134,8 @@ def main() -> int:
     config = json.loads(CONFIG.read_text())
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for caught in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(caught, lambda *_: None)
     watch = netlink.listener()
     PID.write_text(f"{os.getpid()}\n")
     gate = Gate(config)
@@ -141,7 +146,7 @@ def main() -> int:
         again = gate.step()
         wait_ms = None if again is None else max(0.0, again - time.monotonic()) * 1000 + 1
         ready = {number for number, _ in poll.poll(wait_ms)}
-        if reader in ready:
+        if reader in ready and signal.SIGTERM in os.read(reader, 64):
             gate.close()
             time.sleep(config["drain"])
             return 0
