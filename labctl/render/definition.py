@@ -104,6 +104,7 @@ def definition_context(
                 interfaces=tuple(port.name for port in node.interfaces),
                 binds=binds_of(node.name, shapes[node.name].targets),
                 held=shapes[node.name].held,
+                host=str(node.params.get("host", "")) if node.acts_as == "guest" else "",
             )
             for node in lab.nodes
         ],
