@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "power": Entry("Act on a lab", "Take power from a node, or give it back."),
     "link": Entry("Act on a lab", "Cut a link, or restore it."),
     "probe": Entry("Act on a lab", "Send numbered packets between two nodes and count them."),
+    "trace": Entry("Act on a lab", "Follow a packet through the virtual networks, and then send it."),
     "overlay": Entry("Act on a lab", "Make and remove the virtual networks of a running lab."),
     "validate": Entry("Files", "Check topologies and scenarios; print every problem."),
     "render": Entry("Files", "Write the containerlab definition and every node's files."),

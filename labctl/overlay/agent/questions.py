@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
-from labctl.overlay.datapath.layout import Action
-from labctl.overlay.flow import Answer, Drop, FlowKey, Forward
+from labctl.overlay.datapath.layout import Action, flow_key
+from labctl.overlay.flow import Answer, Drop, FlowKey, Forward, Match
 from labctl.overlay.packet import address_of, mac_text, parse
 from labctl.overlay.simulation.engine import simulate
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from labctl.overlay.datapath.cache import FlowCache
     from labctl.overlay.datapath.layout import Entry
     from labctl.overlay.flow import Decision
+    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.views import PortView
 
 __all__ = ["Questions"]
 
@@ -51,7 +53,9 @@ class Questions:
             return {"flows": list(self._flows(int(request.get("most", 1000))))}
         if asked == "trace":
             return self._trace(int(request["ingress"]), bytes.fromhex(request["frame"]))
-        raise ActionError(f"an agent does not know {asked!r}: status, flows, trace")
+        if asked == "ports":
+            return self._ports(set(request.get("names", ())), set(request.get("addresses", ())))
+        raise ActionError(f"an agent does not know {asked!r}: status, flows, trace, ports")
 
     def _flows(self, most: int) -> Iterator[dict[str, Any]]:
         for raw, entry in self._cache.entries()[:most]:
@@ -63,7 +67,51 @@ class Questions:
         decision = simulate(
             self._host.topology, self._config.host, packet, ingress, self._engine.established, explain=True
         )
-        return {"host": self._config.host, **_decision_words(decision)}
+        found = self._entry(packet.key(ingress))
+        entry = None if found is None else _entry_words(found)
+        return {"host": self._config.host, "entry": entry, **_decision_words(decision)}
+
+    def _entry(self, key: FlowKey) -> Entry | None:
+        """What the kernel would do with a packet, as far as it knows by itself."""
+        return (
+            self._cache.entry(flow_key(key))
+            or self._cache.entry(flow_key(key, Match.DESTINATION), fixed=True)
+            or self._cache.entry(flow_key(key, Match.INGRESS), fixed=True)
+        )
+
+    def _ports(self, names: set[str], addresses: set[str]) -> dict[str, Any]:
+        """VM ports by name or address, the names of all of them, and the uplinks."""
+        topology = self._host.topology
+        found = [
+            _port_words(view, topology)
+            for name, view in topology.ports.items()
+            if name in names or any(str(address) in addresses for address in view.item.addresses)
+        ]
+        uplinks = [
+            {
+                "name": view.name,
+                "key": view.key,
+                "mac": mac_text(view.mac),
+                "kernel": mac_text(view.kernel_mac),
+            }
+            for view in topology.uplinks.values()
+        ]
+        return {"ports": found, "names": sorted(topology.ports), "uplinks": uplinks}
+
+
+def _port_words(view: PortView, topology: Topology) -> dict[str, Any]:
+    item = view.item
+    network = topology.networks.get(item.network)
+    return {
+        "name": item.name,
+        "key": view.key,
+        "mac": item.mac,
+        "addresses": [str(address) for address in item.addresses],
+        "network": item.network,
+        "prefixes": [str(subnet.prefix) for subnet in network.subnets] if network is not None else [],
+        "routers": [mac_text(gateway.mac) for gateway in network.gateways] if network is not None else [],
+        "host": item.host,
+    }
 
 
 def _key_words(key: FlowKey) -> dict[str, Any]:
