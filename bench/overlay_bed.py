@@ -69,8 +69,8 @@ def _serve(node: Node) -> None:
         poll.poll(0 if turns else 1000)
         for upcall in node.channel.receive(512):
             turns.join(upcall)
-        for _ in range(min(len(turns), 64)):
-            node.engine.upcall(turns.take(), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        some = [turns.take() for _ in range(min(len(turns), 64))]
+        node.engine.serve(some, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
 
 
 @contextmanager

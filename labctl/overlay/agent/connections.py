@@ -44,6 +44,7 @@ class Connections:
         self._memory = memory
         self._seen = {ConnKey.unpack(key): seen for key, seen in memory.connections().items()}
         self._told = dict(self._seen)
+        self._fresh: list[ConnKey] = []
         self._round: Iterator[ConnKey] = iter(())
 
     def __len__(self) -> int:
@@ -63,15 +64,21 @@ class Connections:
                 self._told[conn] = now_ns
             if before is None or now_ns > before:
                 self._seen[conn] = now_ns
-        if new:
-            self._memory.remember_connections([(conn.pack(), now_ns) for conn in new])
+        self._fresh += new
         return new
+
+    def tell(self) -> None:
+        """Have the kernel remember what is new, for the next agent."""
+        if self._fresh:
+            self._memory.remember_connections([(conn.pack(), self._told[conn]) for conn in self._fresh])
+            self._fresh = []
 
     def expire(self, now_ns: int) -> list[ConnKey]:
         """Look at some of them, others next time: forget what was idle for too long.
 
         The kernel is told how fresh the rest is, so that the next agent knows.
         """
+        self.tell()
         some = list(islice(self._round, _AT_ONCE))
         if not some:
             self._round = iter(list(self._seen))

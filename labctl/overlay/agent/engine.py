@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from labctl.overlay.agent.entries import entry_of, rewritten, tunnel_entry
+from labctl.overlay.agent.entries import entry_of, reply, rewritten, tunnel_entry
 from labctl.overlay.agent.parking import Parking
 from labctl.overlay.agent.shortcut import Made, Shortcuts
 from labctl.overlay.agent.synthetic import packet_of
@@ -95,6 +95,9 @@ class Engine:
         self._table = FlowTable()
         self._shortcuts = Shortcuts()
         self._unseen: set[bytes] = set()
+        # Entries to be written and packets to be sent after them, gathered over a few upcalls.
+        self._rows: list[tuple[bytes, bytes]] = []
+        self._sends: list[Upcall] = []
         self._parking = Parking()
         self.counts: Counter[str] = Counter()
 
@@ -112,6 +115,24 @@ class Engine:
 
     def upcall(self, upcall: Upcall, now_ns: int) -> None:
         """A packet that the kernel had no entry for, or that was too long or too old for its entry."""
+        self.serve((upcall,), now_ns)
+
+    def serve(self, upcalls: Iterable[Upcall], now_ns: int) -> None:
+        """Several of them; their entries are written at once, and all packets are sent after that."""
+        for upcall in upcalls:
+            self._take(upcall, now_ns)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write, then send. Connections first: an entry must not outlive what the next agent knows of."""
+        self._connections.tell()
+        rows, self._rows = self._rows, []
+        self._cache.put(rows)
+        sends, self._sends = self._sends, []
+        for upcall in sends:
+            self._sender.again(upcall)
+
+    def _take(self, upcall: Upcall, now_ns: int) -> None:
         ingress = self._ports.ingress(upcall.origin)
         if ingress is None:
             self.counts["unbound"] += 1
@@ -126,8 +147,8 @@ class Engine:
             # One of several that came up before the entry stood, or the entry was evicted since.
             self.counts["again"] += 1
             if self._cache.restore(key, known.value(now_ns)):
-                self.counts["evicted"] += 1
-            self._sender.again(upcall)
+                self.counts["written again"] += 1
+            self._sends.append(upcall)
             return
         case = _Case(upcall, ingress, packet, key, now_ns)
         if not self._by_shortcut(case):
@@ -135,22 +156,48 @@ class Engine:
 
     def _by_shortcut(self, case: _Case) -> bool:
         """Use an earlier decision that was made from nothing that this packet differs in."""
-        upcall, ingress, packet, key, now_ns = case
+        known = self._like_another(case.ingress, case.packet, case.key, case.now_ns)
+        if known is None:
+            return False
+        if known.entry.action is not Action.DROP:
+            self._reply_ahead(case, known)
+            self._sends.append(case.upcall)
+        return True
+
+    def _like_another(self, ingress: int, packet: Packet, key: bytes, now_ns: int) -> Known | None:
         found = self._shortcuts.find(ingress, packet, self._connections.established)
         if found is None:
-            return False
+            return None
         shape, conns, hangs_on = found
         known = shape.known
         if conns or hangs_on:
             known = Known(known.entry, known.head, conns, hangs_on, known.ttl)
         self.counts["flow, like another"] += 1
-        self._cache.put([(key, known.value(now_ns))])
+        self._rows.append((key, known.value(now_ns)))
         self._table.put(key, known, shape.reason)
         if conns:
             self._seen(conns, now_ns)
-        if known.entry.action is not Action.DROP:
-            self._sender.again(upcall)
-        return True
+        return known
+
+    def _reply_ahead(self, case: _Case, known: Known) -> None:
+        """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
+        if not known.conns:
+            return
+        made = reply(case.packet, case.ingress, known.entry, self._ports)
+        if made is None:
+            return
+        ingress, packet = made
+        key = packet.key(ingress).pack()
+        if self._table.get(key) is not None:
+            return
+        if self._like_another(ingress, packet, key, case.now_ns) is not None:
+            return
+        decision, asked = self._asking(ingress, packet)
+        if isinstance(decision, Forward) and decision.cacheable:
+            entry = entry_of(decision, self._ports)
+            if entry is not None:
+                self._seen(decision.conns, case.now_ns)
+                self._keep(_Case(case.upcall, ingress, packet, key, case.now_ns), entry, decision, asked)
 
     def _asking(self, ingress: int, packet: Packet) -> tuple[Decision, Asked]:
         """Simulate, and note what was asked about connections."""
@@ -178,10 +225,11 @@ class Engine:
             self.counts[f"wait: {decision.waits_for}"] += 1
             self._parking.park(case.upcall, decision.tags, case.now_ns)
 
-    def _keep(self, case: _Case, entry: Entry, decision: Forward | Drop, asked: Asked) -> None:
+    def _keep(self, case: _Case, entry: Entry, decision: Forward | Drop, asked: Asked) -> Known:
         """Make an entry, and let others like it have the same."""
         known, reason = self._put(case.key, entry, decision, case.now_ns)
         self._shortcuts.keep(case.ingress, case.packet, Made(decision, known, reason, asked))
+        return known
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
         self._seen(decision.conns, case.now_ns)
@@ -190,8 +238,8 @@ class Engine:
             self._copy(case.upcall, case.packet, decision)
         else:
             self.counts["flow"] += 1
-            self._keep(case, entry, decision, asked)
-            self._sender.again(case.upcall)
+            self._reply_ahead(case, self._keep(case, entry, decision, asked))
+            self._sends.append(case.upcall)
 
     def _copy(self, upcall: Upcall, packet: Packet, decision: Forward) -> None:
         """Send a packet on without an entry, once to each output."""
@@ -221,7 +269,7 @@ class Engine:
         tags, hangs_on = conns_in(decision.tags)
         conns, ttl = (decision.conns, decision.ttl_decrement) if isinstance(decision, Forward) else ((), 0)
         known = make_known(entry, conns, hangs_on, ttl, until_ns)
-        self._cache.put([(key, known.value(now_ns))])
+        self._rows.append((key, known.value(now_ns)))
         reason = self._table.reason(tags)
         self._table.put(key, known, reason)
         return known, reason
@@ -248,8 +296,12 @@ class Engine:
         One that is let through may make a connection known that others were waiting for.
         """
         waiting = set(keys)
+        if waiting and self._rows:
+            # What was decided before must not be written after.
+            rows, self._rows = self._rows, []
+            self._cache.put(rows)
         while waiting:
-            rows: list[tuple[bytes, bytes]] = []
+            rows = []
             gone: list[bytes] = []
             new: list[ConnKey] = []
             for key in waiting:
@@ -259,6 +311,7 @@ class Engine:
                     gone.append(key)
                 else:
                     new += self._connections.note(known.conns, now_ns)
+            self._connections.tell()
             # Overwritten, not deleted: a packet that looks at this moment sees either entry, never none.
             self._cache.put(rows)
             self._table.remove(gone)

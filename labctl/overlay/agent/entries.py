@@ -6,16 +6,20 @@ import struct
 from typing import TYPE_CHECKING
 
 from labctl.overlay.datapath.layout import Action, Entry, Flag
-from labctl.overlay.flow import ToPort
-from labctl.overlay.packet import IP4, IP6, checksum
+from labctl.overlay.flow import FROM_TUNNEL, Fragment, Packet, ToPort
+from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, TCP, UDP, checksum
 
 if TYPE_CHECKING:
     from labctl.overlay.agent.ports import Ports
-    from labctl.overlay.flow import Forward, Packet, ToTunnel
+    from labctl.overlay.flow import Forward, ToTunnel
 
-__all__ = ["entry_of", "rewritten", "tunnel_entry"]
+__all__ = ["entry_of", "reply", "rewritten", "tunnel_entry"]
 
 _MTU_MOST = 65535
+_REPLY_TTL = 64
+_SCTP = 132
+_ECHO = {(ICMP, 8 << 8): 0, (ICMP6, 128 << 8): 129 << 8}
+_WITH_PORTS = frozenset((TCP, UDP, _SCTP))
 
 
 def tunnel_entry(output: ToTunnel) -> Entry:
@@ -47,3 +51,31 @@ def rewritten(packet: Packet, decision: Forward) -> bytes:
     elif decision.ttl_decrement and packet.eth_type == IP6:
         frame[21] -= decision.ttl_decrement
     return bytes(frame)
+
+
+def reply(packet: Packet, ingress: int, entry: Entry, ports: Ports) -> tuple[int, Packet] | None:
+    """What will most likely come back, and where it comes in; None where that cannot be said.
+
+    A VM answers to the MAC that the packet came from. What comes back through a tunnel has been
+    rewritten by the answering VM's host, so it bears the MACs that our VM sent to and from.
+    """
+    if packet.frag != Fragment.NONE:
+        return None
+    if packet.proto in _WITH_PORTS:
+        sport, dport = packet.dport, packet.sport
+    elif (packet.proto, packet.sport) in _ECHO:
+        sport, dport = _ECHO[packet.proto, packet.sport], packet.dport
+    else:
+        return None
+    if entry.action is Action.PORT:
+        back = ports.ingress(entry.out_ifindex)
+        dmac, smac = entry.smac, entry.dmac
+    else:
+        back = FROM_TUNNEL | ingress if ingress < FROM_TUNNEL else None
+        dmac, smac = packet.smac, packet.dmac
+    if back is None:
+        return None
+    return back, Packet(
+        frame=b"", dmac=dmac, smac=smac, eth_type=packet.eth_type, src=packet.dst, dst=packet.src,
+        proto=packet.proto, ttl=_REPLY_TTL, sport=sport, dport=dport,
+    )  # fmt: skip

@@ -130,8 +130,10 @@ class Loop:
 
     def _serve(self) -> None:
         """Some of those whose turn it is; then it is time to look for changes again."""
-        for _ in range(min(len(self._turns), UPCALLS_AT_ONCE)):
-            self._engine.upcall(self._turns.take(), monotonic_ns())
+        turns = self._turns
+        if turns:
+            some = [turns.take() for _ in range(min(len(turns), UPCALLS_AT_ONCE))]
+            self._engine.serve(some, monotonic_ns())
 
     def _catch_up(self) -> None:
         """What came up before anything could be decided, unless its sender has given it up by now."""
