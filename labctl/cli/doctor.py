@@ -27,6 +27,7 @@ class For(StrEnum):
     CONTAINERLAB = "containerlab"
     TESTS = "tests"
     OVERLAY = "overlay"
+    PARIS = "paris"
     ALL = "all"
 
 
@@ -35,8 +36,8 @@ def command(
         For | None,
         typer.Option(
             "--for",
-            metavar="embedded|containerlab|overlay|tests|all",
-            help="What the machine is wanted for: a runtime, the overlay, labctl's own tests, or all of it.",
+            metavar="embedded|containerlab|overlay|paris|tests|all",
+            help="What the machine is wanted for: a runtime, the overlay, Paris, labctl's own tests, or all.",
         ),
     ] = None,
     install: Annotated[

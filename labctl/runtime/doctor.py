@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     CONTAINERLAB = "containerlab"
     TESTS = "tests"
     OVERLAY = "overlay"
+    PARIS = "paris"
 
 
 ALL = frozenset(Purpose)
@@ -108,9 +109,16 @@ class Finding:
 
 def checks() -> tuple[Check, ...]:
     """Every check, in the order in which they are shown."""
-    from labctl.runtime import doctor_engine, doctor_kernel, doctor_machine, doctor_tools  # noqa: PLC0415 - cyclic
+    from labctl.runtime import (  # noqa: PLC0415 - cyclic
+        doctor_engine,
+        doctor_kernel,
+        doctor_machine,
+        doctor_paris,
+        doctor_tools,
+    )
 
-    return (*doctor_machine.CHECKS, *doctor_kernel.CHECKS, *doctor_tools.CHECKS, *doctor_engine.CHECKS)
+    groups = (doctor_machine, doctor_kernel, doctor_tools, doctor_engine, doctor_paris)
+    return tuple(check for group in groups for check in group.CHECKS)
 
 
 def examine(purposes: frozenset[Purpose], among: Iterable[Check] | None = None) -> tuple[Finding, ...]:
