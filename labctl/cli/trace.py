@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labctl.cli.console import need_root, out, out_json, say
+from labctl.cli.console import need_root, out, out_json, say, table
 from labctl.cli.params import Json, LabName, node_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.vnet.decide import Verdict
     from labctl.vnet.sighting import Sighting
     from labctl.vnet.trace import Trace
@@ -36,6 +38,9 @@ def command(
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0.01, max=60, help="How long to wait for it.")
     ] = 1.0,
+    every: Annotated[
+        bool, typer.Option("--all", help="A line for every interface, in place of one for every node.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Follow a packet through the virtual networks, and then send it.
@@ -43,7 +48,7 @@ def command(
     First what the agents decide: each virtual device, what it said, the flow entry, the tunnel. Then
     the packet itself, sent by FROM's own kernel and seen on every interface that it passes.
 
-    Exit code 0: it arrived, or was answered. 1: it did not and was not.
+    Exit code 0: it arrived, or was answered in its target's place. 1: neither.
     """
     from labctl.runtime.labs import open_lab
     from labctl.vnet.trace import trace
@@ -56,8 +61,8 @@ def command(
     if json:
         out_json(_plain(told))
     else:
-        _show(told)
-    raise typer.Exit(0 if told.arrived or told.answered else NOT_ARRIVED)
+        _show(told, every=every)
+    raise typer.Exit(0 if told.well else NOT_ARRIVED)
 
 
 def _plain(told: "Trace") -> dict[str, Any]:
@@ -67,7 +72,7 @@ def _plain(told: "Trace") -> dict[str, Any]:
     return plain
 
 
-def _show(told: "Trace") -> None:
+def _show(told: "Trace", *, every: bool) -> None:
     out(f"{told.source} -> {told.target or 'outside'}: {told.said}")
     for verdict in told.verdicts:
         out("")
@@ -75,10 +80,10 @@ def _show(told: "Trace") -> None:
     if not told.verdicts:
         out("\nno agent decided anything: the packet was not seen to come to the overlay")
     out("\nthe packet itself:")
-    start = told.sightings[0].t_ns if told.sightings else 0
-    names = max((len(f"{seen.node}:{seen.interface}") for seen in told.sightings), default=0)
-    for seen in told.sightings:
-        out("  " + _seen(seen, start, names))
+    if every:
+        _show_sightings(told.sightings)
+    elif told.sightings:
+        _show_hops(told.sightings)
     out(f"\n{told.end}")
     if not told.whole:
         say("more passed than could be heard: a hop may be missing")
@@ -93,10 +98,12 @@ def _show_verdict(verdict: "Verdict") -> None:
         out(f"  {device.ljust(width)}  {said}")
     out(f"  => {_decision(verdict)}")
     before, after = (_entry(entry) for entry in (verdict.entry, verdict.entry_after))
-    if before == after == "none":
+    if not verdict.asked_before:
+        out(f"  flow entry: {after}")
+    elif before == after == "none":
         out("  flow entry: none")
     else:
-        out(f"  flow entry: {before if before != after else 'as before'} before, {after} after")
+        out(f"  flow entry: {before} before, {after} after")
 
 
 def _decision(verdict: "Verdict") -> str:
@@ -118,16 +125,54 @@ def _entry(entry: Any) -> str:  # noqa: ANN401 - a row of JSON, or None
     if what == "tunnel":
         what = f"tunnel {entry['tunnel']} to {entry['remote']}"
     elif what == "port":
-        what = f"interface {entry['out']}"
-    return f"{what} ({entry['packets']} packets)"
+        what = f"out of {entry['interface'] or entry['out']}"
+    return f"{what} (used {entry['packets']} times)" if entry["packets"] != 1 else f"{what} (used once)"
 
 
-def _seen(seen: "Sighting", start: int, names: int) -> str:
-    place = f"{seen.node}:{seen.interface}".ljust(names)
-    way = "out" if seen.outgoing else "in "
-    tunnel = ""
-    if seen.tunnel is not None:
-        outer = seen.tunnel
-        tunnel = f"  in tunnel {outer.key}, {outer.source} > {outer.remote}, source port {outer.sport}"
-    back = "answer " if seen.answer else ""
-    return f"+{(seen.t_ns - start) / 1e6:7.3f} ms  {place}  {way}  {back}{seen.said}{tunnel}"
+def _show_hops(seen: "Sequence[Sighting]") -> None:
+    from labctl.vnet.hops import hops
+
+    start = seen[0].t_ns
+    rows = []
+    for hop in hops(seen):
+        notes = [_tunnel(hop.last)] if hop.last.tunnel is not None and hop.left else []
+        if hop.agent_ns >= 0:
+            notes.append(
+                f"with the agent {hop.agent_ns / 1e6:.3f} ms" if hop.agent_ns else "ended at the agent"
+            )
+        ttl = hop.last.said.rpartition(" ")[2]
+        rows.append(
+            (
+                f"+{(hop.t_ns - start) / 1e6:.3f} ms",
+                "<" if hop.answer else ">",
+                hop.node,
+                hop.came,
+                hop.left,
+                f"{hop.took_ns / 1e6:.3f} ms",
+                ttl,
+                "; ".join(notes),
+            )
+        )
+    out(table(("AT", "", "NODE", "IN", "OUT", "TOOK", "TTL", ""), rows))
+
+
+def _show_sightings(seen: "Sequence[Sighting]") -> None:
+    rows = [
+        (
+            f"+{(each.t_ns - seen[0].t_ns) / 1e6:.3f} ms",
+            "<" if each.answer else ">",
+            each.node,
+            each.interface,
+            "out" if each.outgoing else "in",
+            each.said,
+            _tunnel(each),
+        )
+        for each in seen
+    ]
+    out(table(("AT", "", "NODE", "INTERFACE", "", "PACKET", ""), rows))
+
+
+def _tunnel(seen: "Sighting") -> str:
+    if seen.tunnel is None:
+        return ""
+    return f"tunnel {seen.tunnel.key} to {seen.tunnel.remote}, from port {seen.tunnel.sport}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.overlay.flow import FROM_TUNNEL
@@ -33,6 +33,7 @@ class Verdict:
         outputs: where it goes: ``key``, ``port``, ``remote`` (empty for a port of this host).
         entry: the kernel's entry before the packet was sent; None if there was none.
         entry_after: the same, after.
+        asked_before: whether ``entry`` is known: nobody knows beforehand which gateway it will be.
         next_host: where the tunnel leads; empty if it leads nowhere or that is not known.
     """
 
@@ -43,7 +44,8 @@ class Verdict:
     reason: str = ""
     outputs: tuple[Mapping[str, Any], ...] = ()
     entry: Mapping[str, Any] | None = None
-    entry_after: Mapping[str, Any] | None = field(default=None)
+    entry_after: Mapping[str, Any] | None = None
+    asked_before: bool = True
     next_host: str = ""
 
 
@@ -84,7 +86,7 @@ def with_entries(before: Sequence[Verdict], after: Sequence[Verdict]) -> tuple[V
     merged = []
     for verdict in after:
         known = earlier.pop((verdict.host, verdict.ingress), None)
-        base = known if known is not None else replace(verdict, entry=None)
+        base = known if known is not None else replace(verdict, entry=None, asked_before=False)
         merged.append(replace(base, entry_after=verdict.entry, next_host=verdict.next_host))
     return (*merged, *earlier.values())
 

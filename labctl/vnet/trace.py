@@ -63,6 +63,12 @@ class Trace:
     end: str
     whole: bool
 
+    @property
+    def well(self) -> bool:
+        """Whether it arrived, or somebody answered in its target's place: a virtual router, say."""
+        answers = (each for each in self.sightings if each.answer)
+        return self.arrived or (self.answered and any("echo reply" in each.said for each in answers))
+
 
 def trace(runtime: Runtime, lab: LabDir, source: str, wanted: Wanted, wait_s: float = 1.0) -> Trace:
     """Ask the agents, send the packet, listen everywhere, ask again.

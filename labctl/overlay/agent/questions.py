@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
@@ -143,8 +144,16 @@ def _entry_words(entry: Entry) -> dict[str, Any]:
     if entry.action is Action.TUNNEL:
         words |= {"tunnel": entry.tunnel_key, "remote": entry.tunnel_dst}
     elif entry.action is Action.PORT:
-        words["out"] = entry.out_ifindex
+        words |= {"out": entry.out_ifindex, "interface": _interface(entry.out_ifindex)}
     return words
+
+
+def _interface(number: int) -> str:
+    """Its name; empty once it is gone."""
+    try:
+        return socket.if_indextoname(number)
+    except OSError:
+        return ""
 
 
 def _decision_words(decision: Decision) -> dict[str, Any]:
