@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labctl.errors import InputError
 from labctl.load import load_topology
@@ -12,6 +13,7 @@ from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
+from labctl.render import render_files
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
 NODES = """
@@ -128,3 +130,10 @@ def test_what_is_wrong_with_a_section_is_told_with_its_place(overlay: str, said:
 def test_what_is_wrong_with_a_guest_is_told_with_its_place(keys: str, said: str) -> None:
     text = NODES.replace('role: vm, host: "compute[1-2]", network: t1-net', keys)
     assert said in refused(text + "overlay: {networks: 2}")
+
+
+def test_a_guests_host_stands_in_the_definition() -> None:
+    files = render_files(load(NODES + "overlay: {networks: 1}"))
+    said = yaml.safe_load(files["a.clab.yml"][0])["topology"]["nodes"]
+    assert said["vm3"]["labels"] == {"labctl-host": "compute1"}
+    assert "labels" not in said["compute1"]
