@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -14,9 +16,12 @@ from labctl.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
-__all__ = ["console", "is_live", "need_root", "out", "out_json", "say", "table", "wants_colour"]
+__all__ = ["console", "is_live", "need_root", "out", "out_json", "say", "show", "table", "wants_colour"]
+
+_WIDTH = 100
+"""Columns of what is written to a file or a pipe."""
 
 
 def out(text: str) -> None:
@@ -52,6 +57,20 @@ def console(stream: TextIO | None = None) -> Console:
 
     stream = sys.stderr if stream is None else stream
     return Console(file=stream, no_color=not wants_colour(stream), highlight=False)
+
+
+def show(renderable: RenderableType) -> None:
+    """Show a report on stderr: drawn on a terminal; elsewhere plain lines without blanks at their ends."""
+    if is_live():
+        console().print(renderable)
+        return
+    from rich.console import Console
+
+    text = io.StringIO()
+    width = int(os.environ.get("COLUMNS") or 0) if os.environ.get("COLUMNS", "").isdigit() else 0
+    Console(file=text, width=width or _WIDTH, no_color=True, highlight=False).print(renderable)
+    lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    say(re.sub(r"\n{3,}", "\n\n", lines).strip("\n"))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

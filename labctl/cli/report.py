@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli.console import console, out_json, say
+from labctl.cli.console import out_json, say, show
 from labctl.cli.params import Json
 
 __all__ = ["command"]
@@ -40,7 +40,7 @@ def command(
         write_report(result, one, junit=copy)
         results.append(result)
         if not json:
-            console().print(summary(result))
+            show(summary(result))
             say(f"report: {one / 'report.html'}")
     if json:
         from dataclasses import asdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labctl.cli.console import console, need_root, out_json, say
+from labctl.cli.console import need_root, out_json, say, show
 from labctl.cli.params import Json, RuntimeName, Sets, Timeout
 from labctl.errors import LabInterrupted
 
@@ -154,6 +154,6 @@ def _one(scenario: "Scenario", lab: "Lab", request: Request) -> "Result":
         raise
     result = judge_folder(folder)
     write_report(result, folder, junit=request.junit, step_summary=True)
-    console().print(summary(result))
+    show(summary(result))
     say(f"report: {folder / 'report.html'}")
     return result

@@ -17,6 +17,7 @@ from labctl.fault.linkstate import CUT, hold_down, let_up
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from labctl.events import Listener
@@ -31,6 +32,7 @@ __all__ = [
     "NODE_BLACKHOLE",
     "blackhole_link",
     "blackhole_node",
+    "close_again",
     "cut_link",
     "restore_link",
     "restore_node",
@@ -166,11 +168,10 @@ def _close_ends(
     already = _in_force(lab, fault.action, fault.target)
     note(lab, fault)
     closed = 0
-    for end in ends:
-        where = place(runtime, lab, end.node)
-        if where is not None and where.parent != lab.parked:
-            blackhole.close(where, end.interface)
-            closed += 1
+    for where, names in _by_place(runtime, lab, ends).items():
+        if where.parent != lab.parked:
+            blackhole.close(where, *names)
+            closed += len(names)
     if not closed:
         forget(lab, fault.action, fault.target)
         raise ActionError(
@@ -183,11 +184,35 @@ def _close_ends(
     return effect
 
 
+def close_again(lab: LabDir, netns: Path, ends: Iterable[CableEnd]) -> None:
+    """Make those ends black holes that the ledger says are: their node has a fresh namespace.
+
+    Args:
+        lab: the lab.
+        netns: where the ends are now.
+        ends: all of one node.
+
+    Raises:
+        ActionError: the kernel would not drop.
+    """
+    for end in ends:
+        if _in_force(lab, NODE_BLACKHOLE, end.node) or _link_is_hole(lab, end):
+            blackhole.close(netns, end.interface)
+
+
 def _open_ends(runtime: Runtime, lab: LabDir, ends: list[CableEnd] | tuple[CableEnd, ...]) -> None:
+    for where, names in _by_place(runtime, lab, ends).items():
+        blackhole.open_again(where, *names)
+
+
+def _by_place(runtime: Runtime, lab: LabDir, ends: Iterable[CableEnd]) -> dict[Path, list[str]]:
+    """Interfaces by the namespace that they are in: all that are in one change at one moment."""
+    found: dict[Path, list[str]] = {}
     for end in ends:
         where = place(runtime, lab, end.node)
         if where is not None:
-            blackhole.open_again(where, end.interface)
+            found.setdefault(where, []).append(end.interface)
+    return found
 
 
 def _link_is_hole(lab: LabDir, end: CableEnd) -> bool:

@@ -29,12 +29,13 @@ from labctl.fault.ends import far_ends, known_node, label, own_ends, place
 from labctl.fault.freeze import freeze, thaw
 from labctl.fault.guests import guests_of, host_of
 from labctl.fault.ledger import Fault, faults, forget, holding, note
+from labctl.fault.link import close_again
 from labctl.fault.linkstate import hold_down
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
 from labctl.runtime import procs
 from labctl.runtime.base import NodeStatus
-from labctl.runtime.definition import STOP_PROGRAM
+from labctl.runtime.definition import HOLDS, STOP_PROGRAM
 from labctl.runtime.hashseed import spread
 from labctl.runtime.namespaces import pin, unpin
 from labctl.runtime.store import definition_of
@@ -51,9 +52,6 @@ __all__ = ["ACTION", "power_off", "power_on"]
 
 ACTION = "power-off"
 """What a node without power is called in the ledger."""
-
-_HOLDS = "labctl-holds"
-"""Label of a node: interfaces that it takes up itself, later than its boot."""
 
 _SEEN_S = 2.0
 _FOUND_S = 5.0
@@ -211,12 +209,13 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     spread(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
-    holds = set(definition.node(node).labels.get(_HOLDS, "").split())
+    holds = set(definition.node(node).labels.get(HOLDS, "").split())
     later = {label(cable) for cable in definition.cables_of(node) if _own(cable, node) in holds}
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
         cords.carry(parked, netns, names)
+        close_again(lab, netns, own_ends(definition, node))
         cords.plug(netns, [name for name in names if name not in holds])
         unpin(parked)
         seen = watch.wait(_FOUND_S)

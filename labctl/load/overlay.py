@@ -16,8 +16,6 @@ from labctl.load.drafts import EndDraft, Given, LinkDraft
 from labctl.load.hints import nearest
 from labctl.load.ranges import RangeError, expand
 from labctl.model.topology import MAX_NODES, Behaviour
-from labctl.overlay.model import GatewaySet, VmPort
-from labctl.overlay.section import Facts, plan_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from labctl.load.drafts import NodeDraft, Path
     from labctl.load.roles import Role
     from labctl.model.lab import Lab, Node
+    from labctl.overlay.model import VmPort
 
 __all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
 
@@ -130,6 +129,10 @@ def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) 
     parts = {node.name: str(node.params.get(PART, "")) for node in lab.nodes}
     if given is None and not any(parts.values()):
         return lab
+    # Most topologies have no overlay, and need not wait for what it brings in.
+    from labctl.overlay.model import GatewaySet, VmPort  # noqa: PLC0415
+    from labctl.overlay.section import Facts, plan_overlay  # noqa: PLC0415
+
     section = _expanded(document, given or {})
     plain = {
         "section": section,

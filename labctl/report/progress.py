@@ -40,7 +40,7 @@ class ProgressLines:
         data = event.data
         match event.kind:
             case "lab.starting":
-                return f"bringing {data.get('lab')} up on {data.get('runtime')}: {data.get('reason', '')}"
+                return f"bringing {data.get('lab')} up on {data.get('runtime')} ({data.get('reason', '')})"
             case "lab.up":
                 return f"{data.get('lab')} is up"
             case "action.done" | "heal.done":
@@ -66,7 +66,10 @@ class ProgressLines:
             what += " (heal)"
         if not told:
             return what
-        return f"{what}: seen by {len(told)} peers within {span(data['last_ns'] - data['first_ns'])}"
+        # From the moment at which the kernel was told to: the first peer's word may come with the last's.
+        begin = min(int(data.get("detail", {}).get("not_before_ns", data["first_ns"])), data["first_ns"])
+        peers = f"{len(told)} peer end" + ("s" if len(told) != 1 else "")
+        return f"{what}: seen at {peers} within {span(data['last_ns'] - begin)}"
 
     def _trouble(self, event: Event) -> str:
         data = event.data

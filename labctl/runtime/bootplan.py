@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import HostError, NodeError
 from labctl.runtime import capabilities, noderoot
+from labctl.runtime.definition import HOLDS
 from labctl.runtime.enter import clean_environment, program
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _node_plan(
 ) -> NodePlan:
     (lab.netns / node.name).touch()
     binds = sorted(node.binds, key=lambda bind: bind.target.count("/"))
+    # What a node takes up by itself, once it can pass traffic on, is not taken up for it.
+    held = node.labels.get(HOLDS, "").split()
     return {
         "name": node.name,
         "netns": os.fspath(lab.netns / node.name),
@@ -171,7 +174,7 @@ def _node_plan(
         "argv": [program("tini"), "-g", "--", *_words(node)],
         "env": clean_environment(node),
         "sysctls": [(_sysctl_file(key), value) for key, value in node.sysctls.items()],
-        "interfaces": interfaces,
+        "interfaces": [name for name in interfaces if name not in held],
         "capabilities": sorted(capabilities.granted(node.cap_add)),
         "root": {
             "scratch": os.fspath(lab.path / "scratch"),

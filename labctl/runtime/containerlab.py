@@ -182,7 +182,7 @@ class ContainerlabRuntime:
     def shell_argv(self, lab: LabDir, node: str, argv: Sequence[str]) -> tuple[str, ...]:
         """The command line on the host that runs ``argv`` in the node on the caller's terminal."""
         container, _ = self._running(lab, node)
-        terminal = ("-t", "-e", f"TERM={os.environ.get('TERM', 'dumb')}") if sys.stdin.isatty() else ()
+        terminal = ("-t", "-e", f"TERM={os.environ.get('TERM', 'dumb')}") if _on_a_terminal() else ()
         return ("docker", "-H", self.engine.http.url, "exec", "-i", *terminal, container.id, *argv)
 
     def logs(self, lab: LabDir, node: str) -> bytes:
@@ -339,6 +339,11 @@ def _state(facts: Mapping[str, Any] | None) -> NodeState:
         return NodeState(NodeStatus.OFF)
     frozen = bool(state.get("Paused")) or procs.frozen(pid)
     return NodeState(NodeStatus.FROZEN if frozen else NodeStatus.RUNNING, pid)
+
+
+def _on_a_terminal() -> bool:
+    """The engine refuses a terminal for a command whose input or output is none."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _epoch(moment: str) -> str:

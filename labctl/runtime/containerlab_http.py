@@ -67,6 +67,10 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class EngineHttp:
     """Where an engine is, and how it is asked. Every call has a connection of its own."""
@@ -106,7 +110,7 @@ class EngineHttp:
             response = connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise HostError(f"no Docker engine answers at {self.url}: {error}") from error
+            raise HostError(f"no Docker engine answers at {self.url}: {_why(error)}") from error
         finally:
             connection.close()
         if response.status >= http.HTTPStatus.BAD_REQUEST:
@@ -136,7 +140,7 @@ class EngineHttp:
             early = _head(sock)
             return _converse(sock, early, stdin, timeout_s)
         except (OSError, http.client.HTTPException) as error:
-            raise HostError(f"no Docker engine answers at {self.url}: {error}") from error
+            raise HostError(f"no Docker engine answers at {self.url}: {_why(error)}") from error
         finally:
             connection.close()
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Bind", "Cable", "CableEnd", "Definition", "NodeSpec"]
+__all__ = ["HOLDS", "Bind", "Cable", "CableEnd", "Definition", "NodeSpec"]
+
+HOLDS = "labctl-holds"
+"""Label of a node: interfaces that it takes up itself, later than its boot, separated by blanks."""
 
 READY_PROGRAM = "/etc/labctl/ready"
 """In a node: exits 0 when the node is ready, else prints in one line what is missing."""

@@ -65,7 +65,7 @@ def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Run
         lacks = runtime.missing(definition)
         if lacks:
             raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {lack}" for lack in lacks))
-        return runtime, "asked for"
+        return runtime, "as asked"
     containerlab = _runtime("containerlab")
     lacks = containerlab.missing(definition)
     if not lacks:

@@ -248,6 +248,23 @@ def test_a_black_hole_keeps_carrier_and_loses_everything_until_it_is_undone(subj
     assert fault.faults(subject.lab) == ()
 
 
+def test_black_holes_outlive_a_power_cycle_of_their_node(subject: Subject) -> None:
+    if _is_fake(subject):
+        pytest.skip("the fake has no packets")
+    fault.blackhole_node(subject.runtime, subject.lab, "a", silent)
+    fault.blackhole_link(subject.runtime, subject.lab, "b", "c", silent)
+    for node in ("a", "b", "c"):
+        subject.power_off(node)
+        subject.power_on(node)
+    subject.wait_ready()
+    for node, address in (("c", "10.77.0.5"), ("a", "10.77.0.1"), ("c", "10.77.0.2")):
+        assert not subject.exec(node, "ping", "-c1", "-W1", address).ok
+    fault.undo_all(subject.runtime, subject.lab, silent)
+    for node, address in (("c", "10.77.0.5"), ("a", "10.77.0.1"), ("b", "10.77.0.3")):
+        subject.exec(node, "ip", "neigh", "flush", "all")  # that it asked in vain is remembered for a while
+        assert subject.reaches(node, address)
+
+
 def test_all_faults_are_undone_the_latest_first(subject: Subject) -> None:
     if _is_fake(subject):
         pytest.skip("the fake's faults are its own")

@@ -196,7 +196,7 @@ def test_progress_tells_each_step_and_in_a_series_only_trouble(bench: Bench) -> 
         bench.world.failing = frozenset({"power-on"})
         bench.events(listen=ProgressLines(lines.append, brief=brief))
         told = "\n".join(lines)
-        assert ("power-off gw1: seen by 2 peers" in told) is not brief
+        assert ("power-off gw1: seen at 2 peer ends" in told) is not brief
         assert "action failed: power-on was told to fail" in told
 
 
