@@ -1,4 +1,4 @@
-"""One link end that drops everything in silence, in both directions, while its carrier stays.
+"""Link ends of a node that drop everything in silence, in both directions, while their carrier stays.
 
 By nftables' netdev family: ingress before the stack sees a packet, egress (kernel 5.16 or later)
 before the wire does. What captures at that end is told of dropped arrivals all the same.
@@ -21,28 +21,32 @@ __all__ = ["close", "open_again"]
 _TIMEOUT_S = 10.0
 
 
-def close(netns: Path, interface: str) -> None:
-    """Drop everything; again is no error.
+def close(netns: Path, *interfaces: str) -> None:
+    """Drop everything at all of these, from one moment on; again is no error.
 
     Raises:
         ActionError: the kernel would not.
     """
+    _nft(netns, "".join(_closed(interface) for interface in interfaces))
+
+
+def open_again(netns: Path, *interfaces: str) -> None:
+    """Let everything pass again, at all of these at once; again is no error.
+
+    Raises:
+        ActionError: the kernel would not.
+    """
+    tables = [_table(interface) for interface in interfaces]
+    _nft(netns, "".join(f"table netdev {table}\ndelete table netdev {table}\n" for table in tables))
+
+
+def _closed(interface: str) -> str:
     table = _table(interface)
     chains = "\n".join(
         f'chain {hook} {{ type filter hook {hook} device "{interface}" priority -500; policy drop; }}'
         for hook in ("ingress", "egress")
     )
-    _nft(netns, f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n{chains}\n}}\n")
-
-
-def open_again(netns: Path, interface: str) -> None:
-    """Let everything pass again; again is no error.
-
-    Raises:
-        ActionError: the kernel would not.
-    """
-    table = _table(interface)
-    _nft(netns, f"table netdev {table}\ndelete table netdev {table}\n")
+    return f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n{chains}\n}}\n"
 
 
 def _table(interface: str) -> str:
