@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,9 @@ def main() -> int:
     signal.set_wakeup_fd(writer)
     for caught in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(caught, lambda *_: None)
+    # What it does is little, and others wait for it; where that is not allowed it stands in line.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
     watch = netlink.listener()
     PID.write_text(f"{os.getpid()}\n")
     gate = Gate(config)
