@@ -1,0 +1,103 @@
+"""The serial controllers as a user runs them: tenants come back in order, the queue last, none forgotten."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import Machine, machine
+
+from labctl.nova.tenant import COMMANDS_A_NETWORK
+from labctl.report.staircase_data import staircase_of
+from labctl.scenario.journal import read_journal
+from labctl.verdict import judge
+from labctl.verdict.schema import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.events import Event
+    from labctl.report.staircase_data import Staircase
+    from labctl.verdict.schema import Result
+
+pytestmark = [pytest.mark.netns, pytest.mark.slow]
+
+SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with machine(tmp_path_factory.mktemp("paris")) as one:
+        yield one
+
+
+def fail_over(host: Machine, scenario: str, *sets: str) -> tuple[Result, tuple[Event, ...], Staircase]:
+    """Run a scenario; what its journal says."""
+    words = [word for one in sets for word in ("--set", one)]
+    out = host.cwd / f"{scenario}-{len(list(host.cwd.iterdir()))}"
+    done = host.labctl(
+        "run",
+        str(SCENARIOS / f"{scenario}.yml"),
+        *words,
+        "--runtime",
+        "netns",
+        "--out",
+        str(out),
+        timeout_s=540,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = read_journal(out / "journal.jsonl")
+    result = judge(events)
+    stairs = staircase_of(result, events)
+    assert stairs is not None
+    assert (out / "staircase.html").exists()
+    return result, events, stairs
+
+
+@pytest.mark.parametrize(("helper", "networks"), [("none", 4), ("rootwrap", 2)])
+def test_tenants_come_back_in_the_order_of_the_range_the_queue_last_and_none_is_forgotten(
+    host: Machine, helper: str, networks: int
+) -> None:
+    before = host.census()
+    result, events, stairs = fail_over(host, "paris-power-off", f"networks={networks}", f"helper={helper}")
+    assert result.verdict is Verdict.PASS
+    assert stairs.node == "nc2"
+    assert stairs.settings["root_helper"] == helper
+    assert len(stairs.tenants) == networks
+    assert stairs.forgotten == ()
+    assert stairs.in_order
+    assert [tenant.label for tenant in stairs.tenants] == [f"tenant{n + 1}" for n in range(networks)]
+    # One at a time: a network is begun when the one before is done, and its gateway answers meanwhile.
+    for earlier, later in pairwise(stairs.tenants):
+        assert earlier.done_s is not None
+        assert later.begun_s is not None
+        assert earlier.done_s <= later.begun_s
+    assert {tenant.commands for tenant in stairs.tenants} == {COMMANDS_A_NETWORK}
+    assert stairs.commands == networks * COMMANDS_A_NETWORK
+    assert stairs.networks_s is not None
+    assert stairs.queue_s is not None
+    assert stairs.queue_s > stairs.networks_s
+    assert all(t.answered_s is not None and t.answered_s < stairs.queue_s for t in stairs.tenants)
+    # The node that returns stands by, and nobody notices.
+    assert sum(fault.repair for run in result.runs for fault in run.faults if not fault.breaks) == 0
+    assert not any(event.kind == "collect.failed" for event in events)
+    assert host.settled(before) == before
+
+
+def test_a_planned_move_is_a_fail_over_all_the_same(host: Machine) -> None:
+    before = host.census()
+    _, _, stairs = fail_over(host, "paris-planned-move", "networks=3", "helper=none")
+    assert stairs.in_order
+    assert stairs.forgotten == ()
+    assert all(tenant.stopped_s is not None for tenant in stairs.tenants)
+    assert host.settled(before) == before
+
+
+def test_deferred_applies_open_the_firewall_once_at_the_end(host: Machine) -> None:
+    _, _, stairs = fail_over(
+        host, "paris-power-off", "networks=3", "helper=none", "defer_applies=true", "one_restore=true"
+    )
+    assert stairs.commands == 3 * (COMMANDS_A_NETWORK - 12) + 2
+    assert stairs.forgotten == ()
