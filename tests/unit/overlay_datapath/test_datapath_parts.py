@@ -1,0 +1,248 @@
+# ruff: noqa: ARG002 - the memory takes what a kernel would
+"""Parts of agent and datapath that need no kernel: turns, reasons, shortcuts, records."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from virtual import World, random_world, two_tenants
+
+from labctl.overlay.agent.connections import Connections
+from labctl.overlay.agent.engine import Engine
+from labctl.overlay.agent.entries import entry_of
+from labctl.overlay.agent.host import decide_by
+from labctl.overlay.agent.ports import Bound, Ports
+from labctl.overlay.agent.synthetic import packet_of
+from labctl.overlay.agent.table import FlowTable, make_known
+from labctl.overlay.agent.turns import Turns
+from labctl.overlay.datapath.channel import Upcall
+from labctl.overlay.datapath.layout import Action, Entry, Flag, PortRecord, Settings
+from labctl.overlay.flow import ConnKey, FlowKey, Forward
+from labctl.overlay.packet import ICMP, TCP, UDP
+from labctl.overlay.simulation.engine import simulate
+
+HEAD = bytes(10)
+
+
+class Memory:
+    """A cache and a channel that only remember."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.kept: dict[bytes, int] = {}
+        self.sent: list[bytes] = []
+
+    def put(self, rows: Any) -> None:
+        self.entries |= {key: Entry.unpack(value) for key, value in rows}
+
+    def write(self, rows: Any, *, fixed: bool = False) -> None:
+        if not fixed:
+            self.entries |= dict(rows)
+
+    def restore(self, key: bytes, value: bytes) -> bool:
+        if key in self.entries:
+            return False
+        self.put([(key, value)])
+        return True
+
+    def remove(self, keys: Any, *, fixed: bool = False) -> int:
+        return sum(self.entries.pop(key, None) is not None for key in keys)
+
+    def remember_connections(self, rows: Any) -> None:
+        self.kept |= dict(rows)
+
+    def forget_connections(self, keys: Any) -> None:
+        for key in keys:
+            self.kept.pop(key, None)
+
+    def connections(self) -> dict[bytes, int]:
+        return dict(self.kept)
+
+    def again(self, upcall: Upcall) -> None:
+        self.sent.append(upcall.frame)
+
+    def out_of(self, interface: str, frame: bytes, head: bytes = HEAD) -> None:
+        self.sent.append(frame)
+
+    def into(self, origin: int, frame: bytes, head: bytes = HEAD) -> None:
+        self.sent.append(frame)
+
+
+def engine_of(world: World, host: str, memory: Memory) -> tuple[Engine, Ports]:
+    ports = Ports()
+    for number, view in enumerate(world.topology.ports.values(), 10):
+        if view.item.host == host:
+            ports.bind(Bound(view.key, f"p{number}", number))
+    return Engine(decide_by(world.topology, host), ports, memory, memory, Connections(memory)), ports
+
+
+def origin_of(ports: Ports, key: int) -> int:
+    found = ports.ifindex(key)
+    assert found is not None
+    return found
+
+
+def test_one_that_sends_much_waits_for_itself_alone() -> None:
+    turns = Turns(most=10)
+    for number in range(50):
+        turns.join(Upcall(1, HEAD, bytes([number])))
+    turns.join(Upcall(2, HEAD, b"x"))
+    order = [turns.take() for _ in range(len(turns))]
+    assert [one.origin for one in order[:2]] == [1, 2]
+    assert turns.given_up == 40
+    assert [one.frame[0] for one in order if one.origin == 1] == list(range(40, 50))
+    with pytest.raises(IndexError):
+        turns.take()
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=60))
+def test_turns_keep_the_order_of_each_origin_and_lose_nothing(steps: list[tuple[int, bool]]) -> None:
+    turns, joined, taken = Turns(), [], []
+    for number, (origin, take) in enumerate(steps):
+        if take and turns:
+            taken.append(turns.take().frame)
+        else:
+            joined.append((origin, b"%d" % number))
+            turns.join(Upcall(origin, HEAD, b"%d" % number))
+    taken += [turns.take().frame for _ in range(len(turns))]
+    assert sorted(taken) == sorted(frame for _, frame in joined)
+    for origin in range(1, 5):
+        mine = [frame for whose, frame in joined if whose == origin]
+        assert [frame for frame in taken if frame in mine] == mine
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)), max_size=40))
+def test_the_table_finds_what_a_tag_or_a_connection_touches(steps: list[tuple[int, int, int]]) -> None:
+    table, told = FlowTable(), {}
+    conns = [ConnKey(n, 6, 1, 2, bytes(16), bytes(16), False) for n in range(3)]
+    for flow, tag, conn in steps:
+        key = bytes([flow])
+        if conn == 2 and tag == 3:
+            table.remove([key])
+            told.pop(key, None)
+            continue
+        known = make_known(Entry(Action.DROP), hangs_on=(conns[conn],))
+        table.put(key, known, table.reason(frozenset((f"port:{tag}",))))
+        told[key] = (tag, conn)
+    assert table.keys() == set(told)
+    for tag in range(4):
+        assert table.touched([f"port:{tag}"]) == {key for key, (t, _) in told.items() if t == tag}
+    for number, conn in enumerate(conns):
+        assert table.hanging_on([conn]) == {key for key, (_, c) in told.items() if c == number}
+    table.remove(list(told))
+    assert not table.touched([f"port:{tag}" for tag in range(4)])
+    assert not table._reasons
+    assert not table._hanging
+
+
+@given(st.integers(0, 10**9))
+def test_every_entry_of_an_engine_is_what_a_fresh_simulation_says(seed: int) -> None:
+    """Also those made from an earlier decision, and those made ahead for replies."""
+    dice = random.Random(seed)
+    world = World.of(random_world(seed).items())
+    memory = Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    names = [name for name, view in world.topology.ports.items() if view.item.host == "compute1"]
+    if not names:
+        return
+    everybody = sorted(world.topology.ports)
+    pairs = [(dice.choice(names), dice.choice(everybody)) for _ in range(3)]
+    for _ in range(40):
+        sender, other = dice.choice(pairs)
+        version = dice.choice((4, 6))
+        proto = dice.choice((UDP, TCP, ICMP))
+        numbers = (dice.randint(1, 5000), dice.randint(1, 3))
+        if proto == ICMP:
+            numbers = (dice.choice((8, 0) if version == 4 else (128, 129)), dice.randint(1, 9))
+        elif dice.random() < 0.5:
+            numbers = numbers[::-1]
+        raw = world.request(sender, world.address(other, version), proto=proto, ports=numbers)
+        engine.upcall(Upcall(origin_of(ports, world.vm(sender).key), HEAD, raw), 1)
+    for packed, entry in memory.entries.items():
+        key = FlowKey.unpack(packed)
+        decision = simulate(world.topology, "compute1", packet_of(key), key.ingress, engine.established)
+        if isinstance(decision, Forward):
+            assert entry == entry_of(decision, ports)
+        else:
+            assert entry.action in (Action.DROP, Action.UPCALL)
+    assert set(memory.kept) == {conn.pack() for conn in engine._connections._seen}
+
+
+def test_another_connection_to_the_same_service_is_not_simulated_and_its_reply_is_awaited() -> None:
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    origin = origin_of(ports, world.vm("t1-vm1").key)
+    for port in range(1000, 1050):
+        raw = world.request("t1-vm1", world.address("t1-vm2"), proto=TCP, ports=(port, 80))
+        engine.upcall(Upcall(origin, HEAD, raw), 1)
+    assert engine.counts["flow"] == 1
+    assert engine.counts["flow, like another"] >= 98
+    assert len(memory.entries) == 100
+    assert len(memory.sent) == 50
+
+
+def test_an_evicted_entry_comes_back_with_the_next_packet_and_one_not_seen_is_forgotten() -> None:
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    raw = world.request("t1-vm1", world.address("t1-vm2"))
+    upcall = Upcall(origin_of(ports, world.vm("t1-vm1").key), HEAD, raw)
+    engine.upcall(upcall, 1)
+    written = dict(memory.entries)
+    memory.entries.clear()
+    engine.upcall(upcall, 2)
+    assert len(memory.entries) == 1
+    assert engine.counts["written again"] == 1
+    engine.scan_begins()
+    engine.seen(list(memory.entries.items()), 3)
+    engine.scan_ends()
+    assert len(engine) == 1
+    assert len(written) == 2
+
+
+def test_idle_entries_go_and_used_ones_stay() -> None:
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    raw = world.request("t1-vm1", world.address("t1-vm2"))
+    engine.upcall(Upcall(origin_of(ports, world.vm("t1-vm1").key), HEAD, raw), 1)
+    engine.seen(list(memory.entries.items()), 30_000_000_000)
+    assert len(memory.entries) == 2
+    engine.seen(list(memory.entries.items()), 61_000_000_000)
+    assert not memory.entries
+    assert len(engine) == 0
+
+
+@given(
+    st.builds(
+        Entry,
+        action=st.sampled_from([Action.DROP, Action.PORT, Action.TUNNEL, Action.UPCALL]),
+        out_ifindex=st.integers(0, 2**31),
+        tunnel_key=st.integers(0, 2**24 - 1),
+        mtu=st.integers(0, 65535),
+        ttl=st.integers(0, 255),
+        flags=st.sampled_from([Flag.NONE, Flag.MACS, Flag.PEER, Flag.MACS | Flag.PEER]),
+        dmac=st.binary(min_size=6, max_size=6),
+        smac=st.binary(min_size=6, max_size=6),
+        cookie=st.integers(0, 2**32 - 1),
+    )
+)
+def test_an_entry_survives_packing(entry: Entry) -> None:
+    if entry.action is Action.TUNNEL:
+        return
+    assert Entry.unpack(entry.pack()) == entry
+    assert len(entry.pack()) == Entry.SIZE
+
+
+@given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
+def test_a_tunnel_entry_keeps_its_remote(remote: object) -> None:
+    entry = Entry(Action.TUNNEL, tunnel_key=5, tunnel_dst=str(remote))
+    assert Entry.unpack(entry.pack()) == entry
+
+
+def test_records_have_the_sizes_that_the_programs_declare() -> None:
+    assert PortRecord.unpack(PortRecord(7, 100, 10, 3).pack()) == PortRecord(7, 100, 10, 3)
+    packed = Settings(3, 4, ("198.18.0.1", "fd00::1"), checked=True).pack()
+    assert packed == b"\3\0\0\0\4\0\0\0\xc6\x12\0\1\1\0\0\0\xfd" + bytes(14) + b"\1"
