@@ -62,14 +62,12 @@ def main() -> int:
             start += int(rate * options.seconds)
             time.sleep(0.3)
     best = max((rate for rate, share in shares.items() if share >= ENOUGH), default=0)
-    lines = [
-        f"TCP throughput: {shape([v / 1e9 for v in ratios['TCP throughput, overlay']], 'Gbit/s')},"
-        f" {shape(ratios['TCP throughput, ratio'], 'x bridge + VXLAN')}",
-        f"small UDP packets: {shape([v / 1e3 for v in ratios['small packets, overlay']], 'kpps', 0)},"
-        f" {shape(ratios['small packets, ratio'], 'x')}",
-        f"small TCP sessions: {shape(ratios['TCP sessions, overlay'], 'a second', 0)},"
-        f" {shape(ratios['TCP sessions, ratio'], 'x')}",
-    ]
+    lines = []
+    for what, unit, scale in (
+        ("TCP throughput", "Gbit/s", 1e9), ("small packets", "kpps", 1e3), ("TCP sessions", "a second", 1.0),
+    ):  # fmt: skip
+        values = [value / scale for value in ratios[f"{what}, overlay"]]
+        lines.append(f"{what}: {shape(values, unit)}, {shape(ratios[f'{what}, ratio'], 'x bridge + VXLAN')}")
     for name, values in (
         ("first packet, one way (2 upcalls)", one_way),
         ("first packet, there and back (4 upcalls)", first),

@@ -6,11 +6,14 @@ import ctypes
 import os
 import socket
 import time
-from collections.abc import Callable
 from multiprocessing import get_context
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from overlay_bed import Bed, inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["agent_cpu_s", "first_packets", "new_flows", "sessions", "small_packets", "stream"]
 
@@ -38,7 +41,7 @@ class _Mmsghdr(ctypes.Structure):
     _fields_ = (("hdr", _Msghdr), ("len", ctypes.c_uint32))
 
 
-def _apart(namespace: str, work: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+def _apart(namespace: str, work: Callable[[float], float], seconds: float) -> Callable[[], float]:
     """Run in another process and namespace; the returned function waits for its result."""
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
@@ -46,15 +49,15 @@ def _apart(namespace: str, work: Callable[..., Any], *arguments: Any) -> Callabl
     def run() -> None:
         with inside(namespace):
             there.send("ready")
-            there.send(work(*arguments))
+            there.send(work(seconds))
 
     process = context.Process(target=run)
     process.start()
     here.recv()
     time.sleep(0.05)  # until it listens; what comes sooner is counted as lost, never as gained
 
-    def wait() -> Any:
-        result = here.recv()
+    def wait() -> float:
+        result: float = here.recv()
         process.join()
         return result
 
@@ -62,9 +65,9 @@ def _apart(namespace: str, work: Callable[..., Any], *arguments: Any) -> Callabl
 
 
 def _sink(seconds: float) -> float:
-    """Bits a second of one TCP stream, as received."""
+    """Bits a second of one TCP stream, as received; its sender ends it."""
     with socket.create_server(("", _PORT)) as server:
-        server.settimeout(5)
+        server.settimeout(seconds + 5)
         connection, _ = server.accept()
         buffer, total = bytearray(1 << 20), 0
         started = time.monotonic()
@@ -81,25 +84,7 @@ def stream(bed: Bed, seconds: float) -> float:
         data, end = bytes(1 << 18), time.monotonic() + seconds
         while time.monotonic() < end:
             connection.sendall(data)
-    return float(wait())
-
-
-def _count(seconds: float) -> float:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        receiver.bind(("", _PORT))
-        receiver.settimeout(2)
-        buffer, total = bytearray(2048), 0
-        receiver.recv_into(buffer)
-        end = time.monotonic() + seconds
-        receiver.settimeout(0.2)
-        while time.monotonic() < end:
-            try:
-                receiver.recv_into(buffer)
-            except TimeoutError:
-                break
-            total += 1
-        return total / seconds
+    return wait()
 
 
 def small_packets(bed: Bed, seconds: float) -> float:
@@ -122,21 +107,22 @@ def small_packets(bed: Bed, seconds: float) -> float:
         part = _Iovec(ctypes.addressof(payload), 18)
         header = _Msghdr(None, 0, ctypes.pointer(part), 1, None, 0, 0)
         batch = (_Mmsghdr * 64)(*[_Mmsghdr(header, 0) for _ in range(64)])
-        before = _received(bed)
+        before = _udp(bed, "InDatagrams", "InErrors")
         started = time.monotonic()
         while time.monotonic() - started < seconds:
             _LIBC.sendmmsg(sender.fileno(), batch, 64, 0)
         took = time.monotonic() - started
         time.sleep(0.05)
-        return (_received(bed) - before) / took
+        return (_udp(bed, "InDatagrams", "InErrors") - before) / took
 
 
-def _received(bed: Bed) -> int:
-    """UDP datagrams that reached the second VM's sockets, read or not."""
-    with inside(bed.vms[1]), open("/proc/thread-self/net/snmp", encoding="ascii") as file:
-        rows = [line.split() for line in file if line.startswith("Udp:")]
+def _udp(bed: Bed, *names: str) -> int:
+    """The sum of some of the second VM's counters of UDP datagrams."""
+    with inside(bed.vms[1]):
+        lines = Path("/proc/thread-self/net/snmp").read_text(encoding="ascii").splitlines()
+    rows = [line.split() for line in lines if line.startswith("Udp:")]
     counts = dict(zip(rows[0][1:], rows[1][1:], strict=True))
-    return int(counts["InDatagrams"]) + int(counts["InErrors"])
+    return sum(int(counts[name]) for name in names)
 
 
 def first_packets(bed: Bed, flows: int) -> tuple[list[float], list[float], list[float]]:
@@ -169,8 +155,7 @@ def agent_cpu_s(bed: Bed) -> float:
     """CPU seconds that the agents have used."""
     total = 0
     for pid in bed.agents:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            words = file.read().rpartition(")")[2].split()
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         total += int(words[11]) + int(words[12])
     return total / os.sysconf("SC_CLK_TCK")
 
@@ -181,7 +166,7 @@ def new_flows(bed: Bed, rate: int, seconds: float, first_port: int) -> float:
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     many, sent = int(rate * seconds), 0
     with sender:
-        before = _arrived(bed)
+        before = _udp(bed, "InDatagrams", "NoPorts")
         started = time.monotonic()
         while sent < many:
             due = min(many, int((time.monotonic() - started) * rate))
@@ -191,18 +176,10 @@ def new_flows(bed: Bed, rate: int, seconds: float, first_port: int) -> float:
             sent = due
             time.sleep(0.0005)
         time.sleep(0.5)
-        return (_arrived(bed) - before) / many
+        return (_udp(bed, "InDatagrams", "NoPorts") - before) / many
 
 
-def _arrived(bed: Bed) -> int:
-    """UDP datagrams that reached the second VM, with a socket or without."""
-    with inside(bed.vms[1]), open("/proc/thread-self/net/snmp", encoding="ascii") as file:
-        rows = [line.split() for line in file if line.startswith("Udp:")]
-    counts = dict(zip(rows[0][1:], rows[1][1:], strict=True))
-    return int(counts["InDatagrams"]) + int(counts["NoPorts"])
-
-
-def _answer_sessions(seconds: float) -> None:
+def _answer_sessions(seconds: float) -> float:
     with socket.create_server(("", _PORT), backlog=512) as server:
         server.settimeout(1)
         end = time.monotonic() + seconds + 1
@@ -210,9 +187,10 @@ def _answer_sessions(seconds: float) -> None:
             try:
                 connection, _ = server.accept()
             except TimeoutError:
-                return
+                break
             with connection:
                 connection.sendall(connection.recv(100))
+    return seconds
 
 
 def sessions(bed: Bed, seconds: float) -> float:
