@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADS", "compare_page", "rows"]
 
 COMPARE_STYLE = """
+th { white-space:normal }
 :root { --c0:#d1242f; --c1:#b26a00; --c2:#16803c; --c3:#2457c5; --c4:#8b5cf6; --c5:#6a6f76 }
 @media (prefers-color-scheme: dark) {
   :root { --c0:#ff6b6b; --c1:#e3a73f; --c2:#4cc27a; --c3:#86a8ff; --c4:#b794f6; --c5:#9aa1aa }
@@ -33,9 +34,10 @@ HEADS = (
     "outage p50",
     "p95",
     "longest",
-    "lost in flight",
-    "lost to repair",
-    "lost at returns",
+    "in flight",
+    "repair",
+    "at returns",
+    "elsewhere",
 )
 
 
@@ -52,6 +54,7 @@ def rows(designs: Sequence[Design]) -> list[tuple[str, ...]]:
             count(design.in_flight),
             count(design.repair),
             count(design.at_return),
+            count(design.elsewhere),
         )
         for design in designs
     ]
@@ -118,6 +121,7 @@ def _facts(designs: Sequence[Design]) -> Markup:
     ]
     lines.append(
         "Flows counts every flow of every stream once a fail-over, also those that did not cross the victim."
-        " In flight: lost inside the dying node while the cut took effect; repair: everything else."
+        " Packets lost in flight: inside the dying node while the cut took effect; to repair: all others that"
+        " fail-overs account for; elsewhere: before any fault, or long after one."
     )
     return el("ul", *(el("li", line) for line in lines), class_="reasons")

@@ -39,8 +39,10 @@ class Design:
         outages: of all fail-overs.
         longest_s: for each flow and fail-over that was hit, the longest outage.
         error_s: outages are true to this, either way.
-        sent, in_flight, repair: packets of the whole result.
+        sent: packets, over the whole result.
+        in_flight, repair: packets lost at fail-overs.
         at_return: packets lost at returns.
+        elsewhere: packets lost that no action accounts for.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Design:
     in_flight: int
     repair: int
     at_return: int
+    elsewhere: int
 
     @property
     def hit(self) -> int:
@@ -84,9 +87,10 @@ def design_of(result: Result, name: str = "") -> Design:
         longest_s=tuple(sorted(longest)),
         error_s=max((stream.error_ns for stream in streams), default=0) / 1e9,
         sent=sum(stream.sent for stream in streams),
-        in_flight=sum(stream.in_flight for stream in streams),
-        repair=sum(stream.repair for stream in streams),
+        in_flight=sum(fault.in_flight for _, fault in faults),
+        repair=sum(fault.repair for _, fault in faults),
         at_return=sum(fault.repair for run in result.runs for fault in run.faults if not fault.breaks),
+        elsewhere=sum(stream.unexplained for stream in streams),
     )
 
 
