@@ -25,6 +25,7 @@ from labctl.events import Event
 from labctl.runtime import cleanup
 from labctl.runtime.hashseed import spread
 from labctl.runtime.ready import wait_ready
+from labctl.runtime.settle import wait_settled
 from labctl.runtime.state import STATE_ROOT, LabDir, LabRecord, labs
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ RUNTIMES = {
     "netns": ("labctl.runtime.netns", "NetnsRuntime"),
 }
 """Module and class by name; imported when chosen."""
+
+_SETTLE_S = 10.0
+"""How long at the most routes may come and go once every node is ready."""
 
 
 def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Runtime, str]:
@@ -173,6 +177,7 @@ def _start(
     chosen.up(lab, definition, listen)
     spread(chosen, lab, [node.name for node in definition.nodes])
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
+    wait_settled(chosen, lab, _SETTLE_S)
     lab.write_record(replace(record, phase="up"))
     listen(Event("lab.up", data=told))
 
