@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from fabric import Fabric, Node, inside
 
+from labctl.overlay.agent.loop import Loop
 from labctl.overlay.agent.turns import Turns
 from labctl.overlay.datapath import cache as cache_module
 from labctl.overlay.model import HostKind
@@ -62,6 +63,7 @@ def _ip(namespace: str, *lines: str) -> None:
 
 def _serve(node: Node) -> None:
     """An agent's loop without its clock and its database."""
+    Loop.go_first()
     turns = Turns()
     poll = select.poll()
     poll.register(node.channel.fileno(), select.POLLIN)

@@ -70,7 +70,7 @@ def main() -> int:
         lines.append(f"{what}: {shape(values, unit)}, {shape(ratios[f'{what}, ratio'], 'x bridge + VXLAN')}")
     for name, values in (
         ("first packet, one way (2 upcalls)", one_way),
-        ("first packet, there and back (4 upcalls)", first),
+        ("first packet, there and back (reply made ahead)", first),
         ("second packet, there and back", second),
         ("first packet of bridge + VXLAN, there and back", plain),
     ):

@@ -8,7 +8,7 @@ import socket
 import time
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from overlay_bed import Bed, inside
 
