@@ -21,6 +21,7 @@ from labctl.scenario.model import (
     TrafficSpec,
     Width,
 )
+from labctl.scenario.mortal import check_mortal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +54,7 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
                 yield (*path, key), f"unknown node {node!r}", nearest(node, names)
     for step in scenario.timeline:
         yield from _target(step, lab, names)
+    yield from check_mortal(scenario, lab)
 
 
 def _ends(scenario: Scenario, lab: Lab, names: list[str]) -> Iterator[Wrong]:

@@ -1,0 +1,75 @@
+"""Streams whose own end loses power: they are measured, but nothing can be expected of them. Pure.
+
+A sender and a receiver live in the network namespace that their node had when traffic began. It dies
+with the node's power, and the node returns with a fresh one: the stream stays dead to the end of the
+run, which says nothing of the network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.scenario.model import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from labctl.model.lab import Lab
+    from labctl.scenario.model import Scenario, TrafficSpec
+
+__all__ = ["check_mortal"]
+
+
+def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Expectations and waits on a stream with an end that has lost its power, or will.
+
+    Yields:
+        ``(path in the file, message, hint)``.
+    """
+    hosts = {node.name: str(node.params.get("host", "")) for node in lab.nodes if node.acts_as == "guest"}
+    dark: dict[str, int] = {}
+    for step in scenario.timeline:
+        if isinstance(step.after, Loss):
+            place = ("timeline", step.index, "after", "loss")
+            yield from _told(scenario, place, step.after.streams, dark, hosts)
+        if step.action.kind == "power-off" and step.action.mode != "freeze":
+            dark.setdefault(step.action.target[0], step.index)
+    for index, wish in enumerate(scenario.expect):
+        yield from _told(scenario, ("expect", index, wish.kind), wish.streams, dark, hosts)
+
+
+def _told(
+    scenario: Scenario,
+    place: tuple[str | int, ...],
+    streams: tuple[str, ...],
+    dark: Mapping[str, int],
+    hosts: Mapping[str, str],
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    others: list[str] = []
+    dead: tuple[TrafficSpec, str, str] | None = None
+    for spec in scenario.traffic:
+        chosen = [
+            name for name in spec.stream_names if not streams or name in streams or spec.name in streams
+        ]
+        # Whoever has the address answers an echo request: no socket of ours dies with that node.
+        sockets = (spec.source,) if spec.proto == "icmp" else (spec.source, spec.destination)
+        ends = ((end, power) for end in sockets for power in (end, hosts.get(end, "")))
+        found = next(((end, power) for end, power in ends if power in dark), None)
+        if found is None:
+            others.append(spec.name)
+        elif chosen and dead is None:
+            dead = (spec, *found)
+    if dead is None:
+        return
+    spec, end, power = dead
+    where = end if end == power else f"{end} on {power}"
+    message = (
+        f"stream {spec.name!r} has an end at {where}, which loses its power in step {dark[power] + 1}:"
+        " the stream dies with it"
+    )
+    hint = (
+        f"name those that can live on: [{', '.join(others)}]"
+        if others
+        else "take traffic between other nodes"
+    )
+    yield place, message, hint

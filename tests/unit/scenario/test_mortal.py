@@ -1,0 +1,64 @@
+"""Nothing is expected of a stream whose own end loses its power."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.errors import InputError
+from labctl.scenario.load import load_scenario
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOPOLOGY = """\
+name: line
+nodes: {h1: {role: host}, r1: {role: router}, h2: {role: host}, h3: {role: host}}
+links: [[h1, r1], [r1, h2], [r1, h3]]
+"""
+
+SCENARIO = """\
+name: own-end
+topology: line.yml
+traffic:
+  - {{name: dies, from: h1, to: h2, rate: 100}}
+  - {{name: lives, from: h1, to: h3, rate: 100}}
+timeline:
+  - {{at: 1s, power-off: h2{mode}}}
+  - {{after: {{{wait}}}, power-on: h2}}
+expect:
+  - {{repair-loss: {streams}, packets: 0}}
+"""
+
+
+def load(folder: Path, **words: str) -> None:
+    (folder / "line.yml").write_text(TOPOLOGY)
+    path = folder / "scenario.yml"
+    path.write_text(SCENARIO.format(**{"mode": "", "wait": "delay: 1s", "streams": "lives", **words}))
+    load_scenario(path)
+
+
+def test_the_others_may_be_expected_of(tmp_path: Path) -> None:
+    load(tmp_path)
+
+
+@pytest.mark.parametrize("streams", ["all", "dies", "[lives, dies]"])
+def test_the_dying_one_is_refused_where_it_is_named(tmp_path: Path, streams: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, streams=streams)
+    [problem] = caught.value.problems
+    assert problem.message == (
+        "stream 'dies' has an end at h2, which loses its power in step 1: the stream dies with it"
+    )
+    assert problem.hint == "name those that can live on: [lives]"
+    assert problem.line == 10
+
+
+def test_a_wait_for_it_to_lose_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="loses its power in step 1"):
+        load(tmp_path, wait="loss: all, packets: 0, for: 1s")
+
+
+def test_a_frozen_node_keeps_its_sockets(tmp_path: Path) -> None:
+    load(tmp_path, mode=", mode: freeze", streams="all")
