@@ -34,10 +34,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def labctl(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def labctl(*words: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "labctl", *words], capture_output=True, text=True, check=check, timeout=600
+        [sys.executable, "-m", "labctl", *words],
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=timeout_s,
     )
 
 

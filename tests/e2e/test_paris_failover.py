@@ -43,6 +43,8 @@ def fail_over(host: Machine, scenario: str, *sets: str) -> tuple[Result, tuple[E
         *words,
         "--runtime",
         "netns",
+        "--name",
+        "paris-e2e",
         "--out",
         str(out),
         timeout_s=540,
