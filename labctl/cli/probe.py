@@ -85,7 +85,7 @@ def command(
     """Send numbered packets between two nodes and count them.
 
     Exit code 0: all arrived. 1: some were lost. 3: the sender or the receiver could not keep up, so
-    that nobody can tell.
+    that nobody can tell. VMs that labctl overlay env create made are named like nodes.
     """
     from labctl.runtime.labs import open_lab
 
@@ -116,8 +116,9 @@ def probe(
         ProbeError: traffic could not be sent or received at all.
     """
     from labctl.probe import start_traffic
+    from labctl.vnet.agents import netns_of
 
-    with start_traffic(lambda node: runtime.netns(lab, node), streams, max_s=duration_s + 60) as traffic:
+    with start_traffic(lambda node: netns_of(runtime, lab, node), streams, max_s=duration_s + 60) as traffic:
         end_ns = traffic.started_ns + int(duration_s * 1e9)
         while (left := end_ns - time.monotonic_ns()) > 0:
             time.sleep(min(left / 1e9, 0.5))
@@ -152,8 +153,9 @@ def address_of(runtime: Runtime, lab: LabDir, node: str, family: int) -> str:
     if planned:
         return str(planned).partition("/")[0]
     from labctl.errors import ProbeError
+    from labctl.vnet.agents import netns_of
 
-    netns = runtime.netns(lab, node)
+    netns = netns_of(runtime, lab, node)
     words = ["nsenter", f"--net={netns}", "ip", "-j", f"-{family}", "addr", "show", "scope", "global"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.runtime.base import Runtime
     from labctl.runtime.state import LabDir
 
-__all__ = ["Agents", "Guest", "await_guests", "guest_words", "overlay_of"]
+__all__ = ["Agents", "Guest", "await_guests", "guest_words", "netns_of", "overlay_of"]
 
 _SOCKET = "run/labctl-agent/agent.sock"
 _GUESTS = "run/labctl-agent/vm"
@@ -158,6 +158,20 @@ def _guest(host: str, root: Path, folder: Path) -> Guest | None:
     if folder.name.encode() not in words:
         return None
     return Guest(folder.name, host, pid, root / f"proc/{pid}/ns/net")
+
+
+def netns_of(runtime: Runtime, lab: LabDir, name: str) -> Path:
+    """Network namespace of a node, or of a VM that is none.
+
+    Raises:
+        ActionError: it does not run, or nobody is called so.
+    """
+    if name not in runtime.states(lab):
+        try:
+            return Agents(runtime, lab).guests()[name].netns
+        except (ActionError, KeyError):
+            pass  # the runtime knows best what to say of a node that is not there
+    return runtime.netns(lab, name)
 
 
 def guest_words(guest: Guest, argv: Sequence[str]) -> list[str]:

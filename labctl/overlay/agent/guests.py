@@ -31,6 +31,7 @@ PREFIX = "lc-vm"
 """Beginning of the name of a machine's interface in the node; the port's key follows."""
 MAKING_AT_ONCE = 4
 AGAIN_AFTER_S = 2.0
+MADE_WITHIN_S = 30.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -177,14 +178,18 @@ class Guests:
 
     def _bury(self, there: set[str]) -> None:
         """Machines whose programs have ended; one that is wanted still is made again after a while."""
+        now = time.monotonic()
         for key, maker in list(self._makers.items()):
+            if maker.guest.interface not in there and now - maker.since > MADE_WITHIN_S:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(maker.process.pid, signal.SIGKILL)
             if maker.process.poll() is None:
                 continue
             _tell(maker.process)
             del self._makers[key]
             if key in self._wanted and maker.guest.interface not in there:
                 sys.stdout.write(f"agent: {maker.guest.name} ended with {maker.process.returncode}\n")
-                self._failed[key] = time.monotonic() + AGAIN_AFTER_S
+                self._failed[key] = now + AGAIN_AFTER_S
 
     def _end(self, name: str, key: int) -> None:
         """Take a machine away, with every process in it; its interface goes with its namespace."""
