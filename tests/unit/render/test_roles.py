@@ -66,7 +66,7 @@ def test_a_new_role_is_a_new_folder(tmp_path: Path) -> None:
     role = load_role("firewall", [mine, OURS])
     assert role.vars["bgp_hold"] == 9
     assert role.vars["bgp_keepalive"] == 1
-    assert role.capabilities == ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "NET_BIND_SERVICE")
+    assert role.capabilities == ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "NET_BIND_SERVICE")
     assert role.image == "my/fw:1"
     assert sources("firewall", mine, OURS)["/etc/nftables.conf"] == mine / "firewall/etc/nftables.conf.j2"
     assert known_roles([mine])["firewall"].behaviour == "router"
