@@ -101,16 +101,16 @@ class Guests:
     def want(self, guests: Mapping[int, Guest]) -> None:
         """Which machines there should be from now on: begin those that are missing, end the others."""
         self._wanted = dict(guests)
-        self.tend()
-
-    def tend(self) -> None:
-        """Bring about what is wanted, as far as can be at once; call it now and then."""
-        there = {name for _, name in socket.if_nameindex()}
-        self._bury(there)
         for name, key in self._known():
             guest = self._wanted.get(key)
             if guest is None or guest.name != name:
                 self._end(name, key)
+        self.tend()
+
+    def tend(self) -> None:
+        """Make what is missing, as far as can be at once; call it now and then."""
+        there = {name for _, name in socket.if_nameindex()}
+        self._bury(there)
         now = time.monotonic()
         busy = sum(maker.guest.interface not in there for maker in self._makers.values())
         for key, guest in self._wanted.items():
