@@ -67,8 +67,7 @@ def show(renderable: RenderableType) -> None:
     from rich.console import Console
 
     text = io.StringIO()
-    width = int(os.environ.get("COLUMNS") or 0) if os.environ.get("COLUMNS", "").isdigit() else 0
-    Console(file=text, width=width or _WIDTH, no_color=True, highlight=False).print(renderable)
+    Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(renderable)
     lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
     say(re.sub(r"\n{3,}", "\n\n", lines).strip("\n"))
 

@@ -69,7 +69,8 @@ class ProgressLines:
         # From the moment at which the kernel was told to: the first peer's word may come with the last's.
         begin = min(int(data.get("detail", {}).get("not_before_ns", data["first_ns"])), data["first_ns"])
         peers = f"{len(told)} peer end" + ("s" if len(told) != 1 else "")
-        return f"{what}: seen at {peers} within {span(data['last_ns'] - begin)}"
+        took = data["last_ns"] - begin
+        return f"{what}: seen at {peers}" + (f" within {span(took)}" if took else "")
 
     def _trouble(self, event: Event) -> str:
         data = event.data

@@ -60,15 +60,23 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
 def _ends(scenario: Scenario, lab: Lab, names: list[str]) -> Iterator[Wrong]:
     """Where traffic comes from and goes to."""
     for index, spec in enumerate(scenario.traffic):
-        for key, node in (("from", spec.source), ("to", spec.destination)):
+        ends = (
+            ("from", spec.source, spec.source_address),
+            ("to", spec.destination, spec.destination_address),
+        )
+        for key, node, given in ends:
             place = ("traffic", index, key)
             if node not in names:
                 yield place, f"unknown node {node!r}", nearest(node, names)
                 continue
             found = lab.node(node)
-            for family in spec.families:
+            for family in spec.families if not given else ():
                 if (found.loopback4 if family == 4 else found.loopback6) is None:  # noqa: PLR2004 - IP version
-                    yield place, f"{node} ({found.role}) has no IPv{family} address of its own", ""
+                    yield (
+                        place,
+                        f"{node} ({found.role}) has no IPv{family} address of its own",
+                        f"give {key}-address",
+                    )
         try:
             _ = addresses_of(spec.addresses, lab.vars, spec.families[0]) if spec.addresses else ()
         except ValueError as error:

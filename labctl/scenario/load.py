@@ -11,6 +11,7 @@ from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
+from labctl.scenario.foreign import is_definition, read_foreign
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Action,
@@ -71,7 +72,11 @@ def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None)
     lab = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
         try:
-            lab = load_topology(scenario.topology, scenario.sets, name)
+            if is_definition(scenario.topology):
+                problems += _no_variables(document, scenario)
+                lab = read_foreign(scenario.topology, name, scenario.traffic)
+            else:
+                lab = load_topology(scenario.topology, scenario.sets, name)
         except InputError as error:
             problems += _of_topology(error, document, scenario)
     if lab is not None:
@@ -104,6 +109,11 @@ def _placed(document: Document, wrongs: Iterable[Wrong]) -> list[Problem]:
             index = sound[str(section)][index]  # noqa: PLW2901 - the place in the file from here on
         problems.append(document.problem((section, index, *rest), message, hint))
     return problems
+
+
+def _no_variables(document: Document, scenario: Scenario) -> list[Problem]:
+    message = "a containerlab file has no variables to set"
+    return [document.problem(("set",), message, key=True)] if scenario.sets else []
 
 
 def _of_topology(error: InputError, document: Document, scenario: Scenario) -> list[Problem]:
@@ -197,6 +207,8 @@ def _traffic(entry: TrafficEntry) -> TrafficSpec:
         size=entry.size,
         families=(4, 6) if entry.family == "both" else (entry.family,),
         addresses=entry.addresses or "",
+        source_address=str(entry.from_address or ""),
+        destination_address=str(entry.to_address or ""),
     )
 
 

@@ -222,6 +222,8 @@ class TrafficSpec:
         families: 4, 6 or both; with both there is one stream each, of the full rate and flows.
         addresses: pattern of the flows' destinations (see :mod:`labctl.scenario.addresses`); empty
             for the destination's loopback address.
+        source_address, destination_address: addresses of the two nodes to go between; empty for
+            their loopback addresses.
     """
 
     name: str
@@ -233,6 +235,8 @@ class TrafficSpec:
     size: int = 128
     families: tuple[int, ...] = (4,)
     addresses: str = ""
+    source_address: str = ""
+    destination_address: str = ""
 
     @property
     def stream_names(self) -> tuple[str, ...]:

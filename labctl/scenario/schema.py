@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    WithJsonSchema,
+    model_validator,
+)
 
 from labctl.scenario.durations import DURATION_PATTERN, parse_duration
 
@@ -83,6 +91,21 @@ class TrafficEntry(_Entry):
             "variables are the topology's",
         ),
     ] = None
+    from_address: Annotated[
+        IPvAnyAddress | None,
+        Field(alias="from-address", description="address of `from` to send from, instead of its loopback's"),
+    ] = None
+    to_address: Annotated[
+        IPvAnyAddress | None,
+        Field(alias="to-address", description="address of `to` to send to, instead of its loopback's"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _addresses_fit(self) -> TrafficEntry:
+        for address in (self.from_address, self.to_address):
+            if address is not None and address.version != self.family:
+                raise ValueError(f"{address} is no IPv{self.family} address: family says which is meant")
+        return self
 
     @model_validator(mode="after")
     def _addresses_are_flows(self) -> TrafficEntry:
