@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from labctl.overlay.state import Edit
 
-pytestmark = pytest.mark.skipif(not JAR.exists(), reason="no ZooKeeper here (package zookeeper)")
+pytestmark = [
+    pytest.mark.netns,  # it runs where the machine has what a whole lab needs
+    pytest.mark.skipif(not JAR.exists(), reason="no ZooKeeper here (package zookeeper)"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ class Ensemble:
             return ""
         return next((line.split()[1] for line in said.splitlines() if line.startswith("Mode:")), "")
 
-    def wait_for_leader(self, within_s: float = 30) -> int:
+    def wait_for_leader(self, within_s: float = 120) -> int:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             for n in self._processes:
