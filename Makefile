@@ -48,12 +48,12 @@ contract e2e golden: venv-dev host datapath
 	@$(root) $(ci)/containerlab-env .venv/bin/python -m pytest tests/$@
 
 images: venv
-	@$(root) $(ci)/containerlab-env true
+	@LABCTL_IMAGES= $(root) $(ci)/containerlab-env true
 
 # An engine, containerlab and the images, there until `make engine-stop`: eval "$$(tools/ci/engine env)"
 containerlab-up: venv
 	@$(root) $(ci)/engine start
-	@$(root) $(ci)/containerlab-env true
+	@LABCTL_IMAGES= $(root) $(ci)/containerlab-env true
 
 engine-stop:
 	@$(root) $(ci)/engine stop
