@@ -53,7 +53,7 @@ images: venv
 # An engine, containerlab and the images, there until `make engine-stop`: eval "$$(tools/ci/engine env)"
 containerlab-up: venv
 	@$(root) $(ci)/engine start
-	@LABCTL_IMAGES= $(root) $(ci)/containerlab-env true
+	@$(root) $(ci)/containerlab-env true
 
 engine-stop:
 	@$(root) $(ci)/engine stop

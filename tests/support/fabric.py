@@ -180,7 +180,8 @@ class Fabric:
             for scope in ("all", "default"):
                 Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1")
         names = [*(f"p{n}" for n in range(slots)), *(["out"] if name.startswith("gw") else [])]
-        lines = ["link set lo up", f"link add u0 mtu 1600 type veth peer name {name} mtu 1600 netns {self.prefix}sw"]
+        uplink = f"link add u0 mtu 1600 type veth peer name {name} mtu 1600 netns {self.prefix}sw"
+        lines = ["link set lo up", uplink]
         for address in addresses:
             version6 = ip_address(address).version == 6
             lines.append(f"address add {address}/{64 if version6 else 16} dev u0" + (" nodad" * version6))
