@@ -74,7 +74,8 @@ class Builder:
     def initialize_gateway(self, network: Network) -> None:
         """The gateway's address; announced if the settings say so."""
         run, bridge = self._execute, network.bridge
-        run("sysctl", "-w", "net.ipv4.ip_forward=1")
+        # 1, 255: a container has its settings read-only, and this one from its definition.
+        run("sysctl", "-w", "net.ipv4.ip_forward=1", allowed=(0, 1, 255))
         wanted = f"{network.gateway}/{network.prefix}"
         there = run("ip", "addr", "show", "dev", bridge, "scope", "global")
         run("ip", "route", "show", "dev", bridge)
