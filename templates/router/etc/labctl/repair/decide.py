@@ -1,4 +1,4 @@
-"""When a neighbour is called dead, and for how long its link is then taken down. Pure.
+"""When a neighbour is called dead; its link is then taken down for a moment. Pure.
 
 A neighbour that drops everything while its link keeps carrier is seen by nobody but who asks. The
 kernel itself knows how to lose a link: every route through it is out of use at once, in both families,
@@ -25,12 +25,10 @@ class Neighbour:
     Attributes:
         heard: ticks in which it was heard, since it was last silent; no further than TRUSTED.
         missed: ticks in a row in which it was not.
-        held_until: seconds: our end of the link is down until then; None if it is not.
     """
 
     heard: int = 0
     missed: int = 0
-    held_until: float | None = None
 
 
 def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neighbour, bool]:
@@ -53,8 +51,3 @@ def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neig
     if missed < misses:
         return replace(seen, missed=missed), False
     return Neighbour(), seen.heard >= TRUSTED
-
-
-def hold(now: float, seconds: float) -> Neighbour:
-    """Our end of the link is down from now on."""
-    return Neighbour(held_until=now + seconds)
