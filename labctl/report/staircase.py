@@ -204,5 +204,5 @@ _DIFFERENCE = (
     " told, nor how long the cluster manager took to stop one service, to fence, and to start the other, nor"
     " how often the queue was tried (1 s, doubling to 60 s). Here a tenant answers when its gateway has its"
     " address, about 18 of its 28 commands in, and the queue follows the last tenant at once, since the"
-    " broker has been there all the time. What that leaves of the 15 minutes this lab does not explain."
+    " broker has been there all the time. What those parts took of the 15 minutes this lab cannot say."
 )
