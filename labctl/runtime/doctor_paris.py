@@ -11,7 +11,7 @@ from labctl.runtime.doctor_tools import OnPath
 __all__ = ["CHECKS"]
 
 _GROUP = "legacy controllers"
-_PARIS = frozenset({Purpose.PARIS})
+_PARIS = frozenset({Purpose.PARIS, Purpose.TESTS})
 _FIX = "pip install 'labctl-testbed[paris]'"
 
 
