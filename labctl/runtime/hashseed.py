@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.runtime.base import Runtime
     from labctl.runtime.state import LabDir
 
-__all__ = ["SETTING", "hash_seed", "seed_of", "spread"]
+__all__ = ["SETTING", "hash_seed", "spread"]
 
 SETTING = Path("/proc/sys/net/ipv4/fib_multipath_hash_seed")
 """Of the namespace of whoever opens it; Linux 6.11 and later. It serves IPv6 as well."""
@@ -45,10 +45,3 @@ def spread(runtime: Runtime, lab: LabDir, nodes: Iterable[str]) -> bool:
         with contextlib.suppress(ActionError, FileNotFoundError):
             inside(runtime.netns(lab, node), partial(SETTING.write_text, seed))
     return True
-
-
-def seed_of(netns: Path) -> int | None:
-    """The seed in force in a namespace; None where the kernel has no such setting."""
-    with contextlib.suppress(OSError):
-        return int(inside(netns, SETTING.read_text))
-    return None
