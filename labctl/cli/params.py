@@ -15,6 +15,7 @@ __all__ = [
     "NodeName",
     "RuntimeName",
     "Sets",
+    "Templates",
     "Timeout",
     "TopologyFile",
 ]
@@ -76,6 +77,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a variable of the topology; may be given again."),
+]
+Templates = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--templates",
+        metavar="DIR",
+        help="Your own template folder, over ours file by file; may be given again.",
+    ),
 ]
 RuntimeName = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import out
-from labctl.cli.params import Sets, TopologyFile
+from labctl.cli.params import Sets, Templates, TopologyFile
 
 __all__ = ["command"]
 
@@ -19,14 +19,7 @@ def command(
     ],
     set_: Sets = None,
     name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
-    templates: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--templates",
-            metavar="DIR",
-            help="Your own template folder, over ours file by file; may be given again.",
-        ),
-    ] = None,
+    templates: Templates = None,
 ) -> None:
     """Write the containerlab definition and every node's files.
 
@@ -35,6 +28,5 @@ def command(
     from labctl.load import load_topology
     from labctl.render import render
 
-    folders = templates or []
-    lab = load_topology(topology, sets=set_ or (), name=name, templates=folders)
-    out(str(render(lab, output, overlays=folders)))
+    lab = load_topology(topology, sets=set_ or (), name=name, templates=templates or ())
+    out(str(render(lab, output)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labctl.cli.console import need_root, out_json, say, show
-from labctl.cli.params import Json, RuntimeName, Sets, Timeout
+from labctl.cli.params import Json, RuntimeName, Sets, Templates, Timeout
 from labctl.errors import LabInterrupted
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Request:
         keep: leave labs up at the end.
         junit: a second place for junit.xml.
         timeout_s: for all nodes of a lab to become ready.
+        templates: the user's template folders.
     """
 
     runs: int = 1
@@ -46,6 +47,7 @@ class Request:
     keep: bool = False
     junit: Path | None = None
     timeout_s: float = 120.0
+    templates: tuple[Path, ...] = ()
 
 
 def command(  # noqa: PLR0917 - the command line is typer's to read
@@ -67,6 +69,7 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML here, too.")
     ] = None,
+    templates: Templates = None,
     timeout: Timeout = 120.0,
     json: Json = False,
 ) -> int:
@@ -77,7 +80,9 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
     """
     results = run(
         scenarios,
-        Request(runs, seed, tuple(set_ or ()), runtime, name, out, keep, junit, timeout),
+        Request(
+            runs, seed, tuple(set_ or ()), runtime, name, out, keep, junit, timeout, tuple(templates or ())
+        ),
     )
     if json:
         out_json([asdict(result) for result in results])
@@ -116,7 +121,7 @@ def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "La
     problems: list[Problem] = []
     for path in paths:
         try:
-            loaded.append(load_scenario(path, request.sets, request.name))
+            loaded.append(load_scenario(path, request.sets, request.name, templates=request.templates))
         except InputError as error:
             problems += error.problems
     if problems:
@@ -144,7 +149,13 @@ def _one(scenario: "Scenario", lab: "Lab", request: Request) -> "Result":
     folder = request.out or Path("results") / scenario.name
     series = Series(scenario, lab, folder, runs=request.runs, seed=request.seed or 0, keep=request.keep)
     source = LiveSource(
-        scenario.topology, lab, request.runtime, scenario.sets, request.name, request.timeout_s
+        scenario.topology,
+        lab,
+        request.runtime,
+        scenario.sets,
+        request.name,
+        request.timeout_s,
+        request.templates,
     )
     try:
         run_series(series, source, ProgressLines(say, brief=several), suspect)

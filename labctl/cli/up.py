@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import need_root, out_json, say
-from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Timeout
+from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Templates, Timeout
 from labctl.cli.pick import planned_nodes
 from labctl.cli.progress import watching
 from labctl.runtime.state import LabDir
@@ -20,6 +20,7 @@ def command(
     runtime: RuntimeName = "auto",
     name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
     set_: Sets = None,
+    templates: Templates = None,
     timeout: Timeout = 120.0,
     json: Json = False,
 ) -> None:
@@ -33,7 +34,13 @@ def command(
     begin = time.monotonic()
     with watching("loading") as (listen, progress):
         lab = bring_up(
-            topology, name=name, sets=set_ or (), runtime=runtime, timeout_s=timeout, listen=listen
+            topology,
+            name=name,
+            sets=set_ or (),
+            templates=templates or (),
+            runtime=runtime,
+            timeout_s=timeout,
+            listen=listen,
         )
     seconds = time.monotonic() - begin
     if json:

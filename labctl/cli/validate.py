@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import say
-from labctl.cli.params import Sets
+from labctl.cli.params import Sets, Templates
 from labctl.errors import InputError, Problem
 
 __all__ = ["command", "validate"]
@@ -20,20 +20,22 @@ def command(
         list[Path], typer.Argument(metavar="FILE...", help="Topologies, scenarios, containerlab files.")
     ],
     set_: Sets = None,
+    templates: Templates = None,
 ) -> None:
     """Check topologies and scenarios; print every problem.
 
     Nothing is made or changed. Exit code 0 when all is well, 2 when it is not.
     """
-    validate(files, set_ or ())
+    validate(files, set_ or (), templates or ())
 
 
-def validate(files: Sequence[Path], set_: Sequence[str] = ()) -> None:
+def validate(files: Sequence[Path], set_: Sequence[str] = (), templates: Sequence[Path] = ()) -> None:
     """Check every file by its kind, and say of the sound ones what is in them.
 
     Args:
         files: topologies, scenarios and containerlab files, told apart by their names and keys.
         set_: ``variable=value`` each, for the topologies and the scenarios' topologies.
+        templates: the user's template folders, for the same.
 
     Raises:
         InputError: the problems of all files together.
@@ -41,7 +43,7 @@ def validate(files: Sequence[Path], set_: Sequence[str] = ()) -> None:
     problems: list[Problem] = []
     for file in files:
         try:
-            said = _checked(file, set_)
+            said = _checked(file, set_, templates)
         except InputError as error:
             problems += error.problems
         else:
@@ -50,7 +52,7 @@ def validate(files: Sequence[Path], set_: Sequence[str] = ()) -> None:
         raise InputError(problems)
 
 
-def _checked(file: Path, sets: Sequence[str]) -> str:
+def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
     """Load a file by its kind; what it holds, in a few words."""
     if file.name.endswith(_DEFINITION_SUFFIXES):
         return _definition(file)
@@ -59,13 +61,12 @@ def _checked(file: Path, sets: Sequence[str]) -> str:
 
     document = read_document(file)
     if looks_like_scenario(document):
-        scenario, lab = load_scenario(file, sets)
+        scenario, lab = load_scenario(file, sets, templates=templates)
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
         return f"scenario {scenario.name} on lab {lab.name}, {streams}, {steps}"
-    from labctl.load.roles import known_roles
-    from labctl.load.topology import topology_from
+    from labctl.load import load_topology
 
-    lab = topology_from(document, sets, roles=known_roles())
+    lab = load_topology(file, sets, templates=templates)
     return f"topology {lab.name}, {_counted(len(lab.nodes), 'node')}, {_counted(len(lab.links), 'link')}"
 
 

@@ -205,6 +205,9 @@ class TopologyModel(_Strict):
         default=None, description="variables, used as {name} in any text and changed by --set name=value"
     )
     addressing: AddressingModel | None = None
+    templates: Text | list[Text] | None = Field(
+        default=None, description="your template folders, from where this file is; the first on top"
+    )
     defaults: DefaultsModel | None = None
     roles: dict[str, RoleModel] | None = Field(default=None, description="settings for every node of a role")
     nodes: dict[str, NodeModel | None] = Field(min_length=1, description="by name; ranges such as gw[1-3]")

@@ -17,7 +17,7 @@ from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
 from labctl.load.overlay import cable_guests, with_overlay
 from labctl.load.problems import problems_from
-from labctl.load.roles import Role, known_roles
+from labctl.load.roles import Role, known_roles, template_folders
 from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
@@ -51,7 +51,7 @@ def load_topology(
         path: of the YAML file.
         sets: ``variable=value`` each, as after ``--set``.
         name: of the lab, in the place of the file's own.
-        templates: the user's template folders, whose roles are known besides ours.
+        templates: the user's template folders, over those that the file names itself.
 
     Returns:
         The lab, complete.
@@ -59,7 +59,10 @@ def load_topology(
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
-    return topology_from(read_document(path), sets, name, roles=known_roles(templates))
+    document = read_document(path)
+    folders = template_folders(document, templates)
+    lab = topology_from(document, sets, name, roles=known_roles(folders))
+    return replace(lab, templates=tuple(str(folder) for folder in folders))
 
 
 def topology_from(

@@ -43,6 +43,7 @@ def lab_to_dict(lab: Lab) -> dict[str, Any]:
             {"index": link.index, "a": str(link.a), "b": str(link.b), "mtu": link.mtu} for link in lab.links
         ],
         **({"overlay": dict(lab.overlay)} if lab.overlay else {}),
+        **({"templates": list(lab.templates)} if lab.templates else {}),
     }
 
 
@@ -64,6 +65,7 @@ def lab_from_dict(data: Mapping[str, Any]) -> Lab:
             ),
             vars=dict(data["vars"]),
             overlay=dict(data.get("overlay", {})),
+            templates=tuple(data.get("templates", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a lab: {error!r}") from error

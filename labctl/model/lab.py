@@ -132,6 +132,7 @@ class Lab:
             :mod:`labctl.overlay.section`); empty where there is no overlay. ``section``: as in the
             topology; ``hosts``, ``vms``: the nodes it is about; ``controllers``: names;
             ``servers``: ``address:port`` of each; ``anycast``: the gateways' common address.
+        templates: the user's template folders, absolute; the first lies on top, ours below all.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Lab:
     links: tuple[Link, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
     overlay: Mapping[str, Any] = field(default_factory=dict)
+    templates: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError if there is none."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.codec import dump_lab
@@ -19,7 +20,7 @@ from labctl.render.view import NodeView, views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import PurePosixPath
 
     from labctl.model.lab import Lab
 
@@ -34,7 +35,8 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
     Args:
         lab: the planned lab.
         out: folder to write; it must be new, empty, or rendered before.
-        overlays: the user's template folders; they lie over ours file by file, the first on top.
+        overlays: further template folders of the user, over those that the lab names; each lies over
+            ours file by file, the first on top.
 
     Returns:
         The ``<lab>.clab.yml``.
@@ -49,7 +51,7 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
 
 def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFile]:
     """What :func:`render` would write: content and whether it is a program, by relative path."""
-    folders = (*overlays, folder("templates"))
+    folders = (*overlays, *map(Path, lab.templates), folder("templates"))
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
     variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
     templates = Templates(folders)

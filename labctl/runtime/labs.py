@@ -90,6 +90,7 @@ def bring_up(
     runtime: str,
     timeout_s: float,
     listen: Listener,
+    templates: Sequence[Path] = (),
     root: Path = STATE_ROOT,
 ) -> LabDir:
     """Load, render, start, and wait until every node is ready.
@@ -101,6 +102,7 @@ def bring_up(
         runtime: see :func:`choose_runtime`.
         timeout_s: seconds for all nodes to become ready.
         listen: gets the events.
+        templates: the user's template folders, over those that the topology names itself.
         root: where the state of labs is kept.
 
     Returns:
@@ -114,7 +116,7 @@ def bring_up(
         LabInterrupted: SIGINT or SIGTERM came; all is taken down again.
     """
     topology = Path(topology_path)
-    loaded = _load(topology, name, sets)
+    loaded = _load(topology, name, sets, templates)
     lab = LabDir(loaded.name, root)
     with _terminable(), _claimed(lab):
         try:
@@ -182,7 +184,7 @@ def _start(
     listen(Event("lab.up", data=told))
 
 
-def _load(path: Path, name: str | None, sets: Sequence[str]) -> Lab | Definition:
+def _load(path: Path, name: str | None, sets: Sequence[str], templates: Sequence[Path]) -> Lab | Definition:
     """What the file says, before anything is made."""
     from labctl.runtime.parse import is_definition, read_definition  # noqa: PLC0415 - brings YAML in
 
@@ -195,9 +197,11 @@ def _load(path: Path, name: str | None, sets: Sequence[str]) -> Lab | Definition
     if not is_definition(path):
         from labctl.load import load_topology  # noqa: PLC0415 - brings pydantic in
 
-        return load_topology(path, sets, name)
+        return load_topology(path, sets, name, templates=templates)
     if sets:
         raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
+    if templates:
+        raise InputError([Problem("--templates", 0, 0, "a containerlab file is not made from templates")])
     return read_definition(path, name=name or "")
 
 

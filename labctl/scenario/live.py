@@ -177,6 +177,7 @@ class LiveSource:
         sets: ``key=value`` for the topology.
         name: of the lab, instead of the topology's own.
         timeout_s: for all nodes to become ready.
+        templates: the user's template folders, over those that the topology names itself.
     """
 
     topology: Path
@@ -185,6 +186,7 @@ class LiveSource:
     sets: tuple[str, ...] = ()
     name: str | None = None
     timeout_s: float = 120.0
+    templates: tuple[Path, ...] = ()
     world: LiveWorld | None = None
     ours: bool = True
 
@@ -199,6 +201,7 @@ class LiveSource:
                 sets=self.sets,
                 runtime=self.runtime_name,
                 timeout_s=self.timeout_s,
+                templates=self.templates,
                 listen=listen,
             )
         runtime, folder = open_lab(folder.name)

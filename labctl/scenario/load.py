@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from labctl.errors import InputError
+from labctl.errors import InputError, Problem
 from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
@@ -42,22 +42,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from labctl.errors import Problem
     from labctl.load.document import Document
     from labctl.model.lab import Lab
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 
+_NO_TEMPLATES = "a containerlab file is not made from templates"
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None) -> tuple[Scenario, Lab]:
+def load_scenario(
+    path: Path,
+    sets: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    templates: Sequence[Path] = (),
+) -> tuple[Scenario, Lab]:
     """Read a scenario and the topology that it names, and check the one against the other.
 
     Args:
         path: the scenario, as the user gave it.
         sets: ``key=value`` for the topology; they win over those of the scenario.
         name: of the lab, instead of the topology's own.
+        templates: the user's template folders, over those that the topology names itself.
 
     Returns:
         The scenario and the planned lab.
@@ -74,9 +82,10 @@ def load_scenario(path: Path, sets: Sequence[str] = (), name: str | None = None)
         try:
             if is_definition(scenario.topology):
                 problems += _no_variables(document, scenario)
+                problems += [Problem(f"--templates {one}", 0, 0, _NO_TEMPLATES) for one in templates]
                 lab = read_foreign(scenario.topology, name, scenario.traffic)
             else:
-                lab = load_topology(scenario.topology, scenario.sets, name)
+                lab = load_topology(scenario.topology, scenario.sets, name, templates=templates)
         except InputError as error:
             problems += _of_topology(error, document, scenario)
     if lab is not None:

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from labctl.errors import InputError
+from labctl.load import load_topology
 from labctl.load.roles import known_roles
+from labctl.model.codec import dump_lab, load_lab
 from labctl.model.topology import Behaviour
 
 
@@ -75,3 +77,49 @@ def test_a_role_that_says_nothing_acts_as_a_host(tmp_path: Path) -> None:
 def test_a_role_that_cannot_be_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
     role(tmp_path, "x", text)
     assert refused(tmp_path).startswith(said)
+
+
+LAB = "name: a\n{}nodes:\n  h: {{role: host}}\n  f: {{role: firewall}}\nlinks: [[h, f]]\n"
+
+
+def test_a_topology_names_its_own_template_folders_from_where_it_is(tmp_path: Path) -> None:
+    role(tmp_path / "mine", "firewall", "extends: router\nacts-as: router\n")
+    role(tmp_path / "other", "firewall", "extends: host\n")
+    topology = tmp_path / "a.yml"
+    topology.write_text(LAB.format("templates: mine\n"))
+    lab = load_topology(topology)
+    assert lab.node("f").acts_as == "router"
+    assert lab.templates == (str(tmp_path / "mine"),)
+    assert load_lab(dump_lab(lab)) == lab
+    topology.write_text(LAB.format("templates: [other, mine]\n"))
+    assert load_topology(topology).node("f").acts_as == "host"
+    over = load_topology(topology, templates=[tmp_path / "mine"])
+    assert over.node("f").acts_as == "router"
+    assert over.templates == tuple(str(tmp_path / name) for name in ("mine", "other", "mine"))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("templates: mien\n", "a.yml:2:12: there is no folder 'mien' (did you mean 'mine'?)"),
+        ("templates: [mine, a.yml]\n", "a.yml:2:19: there is no folder 'a.yml'"),
+        ('templates: "min\\0e"\n', "there is no folder 'min\\x00e'"),
+    ],
+)
+def test_a_template_folder_that_is_not_there_is_told_with_its_place(
+    tmp_path: Path, key: str, said: str
+) -> None:
+    role(tmp_path / "mine", "firewall")
+    (tmp_path / "a.yml").write_text(LAB.format(key))
+    with pytest.raises(InputError) as caught:
+        load_topology(tmp_path / "a.yml")
+    assert said in str(caught.value)
+    with pytest.raises(InputError, match="--templates /nowhere: there is no such folder"):
+        load_topology(tmp_path / "a.yml", templates=[Path("/nowhere")])
+
+
+@pytest.mark.parametrize("key", ["templates: 3\n", "templates: {a: b}\n", "templates: [[mine]]\n"])
+def test_templates_that_are_no_names_of_folders_are_refused(tmp_path: Path, key: str) -> None:
+    (tmp_path / "a.yml").write_text(LAB.format(key))
+    with pytest.raises(InputError, match=r"a\.yml:2:"):
+        load_topology(tmp_path / "a.yml")

@@ -84,7 +84,7 @@ def test_every_field_is_written() -> None:
         0,
         interfaces=(Interface("eth1", 0, Endpoint("s", "eth1"), "router", "02:00:00:00:00:01"),),
     )
-    written = lab_to_dict(Lab("l", (node,), (), overlay={"section": {}}))
+    written = lab_to_dict(Lab("l", (node,), (), overlay={"section": {}}, templates=("/t",)))
     assert set(written) == {spec.name for spec in fields(Lab)} | {"format"}
     assert set(written["nodes"][0]) == {spec.name for spec in fields(Node)}
     assert set(written["nodes"][0]["interfaces"][0]) == {spec.name for spec in fields(Interface)}
