@@ -1,4 +1,4 @@
-# make demo     a gateway loses its power under traffic, and the verdict
+# make demo     virtual networks behind three gateways, each losing its power under traffic; the verdict
 # make test     everything that CI runs
 # make bench    the numbers that docs claim
 # make lint     every linter
@@ -22,9 +22,9 @@ flowcache := labctl/overlay/datapath/flowcache.bpf
 help:
 	@sed -n 's/^# make /make /p' Makefile
 
-demo: venv
-	@$(root) $(labctl) doctor --install --for embedded --quiet
-	@$(root) $(labctl) run scenarios/gateway-power-cycle.yml --runtime netns --out results/demo
+demo: venv datapath
+	@$(root) $(labctl) doctor --install --for overlay --quiet
+	@$(root) $(labctl) run scenarios/zero-loss-gateway.yml --runtime netns --out results/demo
 
 test: lint unit netns containerlab
 

@@ -121,10 +121,11 @@ class Mirror:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait(POLL_S)
+            self._wake.wait(self._pause_s())
             self._wake.clear()
             if self._stopping.is_set():
                 return
+            self._save_copy()
             if not self._client.connected:
                 self._say_stale()
                 continue
@@ -141,6 +142,12 @@ class Mirror:
                 LOG.warning("the state database cannot be read: %s", error)
                 self._say_stale()
             self._save_copy()
+
+    def _pause_s(self) -> float:
+        """Until the copy is due, or the head is to be looked at anyway."""
+        if self._copy is None or not self._unsaved:
+            return POLL_S
+        return min(POLL_S, max(0.0, self._saved_at + _SAVE_EVERY_S - time.monotonic()))
 
     def _say_stale(self) -> None:
         if self._last.fresh:
@@ -204,7 +211,8 @@ class Mirror:
         was = self._last
         if was.fresh and was.topology is topology and was.revision == revision:
             return
-        self._unsaved = self._unsaved or bool(changes) or was.revision != revision
+        # What nothing was written to yet is nothing to begin with: flows would be judged by it.
+        self._unsaved = revision > 0 and (self._unsaved or bool(changes) or was.revision != revision)
         self._say(Update(topology, tags, fresh=True, revision=revision))
 
     def _changes(self, raw: Mapping[str, bytes]) -> Iterator[Change]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import socket
 import struct
 import subprocess
@@ -12,6 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
+from btf import structure
 from fabric import Fabric, inside
 from trialrun import built
 from virtual import World, two_tenants
@@ -251,12 +250,6 @@ def test_a_broadcast_with_its_checksum_left_to_the_card_is_taken_by_a_receiver(
 
 
 def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
-    if shutil.which("bpftool") is None:
-        pytest.skip("bpftool is not here")
-    told = subprocess.run(
-        ["bpftool", "-j", "btf", "dump", "file", str(target)], capture_output=True, check=True
-    )
-    structs = {one["name"]: one for one in json.loads(told.stdout)["types"] if one["kind"] == "STRUCT"}
     sizes = {
         "flow_key": layout.FLOW_KEY_SIZE,
         "flow_value": Entry.SIZE,
@@ -264,11 +257,8 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         "settings": len(Settings(1, 2).pack()),
         "prefix": layout.INSIDE_KEY_SIZE,
     }
-    assert {name: structs[name]["size"] for name in sizes} == sizes
-
-    def offsets(name: str) -> dict[str, int]:
-        return {member["name"]: member["bits_offset"] // 8 for member in structs[name]["members"]}
-
+    structs = {name: structure(target, name) for name in sizes}
+    assert {name: one.size for name, one in structs.items()} == sizes
     key = FlowKey(0x01020304, 0x0506, 0x11, 0x12, b"dmac__", b"smac__", 0x2122, 0x2324, b"s" * 16, b"d" * 16)
     packed = key.pack()
     for field, value in {
@@ -276,7 +266,7 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         "match_frag": b"\x12", "dmac": b"dmac__", "smac": b"smac__", "sport": struct.pack("=H", 0x2122),
         "dport": struct.pack("=H", 0x2324), "src": b"s" * 16, "dst": b"d" * 16,
     }.items():  # fmt: skip
-        at = offsets("flow_key")[field]
+        at = structs["flow_key"].offsets[field]
         assert packed[at : at + len(value)] == value, field
     entry = Entry(
         Action.TUNNEL, 7, 8, "1.2.3.4", 9, 10, layout.Flag.MACS, b"dmac__", b"smac__", 11, 12, 13, 14
@@ -287,7 +277,7 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__", "cookie": b"\x0b",
         "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
     }.items():  # fmt: skip
-        at = offsets("flow_value")[field]
+        at = structs["flow_value"].offsets[field]
         assert packed[at : at + len(value)] == value, field
     assert len(ConnKey(1, 2, 3, 4, bytes(16), bytes(16), True).pack()) == layout.CONN_KEY_SIZE
     assert FROM_TUNNEL == 0x01000000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from virtual import start, two_tenants
 
 from labctl.errors import ActionError, InputError
 from labctl.overlay.environment import remove_network
-from labctl.overlay.mirror import Mirror, Update
+from labctl.overlay.mirror import POLL_S, Mirror, Update
 from labctl.overlay.model import Group, Network, Subnet, Tenant, VmPort
 from labctl.overlay.nsdb import LOG_LENGTH, Database, Head
 from labctl.overlay.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
@@ -320,6 +321,32 @@ def test_a_mirror_begins_with_its_copy_when_nobody_answers(
     lonely_client.close()
     assert not update.fresh
     assert update.topology == Topology.of(two_tenants().items())
+
+
+def test_the_copy_is_soon_as_new_as_the_mirror(
+    database: Database, mirrors: Callable[..., tuple[Mirror, Told]], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.json"
+    _, told = mirrors(copy=copy)
+    told.wait_for(lambda update: update.fresh and update.revision == 0)
+    database.change(put_world)
+    told.wait_for(lambda update: update.revision == 1)
+    # Well before the head would be looked at anyway.
+    deadline = time.monotonic() + POLL_S / 2
+    while not (copy.exists() and json.loads(copy.read_bytes())["revision"] == 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_no_copy_is_kept_of_a_database_that_nothing_was_written_to(
+    mirrors: Callable[..., tuple[Mirror, Told]], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.json"
+    mirror, told = mirrors(copy=copy)
+    told.wait_for(lambda update: update.fresh and update.revision == 0)
+    mirror.stop()
+    mirror.stop = lambda: None  # type: ignore[method-assign]
+    assert not copy.exists()
 
 
 def test_a_copy_that_cannot_be_read_is_no_copy(

@@ -85,6 +85,7 @@ class Guests:
     folder: Path = Path("/run/labctl-agent/vm")
     program: Path = Path("/etc/labctl/guest")
     _wanted: dict[int, Guest] = field(default_factory=dict)
+    _kept: dict[int, Guest] = field(default_factory=dict)
     _makers: dict[int, _Maker] = field(default_factory=dict)
     _failed: dict[int, float] = field(default_factory=dict)
     _pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
@@ -98,13 +99,22 @@ class Guests:
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe[0], 1 << 16)
 
-    def want(self, guests: Mapping[int, Guest]) -> None:
-        """Which machines there should be from now on: begin those that are missing, end the others."""
-        self._wanted = dict(guests)
+    def want(self, guests: Mapping[int, Guest], *, only: bool = True) -> None:
+        """Which machines there should be from now on: begin those that are missing.
+
+        Args:
+            guests: by key.
+            only: end the others; else those that live are kept as they are.
+        """
+        self._wanted, self._kept = dict(guests), {}
         for name, key in self._known():
             guest = self._wanted.get(key)
-            if guest is None or guest.name != name:
+            if guest is not None and guest.name == name:
+                continue
+            if only:
                 self._end(name, key)
+            elif self.pid(name):
+                self._kept[key] = Guest(name, key, "")
         self.tend()
 
     def tend(self) -> None:
@@ -121,8 +131,8 @@ class Guests:
             busy += self._make(guest)
 
     def interfaces(self) -> dict[str, str]:
-        """Interface -> name of its port, of every machine that is wanted."""
-        return {guest.interface: guest.name for guest in self._wanted.values()}
+        """Interface -> name of its port, of every machine that is wanted or kept."""
+        return {guest.interface: guest.name for guest in (*self._kept.values(), *self._wanted.values())}
 
     def bound(self, interface: str) -> None:
         """The interface is a port now: let its machine begin."""

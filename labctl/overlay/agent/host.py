@@ -86,26 +86,38 @@ class Host:
         self._ahead: Ahead | None = None
         self._told = _Attraction()
         self._to_adopt = cache.adopted
+        # A copy on disk may be older than what an earlier agent has left in the kernel: until the
+        # database itself was heard, nothing of that is judged, and nothing taken away.
+        self._sure = not cache.adopted
         self._left: list[bytes] = []
         self._trusted: frozenset[bytes] = frozenset()
+        self._trusted_only = False
         if config.uplink:
             # What an earlier agent has left is where this one goes on from.
             self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
             self._told = _Attraction(kernel.routed(), kernel.attracting())
         self._guard()
 
-    def change(self, topology: Topology, tags: Collection[str], now_ns: int) -> int:
-        """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew."""
-        if topology is self.topology:
+    def change(self, topology: Topology, tags: Collection[str], now_ns: int, *, fresh: bool = True) -> int:
+        """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew.
+
+        Args:
+            topology: the snapshot.
+            tags: of all that differs from the one before.
+            now_ns: CLOCK_MONOTONIC.
+            fresh: whether it came from the state database; else from a copy of some time ago.
+        """
+        sure = self._sure or fresh
+        if topology is self.topology and sure == self._sure:
             return 0
-        self.topology = topology
+        self.topology, self._sure = topology, sure
         self._engine.use(decide_by(topology, self._config.host))
         self._place()
         self.bind_ports()
         if topology.complete:
             self._trust()
         touched = self._engine.change(tags, now_ns)
-        if self._to_adopt and topology.complete:
+        if self._to_adopt and self._sure and topology.complete:
             self._to_adopt = False
             self._left = [key for key, _ in self._cache.entries()]
         if self._ahead is not None and topology.complete:
@@ -119,9 +131,9 @@ class Host:
             for host in self.topology.items.get(HostItem, {}).values()
             if isinstance(host, HostItem)
         )
-        if hosts != self._trusted:
-            self._cache.take_tunnels_from(hosts)
-            self._trusted = hosts
+        if hosts != self._trusted or self._sure != self._trusted_only:
+            self._cache.take_tunnels_from(hosts, only=self._sure)
+            self._trusted, self._trusted_only = hosts, self._sure
 
     @property
     def adopting(self) -> bool:
@@ -170,7 +182,8 @@ class Host:
                 view.key: Guest(name, view.key, view.item.mac)
                 for name, view in self.topology.ports.items()
                 if view.item.host == self._config.host and name not in nodes
-            }
+            },
+            only=self._sure,
         )
 
     def _named(self) -> dict[str, str]:
@@ -233,6 +246,8 @@ class Host:
             self._bind(item.key, OVERLAY_SIDE, uplink=True)
             self._told.uplink = item
             self._engine.change((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        if not self._sure:
+            return
         gateways = self.topology.gateways
         if self.topology.host(self._config.host) is None:
             # No gateway any more: nothing is announced, and what still comes is passed on as before.

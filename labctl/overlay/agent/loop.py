@@ -43,7 +43,13 @@ EARLY_NS = 5_000_000_000
 
 
 class Feed(Protocol):
-    """Where snapshots come from."""
+    """Where snapshots come from.
+
+    Attributes:
+        fresh: whether the one that was taken last came from the state database, not from a copy.
+    """
+
+    fresh: bool
 
     def fileno(self) -> int:
         """Readable when :meth:`take` has something."""
@@ -160,7 +166,7 @@ class Loop:
         taken = self._feed.take()
         if taken is not None:
             topology, tags = taken
-            self._host.change(topology, tags, monotonic_ns())
+            self._host.change(topology, tags, monotonic_ns(), fresh=self._feed.fresh)
             if topology.complete:
                 self._catch_up()
             self._tell()

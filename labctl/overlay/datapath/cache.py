@@ -87,7 +87,9 @@ class FlowCache:
         finally:
             for fd in old.values():
                 os.close(fd)
-        settings = Settings(upcall, vxlan, tuple(local))
+        before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), Settings.SIZE)
+        checked = before is not None and Settings.is_checked(before)
+        settings = Settings(upcall, vxlan, tuple(local), checked)
         cache = cls(bpf, loaded, settings, adopted=bool(old))
         try:
             cache._settle(settings)
@@ -108,10 +110,14 @@ class FlowCache:
         self._settings = settings
         self._bpf.update(self._loaded.maps["lc_settings"], bytes(4), settings.pack())
 
-    def take_tunnels_from(self, hosts: Iterable[bytes]) -> None:
+    def take_tunnels_from(self, hosts: Iterable[bytes], *, only: bool = True) -> None:
         """Take tunnels from these underlay addresses alone (16 bytes each, IPv4 mapped).
 
         Until this was called once, by this agent or one before it, they are taken from anybody.
+
+        Args:
+            hosts: their addresses.
+            only: forget those of an earlier call; else these come besides.
         """
         fd, wanted = self._loaded.maps["lc_sources"], set(hosts)
         known = {key for key, _ in self._bpf.entries(fd, SOURCE_KEY_SIZE, 4)}
@@ -119,7 +125,7 @@ class FlowCache:
             self._bpf.update(fd, key, bytes(4))
         if not self._settings.checked:
             self._settle(replace(self._settings, checked=True))
-        for key in known - wanted:
+        for key in known - wanted if only else ():
             self._bpf.delete(fd, key)
 
     def guard(self, ifindex: int) -> None:

@@ -216,6 +216,13 @@ class Settings:
     local: tuple[str, ...] = ()
     checked: bool = False
 
+    SIZE = _SETTINGS.size
+
+    @staticmethod
+    def is_checked(raw: bytes) -> bool:
+        """Whether packed settings say ``checked``."""
+        return bool(_SETTINGS.unpack(raw)[3])
+
     def pack(self) -> bytes:
         """32 bytes."""
         by_length = {len(packed): packed for packed in (ipaddress.ip_address(a).packed for a in self.local)}

@@ -57,14 +57,15 @@ class FakeIp:
 class FakeCache:
     """The kernel's cache, and everything else of it that a host asks for."""
 
-    def __init__(self, said: list[str]) -> None:
-        self.adopted = False
+    def __init__(self, said: list[str], *, adopted: bool = False) -> None:
+        self.adopted = adopted
+        self.tunnels: set[bytes] = set()
         self.said = said
         self.guarded: list[int] = []
         self.fixed: dict[bytes, object] = {}
 
     def entries(self, *, fixed: bool = False) -> list[tuple[bytes, Any]]:
-        return list(self.fixed.items()) if fixed else []
+        return list(self.fixed.items()) if fixed else [(b"a flow", None)]
 
     def inside(self) -> frozenset[Any]:
         return frozenset()
@@ -94,12 +95,20 @@ class FakeCache:
     def unset_inside(self, *_: object) -> None:
         self.said.append("not inside")
 
-    def take_tunnels_from(self, *_: object) -> None:
+    def take_tunnels_from(self, hosts: frozenset[bytes], *, only: bool = True) -> None:
+        self.tunnels = set(hosts) if only else self.tunnels | hosts
         self.said.append("tunnels")
 
 
 class FakeEngine:
     """No packets."""
+
+    def __init__(self) -> None:
+        self.adopted: list[bytes] = []
+
+    def adopt(self, keys: Sequence[bytes], _: int) -> int:
+        self.adopted += keys
+        return len(keys)
 
     def use(self, *_: object) -> None:
         """Nothing is decided."""
@@ -114,14 +123,14 @@ def ip(monkeypatch: pytest.MonkeyPatch) -> FakeIp:
     return FakeIp()
 
 
-def gateway(ip: FakeIp, folder: Path) -> Host:
+def gateway(ip: FakeIp, folder: Path, *, adopted: bool = False) -> Host:
     config = AgentConfig("gw1", "gateway", (), "10.255.0.1", uplink="uplink")
     return Host(
         config=config,
         topology=Topology(),
         ports=Ports(),
         engine=cast("Any", FakeEngine()),
-        cache=cast("Any", FakeCache(ip.said)),
+        cache=cast("Any", FakeCache(ip.said, adopted=adopted)),
         channel=cast("Any", None),
         kernel=Kernel(ip),
         gate=Gate(folder / "gate"),
@@ -159,6 +168,46 @@ def test_what_an_earlier_agent_left_and_nobody_wants_is_taken_away(ip: FakeIp, t
     assert "route del fd00:9::/64 proto 77" in ip.said
     assert "address del 198.18.255.9/32 dev lo" in ip.said
     assert not [line for line in ip.said if "route" in line and "10.128.0.0/24" in line]
+
+
+def test_a_copy_that_may_be_old_takes_nothing_away_from_what_an_earlier_agent_left(
+    ip: FakeIp, tmp_path: Path
+) -> None:
+    ip.routes = ["10.128.0.0/24", "10.99.0.0/24"]
+    ip.addresses = ["198.18.255.9"]
+    host = gateway(ip, tmp_path, adopted=True)
+    host.change(WHOLE, (), 0, fresh=False)
+    assert "bind uplink=True" in ip.said, "new flows are decided all the same"
+    assert not [line for line in ip.said if "del" in line or "entries" in line]
+    assert not host.adopting
+    assert not host.settled, "while what is there is not known, none of it may be called idle"
+    # The same snapshot, and now it is known to be so.
+    host.change(WHOLE, (), 0, fresh=True)
+    assert "route del 10.99.0.0/24 proto 77" in ip.said
+    assert "address del 198.18.255.9/32 dev lo" in ip.said
+    assert host.adopting
+    host.adopt(10, 0)
+    assert host.settled
+
+
+def test_tunnels_of_hosts_that_a_copy_does_not_know_are_taken_until_it_is_known_to_be_new(
+    ip: FakeIp, tmp_path: Path
+) -> None:
+    host = gateway(ip, tmp_path, adopted=True)
+    cache = cast("Any", host)._cache
+    cache.tunnels = {b"a later host"}
+    host.change(WHOLE, (), 0, fresh=False)
+    assert b"a later host" in cache.tunnels
+    assert len(cache.tunnels) == 3
+    host.change(WHOLE, (), 0, fresh=True)
+    assert b"a later host" not in cache.tunnels
+    assert len(cache.tunnels) == 2
+
+
+def test_a_copy_is_enough_where_there_is_nothing_that_it_could_harm(ip: FakeIp, tmp_path: Path) -> None:
+    host = gateway(ip, tmp_path)
+    host.change(WHOLE, (), 0, fresh=False)
+    assert host.lacks == ""
 
 
 def test_the_same_snapshot_again_says_nothing(ip: FakeIp, tmp_path: Path) -> None:
