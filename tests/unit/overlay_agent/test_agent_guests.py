@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,10 @@ def machine(guests: Guests) -> Iterator[subprocess.Popen[bytes]]:
         place.mkdir(parents=True)
         (place / "key").write_text("9\n")
         (place / "pid").write_text(f"{process.pid}\n")
+        # Its words stand in /proc a moment after it was started.
+        deadline = time.monotonic() + 10
+        while not guests.pid("vm9"):
+            assert time.monotonic() < deadline
         yield process
         process.kill()
 
