@@ -40,6 +40,9 @@ class Purpose(StrEnum):
 
 ALL = frozenset(Purpose)
 
+_IMPLIES = {Purpose.OVERLAY: Purpose.EMBEDDED, Purpose.PARIS: Purpose.EMBEDDED}
+"""On containerlab what these need is in their images; so whoever asks for them means this machine's own."""
+
 
 class Status(StrEnum):
     """What a check came to."""
@@ -125,9 +128,11 @@ def examine(purposes: frozenset[Purpose], among: Iterable[Check] | None = None) 
     """Try everything that these purposes need or are better with.
 
     Args:
-        purposes: all of them means: whatever there is, judged by what the embedded runtime needs.
+        purposes: all of them means: whatever there is, judged by what the embedded runtime needs. The
+            overlay and Paris are wanted on the embedded runtime.
         among: the checks to choose from; :func:`checks` if None.
     """
+    purposes |= {_IMPLIES[purpose] for purpose in purposes if purpose in _IMPLIES}
     must = frozenset({Purpose.EMBEDDED}) if purposes == ALL else purposes
     chosen = [
         check for check in (checks() if among is None else among) if (check.needed | check.useful) & purposes

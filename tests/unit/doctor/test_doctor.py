@@ -73,6 +73,12 @@ def test_the_purpose_says_what_is_looked_at_and_what_is_needed(
     assert not healthy(findings)
 
 
+@pytest.mark.parametrize("purpose", [Purpose.OVERLAY, Purpose.PARIS])
+def test_who_wants_the_overlay_or_paris_here_wants_the_embedded_runtime_too(purpose: Purpose) -> None:
+    (found,) = examine(frozenset({purpose}), [NEEDED, ENGINE])
+    assert (found.name, found.status) == (NEEDED.name, Status.MISSING)
+
+
 def test_a_machine_without_the_optional_is_healthy() -> None:
     assert healthy(examine(ALL, [ENGINE, NICE]))
 
