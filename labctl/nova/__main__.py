@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
 from labctl.nova import queue
@@ -21,7 +22,10 @@ from labctl.nova.segments import try_segments
 from labctl.nova.settings import Settings, load_settings
 from labctl.nova.tenant import Builder
 
-__all__ = ["init_host", "main"]
+if TYPE_CHECKING:
+    from labctl.nova.rootexec import Execute
+
+__all__ = ["init_host", "main", "make_firewall"]
 
 
 def init_host(settings: Settings, log: EventLog) -> None:
@@ -36,11 +40,7 @@ def init_host(settings: Settings, log: EventLog) -> None:
     networks = read_networks(settings.database, lambda error: log.tell("database.failed", error=error))
     log.tell("database.read", networks=len(networks))
     execute = RootExecutor(settings.root_helper, log)
-    firewall = Firewall(
-        execute, log, settings.state / "iptables.lock", settings.dirty_check, settings.one_restore
-    )
-    nat_exempt = f"-s {settings.fixed_range} -d {settings.fixed_range} -j ACCEPT"
-    firewall.tables["nat"].add("POSTROUTING", nat_exempt)
+    firewall = make_firewall(settings, execute, log)
     builder = Builder(settings, trial.kind, execute, firewall)
     try:
         if settings.defer_applies:
@@ -51,6 +51,16 @@ def init_host(settings: Settings, log: EventLog) -> None:
     finally:
         execute.close()
     log.tell("networks.done", networks=len(networks), commands=execute.count)
+
+
+def make_firewall(settings: Settings, execute: Execute, log: EventLog) -> Firewall:
+    """The rules as they are before the first network; what tenants say to one another is never translated."""
+    firewall = Firewall(
+        execute, log, settings.state / "iptables.lock", settings.dirty_check, settings.one_restore
+    )
+    exempt = f"-s {settings.fixed_range} -d {settings.fixed_range} -j ACCEPT"
+    firewall.tables["nat"].add("POSTROUTING", exempt)
+    return firewall
 
 
 def _each(networks: tuple[Network, ...], builder: Builder, execute: RootExecutor, log: EventLog) -> None:

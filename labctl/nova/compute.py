@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-from labctl.nova.segments import SegmentKind, segment_argv, try_segments
+from labctl.nova.segments import SegmentKind, segment_argv, segment_mtu, try_segments
 
 __all__ = ["Machine", "Plan", "bridge_lines", "machine_lines", "main"]
 
@@ -87,8 +87,7 @@ def main() -> int:
     """Make everything, say so, stay."""
     plan: Plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     kind = try_segments(plan["interface"]).kind
-    whole = int(Path(f"/sys/class/net/{plan['interface']}/mtu").read_text())
-    mtu = whole - 50 if kind is SegmentKind.VXLAN else whole
+    mtu = segment_mtu(kind, int(Path(f"/sys/class/net/{plan['interface']}/mtu").read_text()))
     vlans = sorted({machine["vlan"] for machine in plan["machines"]})
     _batch([line for vlan in vlans for line in bridge_lines(kind, plan["interface"], vlan)])
     held = []

@@ -1,20 +1,25 @@
 """A tenant's segment over the shared wire: an 802.1Q VLAN where the kernel has it, else VXLAN.
 
-Controllers and compute nodes choose by the same trial on the same kernel, and so alike.
+Controllers, gateways and compute nodes choose by the same trial on the same kernel, and so alike.
+As a program, ``labctl-python -m labctl.nova.segments INTERFACE FIRST LAST``, it makes the segments'
+interfaces of a router that has all of them at once, and says which kind they are and why.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["SegmentKind", "Trial", "segment_argv", "try_segments"]
+__all__ = ["SegmentKind", "Trial", "main", "segment_argv", "segment_lines", "segment_mtu", "try_segments"]
 
 GROUP = "239.40.0.1"
 """Multicast group of all VXLAN segments: the wire is one switch, and floods it."""
 
 PORT = 4789
+_VXLAN_BYTES = 50
+"""Ethernet, VXLAN, UDP and IPv4 headers."""
 _TRIAL = "labctl-trial"
 _TRIAL_ID = "4094"
 
@@ -53,3 +58,28 @@ def segment_argv(kind: SegmentKind, interface: str, vlan: int) -> tuple[str, ...
         return ("link", "add", "link", interface, "name", name, "type", "vlan", "id", str(vlan))
     vxlan = ("id", str(vlan), "dev", interface, "group", GROUP, "dstport", str(PORT), "ttl", "4")
     return ("link", "add", "name", name, "type", "vxlan", *vxlan)
+
+
+def segment_mtu(kind: SegmentKind, wire: int) -> int:
+    """Bytes of IP packet that fit through a segment, of those that fit through the wire."""
+    return wire - _VXLAN_BYTES if kind is SegmentKind.VXLAN else wire
+
+
+def segment_lines(kind: SegmentKind, interface: str, vlans: range) -> list[str]:
+    """Lines for ``ip -batch``: every segment's interface, up."""
+    made = [" ".join(segment_argv(kind, interface, vlan)) for vlan in vlans]
+    return [*made, *(f"link set dev vlan{vlan} up" for vlan in vlans)]
+
+
+def main() -> int:
+    """Make every segment; the exit code is that of ``ip``."""
+    interface, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    trial = try_segments(interface)
+    text = "\n".join(segment_lines(trial.kind, interface, range(first, last + 1))) + "\n"
+    made = subprocess.run(["ip", "-batch", "-"], input=text, text=True, check=False)
+    print(f"segments: {trial.kind}: {trial.reason}")  # noqa: T201 - the node's log
+    return made.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

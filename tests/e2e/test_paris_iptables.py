@@ -6,11 +6,16 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from legacy import network
 
+from labctl.nova.__main__ import make_firewall
 from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
 from labctl.nova.release import without_ours
 from labctl.nova.rules import OWNER
+from labctl.nova.segments import SegmentKind
+from labctl.nova.settings import Settings
+from labctl.nova.tenant import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +94,79 @@ def test_the_kernel_has_just_what_was_wanted_and_a_second_apply_changes_nothing(
     assert [line for line in before if line not in once] == []
     foreign = [line for line in once if "192.0.2.0/24" in line or "--dport 22" in line]
     assert foreign == [line for line in before if line.startswith("-A")]
+
+
+class OnlyRules:
+    """Runs what is iptables' in the namespace, and nothing else: interfaces and dnsmasq are not at stake."""
+
+    def __init__(self, run: InNamespace) -> None:
+        self.run = run
+        self.restored: list[str] = []
+
+    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:
+        if argv[0] == "iptables-restore":
+            self.restored.append(stdin)
+        return self.run(*argv, stdin=stdin, allowed=allowed) if argv[0].startswith("iptables") else ""
+
+
+def start_controller(
+    run: InNamespace, folder: Path, networks: int, **behaviour: bool
+) -> tuple[Firewall, OnlyRules]:
+    """A controller with its real rules, applied as it really applies them, up to its last network."""
+    settings = Settings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=folder, **behaviour)
+    execute = OnlyRules(run)
+    with EventLog(folder / "log") as log:
+        firewall = make_firewall(settings, execute, log)
+        builder = Builder(settings, SegmentKind.VXLAN, execute, firewall)
+        for index in range(networks):
+            builder.build(network(index))
+    return firewall, execute
+
+
+@pytest.mark.parametrize("one_restore", [False, True])
+def test_every_rule_of_the_controller_stands_in_the_kernel_word_for_word_and_in_its_order(
+    run: InNamespace, tmp_path: Path, *, one_restore: bool
+) -> None:
+    for rule in FOREIGN:
+        run("iptables", *rule)
+    firewall, execute = start_controller(run, tmp_path, 3, one_restore=one_restore)
+    for name, table in firewall.tables.items():
+        kernel = [line for line in run("iptables-save", "-t", name).splitlines() if line.startswith("-A")]
+        for chain in {rule.chain for rule in table.rules}:
+            wanted = [str(rule) for rule in table.rules if rule.chain == chain]
+            found = [line for line in kernel if line.split()[1] == chain]
+            # In a chain of others theirs stand behind; nothing of ours is missing, doubled or rewritten.
+            assert found[: len(wanted)] == wanted
+            assert len(found) - len(wanted) == sum(
+                "192.0.2.0/24" in one or "--dport 22" in one for one in found
+            )
+    assert len(execute.restored) == 3 * 3 * (1 if one_restore else 2)
+
+
+def test_a_controller_started_anew_on_its_own_rules_ends_with_the_very_same(
+    run: InNamespace, tmp_path: Path
+) -> None:
+    for rule in FOREIGN:
+        run("iptables", *rule)
+    start_controller(run, tmp_path, 3)
+    once = rules(run)
+    _, second = start_controller(run, tmp_path, 3)
+    assert rules(run) == once
+    # What it wrote last is what the kernel gives back, chain by chain, counters apart.
+    saved = run("iptables-save", "-t", "nat").splitlines()
+    last = [line.partition("] ")[2] for line in second.restored[-1].splitlines() if line.startswith("[")]
+    assert sorted(last) == sorted(line for line in saved if line.startswith("-A"))
+
+
+def test_iptables_refuses_a_rule_that_is_none_and_keeps_what_it_had(run: InNamespace, tmp_path: Path) -> None:
+    start_controller(run, tmp_path, 1)
+    before = rules(run)
+    with EventLog(tmp_path / "log") as log:
+        firewall = Firewall(run, log, tmp_path / "lock")
+        firewall.tables["filter"].add("FORWARD", "-i br1 --no-such-match -j ACCEPT")
+        with pytest.raises(AssertionError, match="iptables-restore"):
+            firewall.apply()
+    assert rules(run) == before
 
 
 def test_what_is_released_is_gone_and_nothing_else(run: InNamespace, tmp_path: Path) -> None:

@@ -8,16 +8,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
+from legacy import network
 
 from labctl.errors import InputError
-from labctl.nova.database import Network, networks_of
+from labctl.nova.database import networks_of
 from labctl.nova.dhcp import dnsmasq_argv
 from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
 from labctl.nova.queue import retry_delays
 from labctl.nova.release import without_ours
 from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv
-from labctl.nova.segments import SegmentKind, segment_argv
+from labctl.nova.segments import SegmentKind
 from labctl.nova.settings import RootHelper, Settings, load_settings
 from labctl.nova.tenant import COMMANDS_A_NETWORK, Builder
 
@@ -42,15 +43,6 @@ class Shell:
         if argv[0] == "iptables-save":
             return self.tables.get(argv[3], "") if "-t" in argv else "".join(self.tables.values())
         return ""
-
-
-def network(index: int) -> Network:
-    number = index + 1
-    row = (f"tenant{number}", 100 + number, f"br{100 + number}", f"10.40.{number}.0/24", f"10.40.{number}.1")
-    rest = ("255.255.255.0", f"10.40.{number}.255", f"10.40.{number}.3", 10000 + number, f"10.40.{number}.2")
-    return networks_of([(number, *row, *rest)], [(number, f"10.40.{number}.10", "02:40:00:00:01:0a", "vm")])[
-        0
-    ]
 
 
 def build(tmp_path: Path, count: int, **settings: bool) -> tuple[Shell, list[dict[str, object]]]:
@@ -165,12 +157,6 @@ def test_a_command_is_counted_and_timed_whether_it_fails_or_not(tmp_path: Path) 
     assert [one["program"] for one in told] == ["echo", "false", "false"]
     assert all(one["ns"] > 0 for one in told)
     assert execute.count == 3
-
-
-def test_segments_are_named_alike_whatever_kind_they_are() -> None:
-    vlan, vxlan = (segment_argv(kind, "eth2", 101) for kind in (SegmentKind.VLAN, SegmentKind.VXLAN))
-    assert "vlan101" in vlan
-    assert "vlan101" in vxlan
 
 
 def test_release_takes_our_rules_and_leaves_those_of_others() -> None:
