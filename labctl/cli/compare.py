@@ -14,7 +14,10 @@ __all__ = ["command"]
 def command(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="[NAME=]DIR...", help="Folders of results; NAME is what the page calls one."),
+        typer.Argument(
+            metavar="[NAME=]DIR...",
+            help="Folders of results, of one scenario or several; NAME is what the page calls one.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the page here.")] = Path(
         "compare.html"
@@ -25,15 +28,14 @@ def command(
 
     Made from the journals alone; what the scenarios expected of their designs plays no part.
     """
-    from labctl.report.compare import HEADS, compare_page, rows
+    from labctl.report.compare import HEADS, compare_page, rows, run_facts
     from labctl.report.compare_data import design_of
     from labctl.report.staircase_data import staircase_of
     from labctl.scenario.journal import JOURNAL_NAME, read_journal
     from labctl.verdict import judge
 
     designs, stairs = [], {}
-    for given in folders:
-        name, folder = _named(given)
+    for name, folder in [one for given in folders for one in _results(*_named(given))]:
         events = read_journal(folder / JOURNAL_NAME)
         result = judge(events)
         design = design_of(result, name)
@@ -44,7 +46,8 @@ def command(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(compare_page(designs, stairs), encoding="utf-8")
     if json:
-        out_json([dict(zip(HEADS, row, strict=True)) for row in rows(designs)])
+        facts = zip(rows(designs), run_facts(designs), strict=True)
+        out_json([{**dict(zip(HEADS, row, strict=True)), **more} for row, more in facts])
         return 0
     from rich.table import Table
 
@@ -60,3 +63,13 @@ def _named(given: Path) -> tuple[str, Path]:
     """``NAME=DIR`` or ``DIR``; a folder that is there is taken by its whole name."""
     name, equals, rest = str(given).partition("=")
     return ("", given) if not equals or given.exists() else (name, Path(rest))
+
+
+def _results(name: str, folder: Path) -> list[tuple[str, Path]]:
+    """The folder itself, or those that `labctl run` of several scenarios left in it, by name."""
+    from labctl.scenario.journal import JOURNAL_NAME
+
+    if (folder / JOURNAL_NAME).exists():
+        return [(name, folder)]
+    inside = sorted(path.parent for path in folder.glob(f"*/{JOURNAL_NAME}"))
+    return [(f"{name} {one.name}".strip(), one) for one in inside] or [(name, folder)]

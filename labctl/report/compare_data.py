@@ -7,14 +7,16 @@ flows that the fault could have hit, over the time since its first effect.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from labctl.report.words import fault_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from labctl.verdict.schema import FaultResult, Result, RunResult
+    from labctl.verdict.schema import FaultResult, Result, RunResult, StreamResult
 
-__all__ = ["Design", "Outage", "design_of", "quantile", "share_out"]
+__all__ = ["Design", "FlowOutage", "Outage", "SharedStream", "design_of", "quantile", "share_out", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,44 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowOutage:
+    """The longest outage of one flow over all fail-overs, in seconds; 0 for none that was seen.
+
+    Attributes:
+        open: it had not ended when the traffic did.
+    """
+
+    seconds: float
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStream:
+    """One stream of one design, as it is laid beside the same stream of another.
+
+    Attributes:
+        shape: protocol, packets a second, size in bytes, number of flows: what makes it the same.
+        flows: in their order.
+        error_s: outages are true to this, either way.
+    """
+
+    name: str
+    shape: tuple[str, float, int, int]
+    flows: tuple[FlowOutage, ...]
+    error_s: float
+
+    @property
+    def hit(self) -> int:
+        """Flows with an outage."""
+        return sum(1 for flow in self.flows if flow.seconds)
+
+    @property
+    def longest(self) -> FlowOutage:
+        """The longest of all."""
+        return max(self.flows, key=lambda flow: (flow.open, flow.seconds), default=FlowOutage(0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Design:
     """One folder of results.
 
@@ -34,6 +74,14 @@ class Design:
         name: of the scenario, or as the user calls it.
         verdict: of the scenario by itself.
         topology: path of its topology, and what was set.
+        variables: of the topology, as they were.
+        faults: what was done, in words, each kind once.
+        started: real time of the first run's beginning, ISO 8601 in UTC.
+        runs, seed: of the series.
+        machine: that it ran on, and the runtime.
+        trials, lossy_repair: fail-overs that some flow crossed, and those that lost packets to repair.
+        bound_repair: with 95 % confidence, no larger share of fail-overs loses to repair.
+        streams: by name.
         failovers: how many.
         flows: flows times fail-overs: as many as could have been hit.
         outages: of all fail-overs.
@@ -48,6 +96,16 @@ class Design:
     name: str
     verdict: str
     topology: str
+    variables: Mapping[str, Any]
+    faults: tuple[str, ...]
+    started: str
+    runs: int
+    seed: int | None
+    machine: Mapping[str, Any]
+    trials: int
+    lossy_repair: int
+    bound_repair: float
+    streams: Mapping[str, SharedStream]
     failovers: int
     flows: int
     outages: tuple[Outage, ...]
@@ -75,12 +133,23 @@ def design_of(result: Result, name: str = "") -> Design:
             outages += spans
             longest.append(max(span.end_s - span.begin_s for span in spans))
     streams = [stream for run in result.runs for stream in run.streams]
-    topology = result.about.get("topology", {})
+    about = result.about
+    topology = about.get("topology", {})
     sets = " ".join(topology.get("sets", ()))
     return Design(
         name=name or result.name,
         verdict=str(result.verdict),
         topology=f"{topology.get('path', '')} {sets}".strip(),
+        variables=about.get("lab", {}).get("vars", {}),
+        faults=tuple(dict.fromkeys(fault_name(fault) for _, fault in faults)),
+        started=result.runs[0].started if result.runs else "",
+        runs=len(result.runs),
+        seed=about.get("seed"),
+        machine={**about.get("machine", {}), "runtime": about.get("runtime", "")},
+        trials=result.failovers.trials,
+        lossy_repair=result.failovers.lossy_repair,
+        bound_repair=result.failovers.bound_repair,
+        streams={name: _shared_stream(name, result.runs) for name in _names(result.runs)},
         failovers=len(faults),
         flows=sum(sum(len(stream.flows) for stream in run.streams) for run, _ in faults),
         outages=tuple(outages),
@@ -91,6 +160,43 @@ def design_of(result: Result, name: str = "") -> Design:
         repair=sum(fault.repair for _, fault in faults),
         at_return=sum(fault.repair for run in result.runs for fault in run.faults if not fault.breaks),
         elsewhere=sum(stream.unexplained for stream in streams),
+    )
+
+
+def _names(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stream.name for run in runs for stream in run.streams))
+
+
+def _shared_stream(name: str, runs: Sequence[RunResult]) -> SharedStream:
+    """One stream over all runs: of each flow the longest outage that a fail-over explains."""
+    found: list[tuple[RunResult, StreamResult]] = [
+        (run, stream) for run in runs for stream in run.streams if stream.name == name
+    ]
+    first = found[0][1]
+    longest = [FlowOutage(0.0)] * len(first.flows)
+    for run, stream in found:
+        breaking = {fault.index for fault in run.faults if fault.breaks}
+        for place, flow in enumerate(stream.flows[: len(longest)]):
+            spans = [loss for loss in flow.losses if loss.step in breaking]
+            for loss in spans:
+                seen = FlowOutage(loss.outage_ns / 1e9, loss.open)
+                longest[place] = max(longest[place], seen, key=lambda one: (one.open, one.seconds))
+    return SharedStream(
+        name,
+        (first.proto, first.rate_pps, first.size, len(first.flows)),
+        tuple(longest),
+        max(stream.error_ns for _, stream in found) / 1e9,
+    )
+
+
+def shared(designs: Sequence[Design]) -> tuple[str, ...]:
+    """Streams that every design has, alike in protocol, rate, size and number of flows."""
+    if not designs:
+        return ()
+    return tuple(
+        name
+        for name, stream in designs[0].streams.items()
+        if all(name in other.streams and other.streams[name].shape == stream.shape for other in designs[1:])
     )
 
 

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
     from labctl.report.compare_data import Design
 
-__all__ = ["COLOURS", "quantile_plot", "share_plot"]
+__all__ = ["COLOURS", "flow_plot", "quantile_plot", "share_plot"]
 
 COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)")
 WIDTH = 1080
 LEFT, RIGHT = 60, 1064
-TOP, BOTTOM = 14, 274
+TOP, BOTTOM = 22, 282
+NONE_AT = 310
+"""Where a flow stands that had no outage: below the scale, which has no zero."""
 FIRST_S = 0.001
 STEPS_A_DECADE = 60
+_MINUTES_S = (60, 600, 3600)
+"""Lines of their own, named above the drawing: powers of ten of a second say little of minutes."""
 _UNITS = {-3: "1 ms", -2: "10 ms", -1: "100 ms", 0: "1 s", 1: "10 s", 2: "100 s", 3: "1000 s", 4: "10,000 s"}
 
 
@@ -86,6 +90,55 @@ def _plot(
     )
 
 
+def flow_plot(designs: Sequence[Design], stream: str) -> Markup:
+    """The longest outage of each flow of a stream, in the order of the flows: a dot a flow and design."""
+    decades = _decades(designs)
+    count = max(len(design.streams[stream].flows) for design in designs)
+    step = (RIGHT - LEFT) / max(count, 1)
+    radius = min(max(step / 5, 2.0), 5.0)
+    dots = []
+    for at, design in enumerate(designs):
+        colour = COLOURS[at % len(COLOURS)]
+        for place, flow in enumerate(design.streams[stream].flows):
+            x = LEFT + (place + 0.5) * step
+            told = "no outage seen" if not flow.seconds else f"out for {flow.seconds:.3f} s"
+            title = f"{design.name}, flow {place + 1}: {told}" + (", never back" if flow.open else "")
+            # Designs without an outage stand beside one another, not on top of one another.
+            aside = (at - (len(designs) - 1) / 2) * 2 * radius if not flow.seconds else 0.0
+            y = _y(_height(flow.seconds, decades)) if flow.seconds else NONE_AT
+            style = f"fill:{colour}" if not flow.open else f"fill:none;stroke:{colour};stroke-width:2"
+            dots.append(el("circle", el("title", title), cx=x + aside, cy=y, r=radius, style=style))
+    return el(
+        "svg",
+        *_flow_grid(decades, count, step),
+        *dots,
+        viewBox=f"0 0 {WIDTH} {NONE_AT + 34}",
+        role="img",
+        aria_label=f"{stream}: longest outage of each flow",
+        class_="plot",
+    )
+
+
+def _height(seconds: float, decades: int) -> float:
+    return min(math.log10(max(seconds, FIRST_S) / FIRST_S) / decades, 1.0)
+
+
+def _flow_grid(decades: int, count: int, step: float) -> Iterator[Markup]:
+    for power in range(decades + 1):
+        y = _y(power / decades)
+        yield el("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="grid")
+        text = _UNITS.get(power - 3, f"10^{power - 3} s")
+        yield el("text", text, x=LEFT - 8, y=y + 4, text_anchor="end", class_="tick")
+    yield el("text", "none", x=LEFT - 8, y=NONE_AT + 4, text_anchor="end", class_="tick")
+    yield el("line", x1=LEFT, x2=RIGHT, y1=NONE_AT, y2=NONE_AT, class_="grid")
+    every = max(1, round(40 / step))
+    for place in range(count):
+        last = place == count - 1
+        if last or (place % every == 0 and count - 1 - place >= every):
+            x = LEFT + (place + 0.5) * step
+            yield el("text", place + 1, x=x, y=NONE_AT + 28, text_anchor="middle", class_="tick")
+
+
 def _grid(decades: int) -> Iterator[Markup]:
     for power in range(decades + 1):
         x = LEFT + power / decades * (RIGHT - LEFT)
@@ -93,6 +146,11 @@ def _grid(decades: int) -> Iterator[Markup]:
         yield el("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid")
         text = _UNITS.get(power - 3, f"10^{power - 3} s")
         yield el("text", text, x=x, y=BOTTOM + 16, text_anchor=anchor, class_="tick")
+    for seconds in _MINUTES_S:
+        if FIRST_S * 10**decades > seconds:
+            x = _x(seconds, decades)
+            yield el("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid", stroke_dasharray="3 4")
+            yield el("text", f"{seconds // 60} min", x=x, y=TOP - 8, text_anchor="middle", class_="tick")
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         yield el("line", x1=LEFT, x2=RIGHT, y1=_y(share), y2=_y(share), class_="grid")
         yield el("text", f"{share:.0%}", x=LEFT - 8, y=_y(share) + 4, text_anchor="end", class_="tick")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from make_believe import SECOND
+from make_believe import SECOND, Bench
 
+from labctl.cli.compare import command
+from labctl.errors import InputError
 from labctl.events import Event
-from labctl.report.compare import HEADS, compare_page, rows
-from labctl.report.compare_data import design_of, quantile, share_out
+from labctl.report.compare import HEADS, compare_page, rows, run_facts
+from labctl.report.compare_data import design_of, quantile, share_out, shared
 from labctl.report.staircase import staircase_page
 from labctl.report.staircase_data import PYTHON, staircase_of
 from labctl.verdict import judge
 
 if TYPE_CHECKING:
-    from make_believe import Bench
-
     from labctl.report.staircase_data import Staircase
     from labctl.verdict import Result
 
@@ -141,4 +142,60 @@ def test_designs_stand_side_by_side_in_table_and_page(bench: Bench) -> None:
     text = compare_page([clean, serial], {})
     assert "&lt;serial&gt;" in text
     assert "<serial>" not in text
-    assert text.count("<svg") == 2
+
+
+def test_what_the_numbers_depend_on_stands_beside_them(bench: Bench) -> None:
+    design = design_of(out_of_service(bench, list(range(TENANTS))).judge(seed=11), "serial")
+    (facts,) = run_facts([design])
+    assert facts["fault"].startswith("power-off gw1; 1 run, seed 11, ")
+    # One fail-over, and it lost packets: no share of fail-overs can be ruled out.
+    assert facts["fail-overs with loss to repair"] == "1 of 1; with 95 % confidence at most 100.0% of all"
+    assert "kernel" in compare_page([design], {})
+
+
+def test_streams_that_designs_share_are_laid_side_by_side_flow_by_flow(bench: Bench, tmp_path: Path) -> None:
+    serial = design_of(out_of_service(bench, list(range(TENANTS))).judge(), "serial")
+    clean = design_of(Bench(tmp_path / "clean").judge(), "clean")
+    assert shared([serial, clean]) == ("in", "out")
+    stairs = [flow.seconds for flow in serial.streams["in"].flows]
+    assert stairs == pytest.approx([(n + 1) * STEP_MS / 1000 for n in range(TENANTS)], abs=0.05)
+    assert serial.streams["in"].hit == TENANTS
+    assert clean.streams["in"].hit == 0
+    text = compare_page([serial, clean], {})
+    # Two plots of all flows, and one of each stream with a dot for every flow of every design.
+    assert text.count("<svg") == 2 + 2
+    assert text.count("<circle") == 2 * 2 * TENANTS
+    assert f"{TENANTS} of {TENANTS}: 1.6 s" in text
+
+
+def test_streams_of_the_same_name_but_another_rate_are_not_the_same_traffic(
+    bench: Bench, tmp_path: Path
+) -> None:
+    slow = design_of(bench.judge(), "slow")
+    quick = design_of(Bench(tmp_path / "quick", rate=1280.0).judge(), "quick")
+    assert shared([slow, quick]) == ()
+    assert compare_page([slow, quick], {}).count("<svg") == 2
+
+
+def test_a_flow_that_never_comes_back_is_told_apart_from_a_long_outage(bench: Bench, tmp_path: Path) -> None:
+    gone = design_of(bench.lose(0, 60_000, flows=[3]).judge(), "gone")
+    other = design_of(Bench(tmp_path / "other").judge(), "other")
+    assert gone.streams["in"].longest.open
+    assert "1 of 8: never back" in compare_page([gone, other], {})
+    assert [row[5].endswith(", not over") for row in rows([gone, other])] == [True, False]
+
+
+def test_a_folder_of_several_scenarios_is_compared_as_its_folders(tmp_path: Path) -> None:
+    for name in ("b-design", "a-design"):
+        Bench(tmp_path / "all" / name).events()
+    page = tmp_path / "page.html"
+    assert command([tmp_path / "all"], page) == 0
+    assert page.read_text().index("a-design") < page.read_text().index("b-design")
+    assert command([Path(f"old={tmp_path}/all/a-design"), tmp_path / "all" / "b-design"], page) == 0
+    assert "<title>Compared: old · bench</title>" in page.read_text()
+
+
+def test_a_folder_without_results_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing-here"):
+        command([tmp_path / "nothing-here"], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
