@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.report.markup import Markup, el, join
+from labctl.report.staircase_estimate import LEAST_FOR_GROWTH, estimate
 from labctl.report.staircase_plot import cost_plot, staircase_plot
 from labctl.report.style import STYLE
 
@@ -176,20 +177,14 @@ def _beside(stairs: Staircase) -> Markup:
     each = stairs.command_seconds / stairs.commands if stairs.commands else 0.0
     took = (stairs.networks_s or 0.0) - (stairs.read_s or 0.0)
     talk_each = TALK_TOTAL_S / (COMMANDS_A_NETWORK * TALK_NETWORKS)
-    before = stairs.read_s or 0.0
-    lines = []
-    lines.append(
+    here = (
         f"Here: {stairs.commands:,} commands of {1000 * each:.0f} ms on average for {count} networks,"
         f" {took:.0f} s in all. The number depends on this machine and on what else ran on it."
     )
+    lines = [here]
     if count == TALK_NETWORKS:
         lines.append("That is the talk's number of networks: measured, not estimated.")
-    else:
-        estimate = before + took / max(count, 1) * TALK_NETWORKS
-        lines.append(
-            f"For {TALK_NETWORKS} networks at the same cost a command: {estimate:.0f} s. That is a lower"
-            " bound: every apply rewrites all rules, so that iptables grows with the range."
-        )
+    lines += _estimated(stairs, count)
     lines.append(
         f"The talk: about {TALK_TOTAL_S / 60:.0f} minutes in all. Were all of it root commands, it were"
         f" {1000 * talk_each:.0f} ms a command: what a root helper that starts Python anew cost on the"
@@ -197,6 +192,36 @@ def _beside(stairs: Staircase) -> Markup:
     )
     lines.append(_DIFFERENCE.format(low=TALK_LATE_S[0] / 60, high=TALK_LATE_S[1] / 60))
     return el("ul", *(el("li", line) for line in lines), class_="reasons")
+
+
+def _estimated(stairs: Staircase, count: int) -> list[str]:
+    """What the run says of the talk's number of networks, and of the place of its late tenant."""
+    guess = estimate(stairs, TALK_NETWORKS)
+    if guess is None:
+        return []
+    lines = []
+    if count != TALK_NETWORKS:
+        grown = (
+            f" With the cost growing along the range as it did here ({1000 * guess.growth_s:.0f} ms more each"
+            f" network): {_minutes(guess.growing_s[-1])}."
+            if guess.growing_s
+            else f" How fast that grows, fewer than {LEAST_FOR_GROWTH} networks do not tell."
+        )
+        lines.append(
+            f"For {TALK_NETWORKS} networks at the same cost each: {_minutes(guess.flat_s[-1])}. That is a"
+            f" lower bound: every apply rewrites all rules, so that iptables grows with the range.{grown}"
+        )
+    first, last = guess.places(*TALK_LATE_S, TALK_TOTAL_S)
+    low, high, whole = (seconds / 60 for seconds in (*TALK_LATE_S, TALK_TOTAL_S))
+    lines.append(
+        f"Stretched to the talk's {whole:.0f} minutes, who answers after {low:.0f} to {high:.0f} minutes"
+        f" stands at place {first} to {last} of {TALK_NETWORKS}."
+    )
+    return lines
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s ({seconds / 60:.1f} min)"
 
 
 _DIFFERENCE = (

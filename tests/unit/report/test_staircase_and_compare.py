@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ from labctl.events import Event
 from labctl.report.compare import HEADS, compare_page, rows, run_facts
 from labctl.report.compare_data import design_of, quantile, share_out, shared
 from labctl.report.staircase import staircase_page
-from labctl.report.staircase_data import PYTHON, staircase_of
+from labctl.report.staircase_data import PYTHON, Kind, Staircase, Tenant, staircase_of
+from labctl.report.staircase_estimate import estimate
 from labctl.verdict import judge
 
 if TYPE_CHECKING:
-    from labctl.report.staircase_data import Staircase
     from labctl.verdict import Result
 
 TENANTS = 8
@@ -107,6 +108,54 @@ def test_kinds_of_commands_stand_with_the_costliest_first(bench: Bench) -> None:
         ("ip", TENANTS),
         (PYTHON, TENANTS),
     ]
+
+
+def climb(costs: list[float]) -> Staircase:
+    """A staircase whose networks cost so many seconds each, the first one begun after three."""
+    ends = list(accumulate(costs, initial=3.0))
+    tenants = tuple(
+        Tenant(index, f"tenant{index + 1}", 0.0, end, end, begin, end, 28, end - begin, 0.0)
+        for index, (begin, end) in enumerate(pairwise(ends))
+    )
+    kinds = (Kind("ip", 28 * len(costs), sum(costs)),)
+    return Staircase("power-off nc1", "nc2", {}, "", 3.0, 3.0, ends[-1], ends[-1], kinds, tenants, 0.01)
+
+
+def test_an_estimate_for_many_networks_grows_as_those_that_were_measured() -> None:
+    costs = [2.0 + 0.1 * place for place in range(20)]
+    guess = estimate(climb(costs), 100)
+    assert guess is not None
+    whole = 3.0 + sum(2.0 + 0.1 * place for place in range(100))
+    assert guess.growth_s == pytest.approx(0.1)
+    assert guess.growing_s[-1] == pytest.approx(whole)
+    assert guess.growing_s[19] == pytest.approx(3.0 + sum(costs))
+    assert guess.flat_s[-1] == pytest.approx(3.0 + 100 * sum(costs) / 20)
+    # Half of the time is gone well after the middle of the range, since the late ones cost more.
+    first, last = guess.places(whole / 2, whole / 2, whole)
+    assert first == last == next(place + 2 for place in range(100) if guess.growing_s[place + 1] > whole / 2)
+
+
+def test_few_networks_say_nothing_of_growth() -> None:
+    guess = estimate(climb([1.0] * 4), 100)
+    assert guess is not None
+    assert guess.growing_s == ()
+    assert guess.flat_s[-1] == pytest.approx(103.0)
+    assert estimate(climb([]), 100) is None
+
+
+def test_a_cost_that_falls_by_chance_is_taken_for_no_growth() -> None:
+    guess = estimate(climb([3.0 - 0.1 * place for place in range(12)]), 100)
+    assert guess is not None
+    assert guess.growth_s == 0.0
+    assert guess.growing_s == pytest.approx(guess.flat_s)
+
+
+def test_the_page_says_what_the_run_means_for_the_talks_hundred_networks(bench: Bench) -> None:
+    result, _ = climbed(bench, list(range(TENANTS)))
+    few = staircase_page(result, climb([5.0] * 20))
+    assert "503 s (8.4 min)" in few
+    assert "place 40 to 46 of 100" in few
+    assert "measured, not estimated" in staircase_page(result, climb([5.0] * 100))
 
 
 def test_a_journal_without_a_controller_has_no_staircase(bench: Bench) -> None:
