@@ -1,16 +1,21 @@
 """How long nova-network's fail-over takes, over the number of networks and over root helpers.
 
 Each point is a whole fail-over: the lab brought up, the active controller's power cut, the lab taken
-down. Root, and what `labctl doctor --for paris` asks for. The results stay in a folder; a page with
-the curves is written beside them. With `--results` nothing is run: the page is made of what is there.
+down. Root, and what `labctl doctor --for paris` asks for. The results stay in a folder, a point whose
+results are there is not run again, and a page with the curves is made of all points in the folder. So
+it can be done in pieces:
 
-    bench/paris.py --networks 5,10,25 --helpers rootwrap --networks-for-helpers 5
+    bench/paris.py --networks 5,10,25,50 --helpers none,sudo,rootwrap-daemon,rootwrap
+    bench/paris.py --networks 100 --helpers rootwrap
+    bench/paris.py --networks 25 --helpers rootwrap --set defer_applies=true
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,25 +39,61 @@ COLOURS = {"none": "#16803c", "sudo": "#1c9aa0", "rootwrap-daemon": "#2457c5", "
 WIDTH, HEIGHT, LEFT, BOTTOM = 1040, 340, 64, 300
 
 
-def fail_over(networks: int, helper: str, sets: Sequence[str], out: Path) -> None:
-    """Run one point into its folder."""
-    words = [word for one in (f"networks={networks}", f"helper={helper}", *sets) for word in ("--set", one)]
+@dataclass(frozen=True)
+class Point:
+    """One fail-over.
+
+    Attributes:
+        sets: further variables of the topology, ``key=value``; such points stand in the table only.
+    """
+
+    networks: int
+    helper: str
+    sets: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return "-".join((f"n{self.networks}", self.helper, *(one.replace("=", "_") for one in self.sets)))
+
+    @property
+    def label(self) -> str:
+        """For the table."""
+        return ", ".join((self.helper, *self.sets))
+
+
+def fail_over(point: Point, out: Path) -> None:
+    """Run one point into its folder.
+
+    Raises:
+        SystemExit: it did not run to its end.
+    """
+    pairs = (f"networks={point.networks}", f"helper={point.helper}", *point.sets)
+    words = [word for one in pairs for word in ("--set", one)]
     name = ("--name", "bench-paris")
     up = ("up", str(TOPOLOGY), *name, *words, "--runtime", "netns", "--timeout", "900")
     labctl(*up, timeout_s=1000)
     try:
-        labctl("run", str(SCENARIO), *name, *words, "--out", str(out), check=False, timeout_s=3600)
+        done = labctl("run", str(SCENARIO), *name, *words, "--out", str(out), check=False, timeout_s=3600)
     finally:
         labctl("down", "bench-paris")
+    if done.returncode != 0:
+        sys.exit(f"{point.name}: {done.stdout}{done.stderr}")
 
 
-def read(folder: Path) -> Staircase | None:
-    """The staircase of one folder of results."""
+def read(folder: Path) -> tuple[Point, Staircase] | None:
+    """The point of one folder of results, as its journal says."""
     events = read_journal(folder / "journal.jsonl")
-    return staircase_of(judge(events), events)
+    result = judge(events)
+    stairs = staircase_of(result, events)
+    given = dict(one.split("=", 1) for one in result.about.get("topology", {}).get("sets", ()))
+    if stairs is None or not {"networks", "helper"} <= given.keys():
+        return None
+    networks, helper = int(given.pop("networks")), given.pop("helper")
+    return Point(networks, helper, tuple(f"{key}={value}" for key, value in given.items())), stairs
 
 
-def page(points: Sequence[tuple[int, str, Staircase]]) -> str:
+def page(points: Sequence[tuple[Point, Staircase]]) -> str:
     """The curves and the table, as HTML."""
     head = join(
         el("meta", charset="utf-8"), el("title", "nova-network: the curve"), el("style", Markup(STYLE))
@@ -60,13 +101,13 @@ def page(points: Sequence[tuple[int, str, Staircase]]) -> str:
     heads = ("networks", "root helper", "first back", "last back", "queue", "commands", "each")
     rows = [
         (
-            str(count),
-            helper,
+            str(point.networks),
+            point.label,
             *(f"{value:.1f} s" if value is not None else "never" for value in _times(stairs)),
             f"{stairs.commands:,}",
             f"{1000 * stairs.command_seconds / max(stairs.commands, 1):.0f} ms",
         )
-        for count, helper, stairs in points
+        for point, stairs in points
     ]
     table = el(
         "table",
@@ -78,7 +119,7 @@ def page(points: Sequence[tuple[int, str, Staircase]]) -> str:
         *(
             el("span", el("i", style=f"background:{COLOURS[one]}"), one)
             for one in HELPERS
-            if one in {p[1] for p in points}
+            if one in {point.helper for point, _ in points}
         ),
         class_="key",
     )
@@ -97,11 +138,9 @@ def page(points: Sequence[tuple[int, str, Staircase]]) -> str:
     return "<!doctype html>\n" + el("html", el("head", head), el("body", el("main", body)), lang="en")
 
 
-def curve(points: Sequence[tuple[int, str, Staircase]]) -> Markup:
+def curve(points: Sequence[tuple[Point, Staircase]]) -> Markup:
     """Time over networks, a line a helper."""
-    import math  # noqa: PLC0415 - beside its only use
-
-    most_s = max((_times(stairs)[1] or 1.0 for _, _, stairs in points), default=10.0)
+    most_s = max((_times(stairs)[1] or 1.0 for _, stairs in points), default=10.0)
     decades = max(1, math.ceil(math.log10(most_s)))
 
     def x(count: int) -> float:
@@ -120,7 +159,12 @@ def curve(points: Sequence[tuple[int, str, Staircase]]) -> Markup:
         drawn.append(el("text", count, x=x(count), y=BOTTOM + 16, text_anchor="middle", class_="tick"))
     for helper in HELPERS:
         mine = sorted(
-            ((count, stairs) for count, name, stairs in points if name == helper), key=lambda p: p[0]
+            (
+                (point.networks, stairs)
+                for point, stairs in points
+                if point.helper == helper and not point.sets
+            ),
+            key=lambda pair: pair[0],
         )
         for which, dash in ((1, ""), (0, "stroke-dasharray:3 5")):
             places = [(x(c), y(t)) for c, s in mine if (t := _times(s)[which]) is not None]
@@ -140,35 +184,48 @@ def _times(stairs: Staircase) -> tuple[float | None, float | None, float | None]
 
 
 def main() -> int:
-    """Measure what is asked for, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", default="5,10,25,50,100", help="numbers of networks, with rootwrap")
-    parser.add_argument("--helpers", default=",".join(HELPERS), help="root helpers that are compared")
-    parser.add_argument("--networks-for-helpers", type=int, default=10)
+    """Measure what is asked for and not there yet, and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--networks", default="5,10,25,50", help="numbers of networks")
+    parser.add_argument("--helpers", default=",".join(HELPERS), help="root helpers, each with each number")
+    parser.add_argument("--set", action="append", default=[], help="a further variable of the topology")
     parser.add_argument("--out", type=Path, default=Path("results/bench-paris"))
-    parser.add_argument("--results", action="store_true", help="run nothing: make the page again")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    wanted = [(int(count), "rootwrap") for count in options.networks.split(",") if count]
-    wanted += [(options.networks_for_helpers, one) for one in options.helpers.split(",") if one]
-    points = []
-    for count, helper in sorted(set(wanted)):
-        folder = options.out / f"n{count}-{helper}"
-        if not options.results:
-            fail_over(count, helper, (), folder)
-        stairs = read(folder) if (folder / "journal.jsonl").exists() else None
-        if stairs is not None:
-            points.append((count, helper, stairs))
+    counts = [int(count) for count in options.networks.split(",") if count]
+    helpers = [one for one in options.helpers.split(",") if one]
+    for point in (Point(count, helper, tuple(options.set)) for count in counts for helper in helpers):
+        folder = options.out / point.name
+        if not (folder / "journal.jsonl").exists():
+            fail_over(point, folder)
+    found = (read(journal.parent) for journal in options.out.glob("*/journal.jsonl"))
+    points = sorted(
+        (one for one in found if one is not None), key=lambda one: (one[0].networks, one[0].label)
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "curve.html").write_text(page(points), encoding="utf-8")
     told = [
-        {"networks": c, "helper": h, "first_s": _times(s)[0], "last_s": _times(s)[1], "queue_s": s.queue_s}
-        for c, h, s in points
+        {
+            "networks": point.networks,
+            "helper": point.label,
+            "first_s": _times(stairs)[0],
+            "last_s": _times(stairs)[1],
+            "queue_s": stairs.queue_s,
+            "commands": stairs.commands,
+            "command_ms": 1000 * stairs.command_seconds / max(stairs.commands, 1),
+        }
+        for point, stairs in points
     ]
-    lines = [f"{one['networks']:>4} networks, {one['helper']}: {one}" for one in told]
+    lines = [", ".join(_told(key, value) for key, value in one.items()) for one in told]
     finish({"points": told}, [*lines, f"page: {options.out / 'curve.html'}"], as_json=options.json)
-    good = all(s.in_order and not s.forgotten for _, _, s in points)
+    good = all(stairs.in_order and not stairs.forgotten for _, stairs in points)
     return 0 if points and good else 1
+
+
+def _told(key: str, value: object) -> str:
+    return f"{key} {value:.1f}" if isinstance(value, float) else f"{key} {value}"
 
 
 if __name__ == "__main__":
