@@ -1,12 +1,17 @@
 """labctl compare: results of several designs on one page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli.console import console, out_json, say
 from labctl.cli.params import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.report.compare_data import Design
 
 __all__ = ["command"]
 
@@ -49,14 +54,23 @@ def command(
         facts = zip(rows(designs), run_facts(designs), strict=True)
         out_json([{**dict(zip(HEADS, row, strict=True)), **more} for row, more in facts])
         return 0
-    from rich.table import Table
-
-    table = Table(*HEADS, box=None, pad_edge=False)
-    for row in rows(designs):
-        table.add_row(*row)
-    console().print(table)
+    _show(designs)
     say(f"page: {out}")
     return 0
+
+
+def _show(designs: "Sequence[Design]") -> None:
+    """A column a design: there are few of them, and many facts."""
+    from rich.table import Table
+
+    from labctl.report.compare import HEADS, rows
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(len(designs) + 1):
+        table.add_column(justify="right" if table.columns else "left")
+    for fact, *values in zip(HEADS, *rows(designs), strict=True):
+        table.add_row(fact, *values)
+    console().print(table)
 
 
 def _named(given: Path) -> tuple[str, Path]:

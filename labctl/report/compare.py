@@ -34,12 +34,12 @@ HEADS = (
     "fail-overs",
     "flows hit",
     "outage p50",
-    "p95",
-    "longest",
-    "in flight",
-    "repair",
-    "at returns",
-    "elsewhere",
+    "outage p95",
+    "longest outage",
+    "lost in flight",
+    "lost to repair",
+    "lost at returns",
+    "lost elsewhere",
 )
 
 
@@ -99,8 +99,8 @@ def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> 
 
 
 _TABLE_WORDS = (
-    "Flows: every flow of every stream, once a fail-over, also those that did not cross the victim. Lost in"
-    " flight: inside the dying node while the cut took effect; to repair: every other packet that a"
+    "Flows: every flow of every stream, once a fail-over, also those that did not cross the victim. Packets"
+    " lost in flight: inside the dying node while the cut took effect; to repair: every other one that a"
     " fail-over accounts for; at returns: when the node came back; elsewhere: before any fault or long after"
     " one. All of it is measured, and made from the results' journals alone."
 )

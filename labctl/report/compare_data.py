@@ -7,6 +7,7 @@ flows that the fault could have hit, over the time since its first effect.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
 from labctl.report.words import fault_name
@@ -139,7 +140,7 @@ def design_of(result: Result, name: str = "") -> Design:
     return Design(
         name=name or result.name,
         verdict=str(result.verdict),
-        topology=f"{topology.get('path', '')} {sets}".strip(),
+        topology=f"{normpath(topology.get('path') or 'none')} {sets}".strip(),
         variables=about.get("lab", {}).get("vars", {}),
         faults=tuple(dict.fromkeys(fault_name(fault) for _, fault in faults)),
         started=result.runs[0].started if result.runs else "",
