@@ -67,6 +67,8 @@ class Templates:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        # A mapping stays in its order: that of the overlay's tenants decides what each is given.
+        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.filters.update(yaml=yaml_word, shell=shell_words, quote=shlex.quote)
 
     def render(self, name: str, context: Mapping[str, Any], node: str = "") -> str:

@@ -1,5 +1,6 @@
 """The overlay section and the nodes that it is about."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
+from labctl.overlay.model import VmPort
+from labctl.overlay.section import Facts, plan_overlay
 from labctl.render import render_files
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
@@ -48,6 +51,18 @@ def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
         ("vm3:eth0", "compute1"),
         ("vm4:eth0", "compute2"),
     ]
+
+
+def test_what_is_rendered_plans_the_same_addresses_whatever_the_order_of_the_names() -> None:
+    """Prefixes are given out in the order of the file; t10 comes before t2 where somebody sorts names."""
+    text = NODES.replace("t1-net", '"t[1-2,10]-net"') + 'overlay: {tenants: {none: , "t[1-10]": }}'
+    lab = load(text)
+    seed = json.loads(render_files(lab)["ctl1/etc/labctl/overlay.json"][0])
+    items = plan_overlay(seed["section"], Facts.parse(seed))
+    rendered = {item.name: item.addresses[0] for item in items if isinstance(item, VmPort)}
+    planned = {node.name: node.loopback4.ip for node in lab.nodes if node.role == "vm" and node.loopback4}
+    assert rendered == planned
+    assert str(planned["vm3"]) == "10.128.10.10"
 
 
 def test_guests_have_the_addresses_that_they_will_be_told_and_nothing_on_the_link() -> None:
