@@ -29,7 +29,8 @@ def run_helper(plan: BootPlan) -> Outcome:
     """
     package = Path(labctl.__file__).parent.parent
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PROGRAM, os.fspath(package)],
+        # It is told whose child it is: who is killed while it starts is not its parent any more.
+        [sys.executable, "-I", "-S", "-c", _PROGRAM, os.fspath(package), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -126,6 +127,16 @@ def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path,
     _assert_gone(root)
 
 
+def test_a_helper_whose_labctl_was_killed_before_it_was_up_boots_nothing(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "cables": []}
+    somebody_else = str(os.getppid())
+    line = [sys.executable, "-c", "from labctl.runtime.nsinit import main; main()", somebody_else]
+    done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not pidfile.exists()
+
+
 def test_a_killed_up_is_not_taken_for_a_running_lab(tmp_path: Path, root: Path) -> None:
     path = write_triangle(tmp_path / "def", "half", boot="#!/bin/sh\nexec sleep infinity\n")
     child = subprocess.Popen([sys.executable, "-c", BRING_UP, str(path), str(root)])
@@ -204,7 +215,7 @@ def test_down_ends_what_came_in_from_outside_and_what_was_left_in_a_node(tmp_pat
     assert runtime.exec(lab, "b", ["sh", "-c", "setsid sleep 98762 >/dev/null 2>&1 &"]).ok
     labs.take_down(lab, silent)
     assert guest.wait(5) == -signal.SIGKILL
-    assert not any(b"98762" in words for words in _command_lines())
+    assert not any(b"98762" in words for words in _of_every_process("cmdline"))
     _assert_gone(root)
 
 
@@ -243,15 +254,17 @@ def _up(path: Path, root: Path, timeout_s: float = READY_S) -> LabDir:
 def _assert_gone(root: Path) -> None:
     assert not root.exists(), list(root.rglob("*"))
     assert cleanup.mounts_under(root) == []
-    assert not any(str(root).encode() in words for words in _command_lines())
+    for told in ("cmdline", "mountinfo"):
+        assert not any(str(root).encode() in words for words in _of_every_process(told)), told
 
 
-def _command_lines() -> list[bytes]:
+def _of_every_process(told: str) -> list[bytes]:
+    """A file of /proc, of every process but this one. A node's root names the folder that it lies in."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                found.append((entry / "cmdline").read_bytes())
+                found.append((entry / told).read_bytes())
             except OSError:
                 continue
     return found
