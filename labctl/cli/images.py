@@ -21,6 +21,9 @@ Names = Annotated[
 @app.command("build")
 def build(
     names: Names = None,
+    base: Annotated[
+        str, typer.Option("--base", metavar="IMAGE", help="Debian image to build on: another FRR, for one.")
+    ] = "debian:bookworm-slim",
     json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the build writes.")] = False,
 ) -> None:
@@ -38,7 +41,7 @@ def build(
         elif event.kind == "image.output" and verbose:
             say(str(event.data["line"]))
 
-    built = build_images(names or (), tell)
+    built = build_images(names or (), tell, base=base)
     if json:
         out_json([asdict(image) for image in built])
 

@@ -98,13 +98,16 @@ def _look(engine: Engine, name: str) -> Image:
     )
 
 
-def build(wanted: Sequence[str], listen: Listener, engine: Engine | None = None) -> tuple[Image, ...]:
+def build(
+    wanted: Sequence[str], listen: Listener, engine: Engine | None = None, *, base: str = BASE_IMAGE
+) -> tuple[Image, ...]:
     """Build images, one after the other, so that the layers they share are made once.
 
     Args:
         wanted: names; empty for all.
         listen: gets ``image.building``, ``image.output`` (``line``) and ``image.built`` (``seconds``).
         engine: to build with; the one of ``$DOCKER_HOST`` if None.
+        base: image that they are built on, of a Debian or what descends from one.
 
     Raises:
         HostError: a name that is none, no engine, or a build that failed; the message says why.
@@ -117,19 +120,19 @@ def build(wanted: Sequence[str], listen: Listener, engine: Engine | None = None)
     for name in wanted or names():
         started = time.monotonic()
         listen(Event("image.building", data={"image": reference(name)}))
-        _build(engine, name, listen)
+        _build(engine, name, base, listen)
         seconds = round(time.monotonic() - started, 1)
         listen(Event("image.built", data={"image": reference(name), "seconds": seconds}))
     return tuple(_look(engine, name) for name in wanted or names())
 
 
-def _build(engine: Engine, name: str, listen: Listener) -> None:
+def _build(engine: Engine, name: str, base: str, listen: Listener) -> None:
     said: list[str] = []
-    for line in _output(engine, _context(name), reference(name)):
+    for line in _output(engine, _context(name), reference(name), base):
         said.append(line)
         listen(Event("image.output", data={"image": reference(name), "line": line}))
         if line.startswith("error: "):
-            raise HostError(_failure(engine, name, said))
+            raise HostError(_failure(engine, name, base, said))
 
 
 def _context(name: str) -> BinaryIO:
@@ -153,7 +156,7 @@ def _context(name: str) -> BinaryIO:
     return file
 
 
-def _output(engine: Engine, context: BinaryIO, tag: str) -> Iterator[str]:
+def _output(engine: Engine, context: BinaryIO, tag: str, base: str) -> Iterator[str]:
     """Every line that the build writes; one that begins with ``error:`` ends a failed one."""
     import docker  # noqa: PLC0415 - takes a tenth of a second to import
     from docker.errors import DockerException  # noqa: PLC0415
@@ -170,7 +173,7 @@ def _output(engine: Engine, context: BinaryIO, tag: str) -> Iterator[str]:
                 forcerm=True,
                 decode=True,
                 network_mode="host",
-                buildargs=arguments,
+                buildargs={**arguments, "BASE": base},
             )
             yield from _lines(steps)
     except (DockerException, OSError) as error:
@@ -187,15 +190,15 @@ def _lines(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield f"error: {step['error']}"
 
 
-def _failure(engine: Engine, name: str, said: Sequence[str]) -> str:
+def _failure(engine: Engine, name: str, base: str, said: Sequence[str]) -> str:
     text = "\n".join(said)
     hint = ""
     if any(sign in text for sign in _NO_MIRROR):
         hint = "\nthe engine cannot reach the distribution's package mirror over this host's network"
     with contextlib.suppress(LabctlError):
-        if engine.image(BASE_IMAGE) is None:
+        if engine.image(base) is None:
             hint = (
-                f"\nthe base image {BASE_IMAGE} is not there and cannot be pulled: pull it where there is "
+                f"\nthe base image {base} is not there and cannot be pulled: pull it where there is "
                 "a registry, or tools/ci/engine base builds it from the distribution's packages"
             )
     last = "\n".join(f"  {line}" for line in said[-8:])

@@ -60,3 +60,10 @@ def test_every_image_begins_with_the_same_layers() -> None:
     }
     assert len(heads) >= 2
     assert len(set(heads.values())) == 1, heads
+
+
+def test_every_image_can_be_built_on_another_base() -> None:
+    for name in images.names():
+        lines = (ROOT / "images" / name / "Dockerfile").read_text().splitlines()
+        assert f"ARG BASE={images.BASE_IMAGE}" in lines, name
+        assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${BASE}"}, name
