@@ -30,6 +30,8 @@ _GUESTS = "run/labctl-agent/vm"
 _POLL_S = 0.02
 _GLOBAL = "00"
 """Scope of a global address in /proc/net/if_inet6."""
+_TENTATIVE = 0x40
+"""Flag of an address there that is still being looked for elsewhere on the link: nothing uses it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Agents:
         return found[name]
 
     def has_addresses(self, name: str, host: str) -> bool:
-        """Whether a VM has both of its addresses: by DHCP, and by router advertisement."""
+        """Whether a VM can use both of its addresses: by DHCP, and by router advertisement."""
         root = self._roots.get(host)
         if root is None:
             return False
@@ -145,7 +147,11 @@ class Agents:
             rows = (guest.netns.parents[1] / "net" / "if_inet6").read_text().splitlines()
         except OSError:
             return False
-        return any(row.split()[3] == _GLOBAL and row.endswith("eth0") for row in rows)
+        return any(_usable(*row.split()[3:6]) for row in rows)
+
+
+def _usable(scope: str, flags: str, interface: str) -> bool:
+    return interface == "eth0" and scope == _GLOBAL and not int(flags, 16) & _TENTATIVE
 
 
 def _guest(host: str, root: Path, folder: Path) -> Guest | None:
