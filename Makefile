@@ -48,7 +48,7 @@ contract e2e golden: venv-dev host datapath
 	@$(root) $(ci)/containerlab-env .venv/bin/python -m pytest tests/$@
 
 images: venv
-	@LABCTL_IMAGES= $(root) $(ci)/containerlab-env true
+	@$(root) $(ci)/containerlab-env true
 
 # An engine, containerlab and the images, there until `make engine-stop`: eval "$$(tools/ci/engine env)"
 containerlab-up: venv
