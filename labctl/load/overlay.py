@@ -131,12 +131,17 @@ def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) 
         return lab
     # Most topologies have no overlay, and need not wait for what it brings in.
     from labctl.overlay.model import GatewaySet, VmPort  # noqa: PLC0415
-    from labctl.overlay.section import Facts, plan_overlay  # noqa: PLC0415
+    from labctl.overlay.section import Facts, plan_overlay, underlay_of  # noqa: PLC0415
 
     section = _expanded(document, given or {})
     plain = {
         "section": section,
-        "hosts": [_host(node, parts[node.name]) for node in lab.nodes if parts[node.name] in _AGENTS],
+        "hosts": [
+            _host(node, parts[node.name], underlay_of(section).version)
+            for node in lab.nodes
+            if parts[node.name] in _AGENTS
+        ],
+        "link_mtu": _link_mtu(lab, parts),
         "vms": [_vm(node) for node in lab.nodes if parts[node.name] == "vm"],
         "controllers": [name for name, part in parts.items() if part == "controller"],
         "servers": [
@@ -182,8 +187,27 @@ def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
     return section
 
 
-def _host(node: Node, kind: str) -> dict[str, str]:
-    return {"name": node.name, "kind": kind, "tunnel": str(node.loopback4.ip) if node.loopback4 else ""}
+def _host(node: Node, kind: str, version: int) -> dict[str, str]:
+    loopback = node.loopback4 if version == _IPV4 else node.loopback6
+    return {"name": node.name, "kind": kind, "tunnel": str(loopback.ip) if loopback else ""}
+
+
+def _link_mtu(lab: Lab, parts: Mapping[str, str]) -> int:
+    """The smallest MTU of the underlay's links; 0 without any.
+
+    They are those that can be reached from a compute node without crossing a gateway.
+    """
+    links = [link for link in lab.links if "vm" not in {parts[end.node] for end in (link.a, link.b)}]
+    reached = {name for name, part in parts.items() if part == "compute"}
+    grows = True
+    while grows:
+        inner = {name for name in reached if parts[name] != "gateway"}
+        beside = {
+            end.node for link in links if inner & {link.a.node, link.b.node} for end in (link.a, link.b)
+        }
+        grows = not beside <= reached
+        reached |= beside
+    return min((link.mtu for link in links if inner & {link.a.node, link.b.node}), default=0)
 
 
 def _vm(node: Node) -> dict[str, Any]:

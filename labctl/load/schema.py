@@ -183,7 +183,12 @@ class TenantModel(_Strict):
 class OverlayModel(_Strict):
     """What the overlay's state database begins with."""
 
-    anycast: IPv4Address | None = Field(default=None, description="the gateways' common underlay address")
+    underlay: Literal["ipv4", "ipv6"] | None = Field(
+        default=None, description="what tunnels go over; that of anycast, or ipv4, unless given"
+    )
+    anycast: IPv4Address | IPv6Address | None = Field(
+        default=None, description="the gateways' common underlay address"
+    )
     ipv4: IPv4Network | None = Field(default=None, description="pool of the networks' /24")
     ipv6: IPv6Network | None = Field(default=None, description="pool of the networks' /64")
     mtu: Mtu | None = Field(default=None, description="of every network, bytes of IP packet")

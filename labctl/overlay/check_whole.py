@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labctl.overlay.codec import kind_of
 from labctl.overlay.flow import KEY_LIMIT
-from labctl.overlay.model import GatewaySet, Item, Router, RouterPort, Subnet, Uplink, VmPort
+from labctl.overlay.model import GatewaySet, Host, Item, Router, RouterPort, Subnet, Uplink, VmPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["breaches_between"]
 
-_Kind = TypeVar("_Kind", Router, RouterPort, Subnet, Uplink, VmPort)
+_Kind = TypeVar("_Kind", GatewaySet, Host, Router, RouterPort, Subnet, Uplink, VmPort)
 _Prefix = IPv4Network | IPv6Network
 _POINT_TO_POINT = 2
 
@@ -38,7 +38,7 @@ def breaches_between(index: Mapping[type[Item], Mapping[str, Item]]) -> list[str
     whole = _Whole(index, {})
     for subnet in whole.all(Subnet):
         whole.subnets.setdefault(subnet.network, []).append(subnet)
-    found = [*_keys(whole), *_overlaps(whole), *_on_networks(whole), *_routed(whole)]
+    found = [*_keys(whole), *_overlaps(whole), *_on_networks(whole), *_routed(whole), *_underlay(whole)]
     if len(index.get(GatewaySet, {})) > 1:
         found.append("there is more than one record of the gateways")
     return found
@@ -54,6 +54,17 @@ def _keys(whole: _Whole) -> Iterator[str]:
         other = holders.setdefault(item.key, item.name)
         if other != item.name:
             yield f"{kind_of(item)} {item.name!r}: key {item.key} is {other!r}'s"
+
+
+def _underlay(whole: _Whole) -> Iterator[str]:
+    """Tunnels go from any host to any other and to the gateways: all over one version of IP."""
+    for gateways in whole.all(GatewaySet):
+        for host in whole.all(Host):
+            if host.tunnel.version != gateways.anycast.version:
+                gap = f"no tunnel goes from {host.tunnel} to the gateways' {gateways.anycast}"
+                yield f"host {host.name!r}: {gap}"
+            elif host.tunnel == gateways.anycast:
+                yield f"host {host.name!r}: {host.tunnel} is the gateways' common address"
 
 
 def _overlaps(whole: _Whole) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Pools:
     Attributes:
         ipv4: a /24 is taken for each network.
         ipv6: a /64 is taken for each network.
-        mtu: of networks, bytes: 1500 less Ethernet, VXLAN, UDP and IPv4 headers.
+        mtu: of networks, bytes: by default 1500 less Ethernet, VXLAN, UDP and IPv4 headers.
     """
 
     ipv4: IPv4Network = _POOL4

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError, Problem
@@ -32,10 +32,38 @@ if TYPE_CHECKING:
 
     from labctl.overlay.model import Address
 
-__all__ = ["ANYCAST", "Facts", "HostFact", "VmFact", "plan_overlay", "pools_of"]
+__all__ = ["Facts", "HostFact", "Underlay", "VmFact", "plan_overlay", "pools_of", "underlay_of"]
 
-ANYCAST = "198.18.255.1"
-"""The gateways' common underlay address where the section names none (RFC 2544's own range)."""
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """What tunnels go over.
+
+    Attributes:
+        version: of IP.
+        anycast: the gateways' common address where the section names none.
+        overhead: bytes that a tunnel takes of a link's MTU: inner Ethernet 14, VXLAN 8, UDP 8, and
+            IPv4 20 or IPv6 40.
+    """
+
+    version: int
+    anycast: str
+    overhead: int
+
+
+_UNDERLAYS = {
+    # Of the ranges that RFC 2544 and RFC 5180 set aside for measuring.
+    "ipv4": Underlay(4, "198.18.255.1", 50),
+    "ipv6": Underlay(6, "2001:2::ffff:1", 70),
+}
+_LINK_MTU = 1500
+_KEYS = ("underlay", "anycast", "ipv4", "ipv6", "mtu", "networks", "tenants")
+
+
+def underlay_of(section: Mapping[str, Any]) -> Underlay:
+    """What the section says of it, or its anycast address does; IPv4 if neither says anything."""
+    named = section.get("underlay") or ("ipv6" if ":" in str(section.get("anycast", "")) else "ipv4")
+    return _UNDERLAYS.get(str(named), _UNDERLAYS["ipv4"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +73,7 @@ class HostFact:
     Attributes:
         name: of the node.
         kind: ``compute`` or ``gateway``.
-        tunnel: its loopback address.
+        tunnel: its loopback address in the underlay; empty if it has none of that version.
     """
 
     name: str
@@ -79,17 +107,19 @@ class Facts:
     Attributes:
         hosts: in topology order.
         vms: in topology order.
+        link_mtu: the smallest of the underlay's links, bytes of IP packet; 0 if not known.
     """
 
     hosts: tuple[HostFact, ...] = ()
     vms: tuple[VmFact, ...] = ()
+    link_mtu: int = 0
 
     @classmethod
     def parse(cls, plain: Mapping[str, Any]) -> Facts:
-        """Read ``{"hosts": [{...}], "vms": [{...}]}``."""
+        """Read ``{"hosts": [{...}], "vms": [{...}], "link_mtu": N}``; what else there is, is ignored."""
         hosts = tuple(HostFact(**host) for host in plain.get("hosts", ()))
         vms = tuple(VmFact(**{**vm, "groups": tuple(vm.get("groups", ()))}) for vm in plain.get("vms", ()))
-        return cls(hosts, vms)
+        return cls(hosts, vms, int(plain.get("link_mtu", 0)))
 
 
 @dataclass(slots=True)
@@ -168,13 +198,21 @@ def plan_overlay(section: Mapping[str, Any], facts: Facts) -> tuple[Item, ...]:
         InputError: with every problem of the section, or every rule of the model that it breaks.
     """
     reader = _Reader()
-    top = reader.known("", section, ("anycast", "ipv4", "ipv6", "mtu", "networks", "tenants"))
+    top = reader.known("", section, _KEYS)
     edit = Edit(State())
     pools = _pools(reader, top)
-    anycast = reader.addresses("anycast", top.get("anycast", ANYCAST))
-    for address in anycast:
+    underlay = underlay_of(top)
+    for address in reader.addresses("anycast", top.get("anycast", underlay.anycast)):
+        _check_anycast(reader, address, underlay, pools, facts)
         plan_base(edit, address, mtu=pools.mtu)
+    if facts.link_mtu and pools.mtu + underlay.overhead > facts.link_mtu:
+        most = facts.link_mtu - underlay.overhead
+        tunnel = f"tunnels over IPv{underlay.version} take {underlay.overhead} bytes"
+        reader.wrong("mtu", f"{pools.mtu} does not fit links of {facts.link_mtu}, {tunnel}", f"{most} would")
     for host in facts.hosts:
+        if not host.tunnel:
+            reader.wrong(f"host {host.name}", f"it has no IPv{underlay.version} address for tunnels")
+            continue
         for address in reader.addresses(f"host {host.name}", host.tunnel):
             plan_host(edit, host.name, HostKind(host.kind), address)
     _tenants(reader, edit, top, pools)
@@ -184,6 +222,19 @@ def plan_overlay(section: Mapping[str, Any], facts: Facts) -> tuple[Item, ...]:
         raise InputError(reader.problems)
     edit.checked()
     return tuple(edit.items())
+
+
+def _check_anycast(reader: _Reader, address: Address, underlay: Underlay, pools: Pools, facts: Facts) -> None:
+    if address.version != underlay.version:
+        reader.wrong("anycast", f"{address} is no IPv{underlay.version} address, as the underlay's are")
+    elif address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
+        reader.wrong("anycast", f"{address} is no address that can be routed to")
+    elif address in (pools.ipv4 if isinstance(address, IPv4Address) else pools.ipv6):
+        reader.wrong("anycast", f"{address} lies among the networks' own addresses")
+    else:
+        holder = next((host.name for host in facts.hosts if host.tunnel == str(address)), "")
+        if holder:
+            reader.wrong("anycast", f"{address} is {holder}'s own address")
 
 
 def pools_of(section: Mapping[str, Any]) -> Pools:
@@ -198,7 +249,7 @@ def _pools(reader: _Reader, top: Mapping[str, Any]) -> Pools:
     return Pools(
         four if isinstance(four, IPv4Network) else base.ipv4,
         six if isinstance(six, IPv6Network) else base.ipv6,
-        reader.number("mtu", top.get("mtu", base.mtu), 1280),
+        reader.number("mtu", top.get("mtu", _LINK_MTU - underlay_of(top).overhead), 1280),
     )
 
 

@@ -32,7 +32,10 @@ KERNEL_SIDE = "lc-gw1"
 ROUTE_PROTOCOL = 77
 """``rtm_protocol`` of routes that an agent made."""
 ANYCAST_LABEL = "lo:labctl"
-"""Label of the anycast address on the loopback device: how an agent that starts again finds it."""
+"""Label of the IPv4 anycast address on the loopback device: how an agent that starts again finds it.
+
+IPv6 addresses have no labels: there it is the one that is deprecated (RFC 4862, 5.5.4), which also
+keeps the kernel from choosing it as the source of anything of its own (RFC 6724, rule 3)."""
 _PATIENCE_S = 10
 _IPV4 = 4
 
@@ -129,13 +132,13 @@ class Kernel:
             ipaddress.ip_address(str(address["local"]))
             for link in self.ip.show("address", "show", "dev", "lo")
             for address in link.get("addr_info", ())
-            if address.get("label") == ANYCAST_LABEL
+            if address.get("label") == ANYCAST_LABEL or address.get("deprecated")
         )
 
     def attract(self, anycast: Address) -> None:
         """Take the gateways' common address: the underlay sends packets outward from now on."""
-        label = f" label {ANYCAST_LABEL}" if anycast.version == _IPV4 else ""
-        self.ip.batch([f"address replace {anycast}/{anycast.max_prefixlen} dev lo{label}"])
+        mark = f"label {ANYCAST_LABEL}" if anycast.version == _IPV4 else "nodad preferred_lft 0"
+        self.ip.batch([f"address replace {anycast}/{anycast.max_prefixlen} dev lo {mark}"])
 
     def repel(self, anycast: Address) -> None:
         """Give it back."""

@@ -14,7 +14,7 @@ from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
-from labctl.overlay.model import VmPort
+from labctl.overlay.model import Network, Uplink, VmPort
 from labctl.overlay.section import Facts, plan_overlay
 from labctl.render import render_files
 
@@ -87,6 +87,39 @@ def test_an_overlay_outlives_its_way_through_json() -> None:
     assert again.overlay["anycast"] == "198.18.255.1"
 
 
+@pytest.mark.parametrize("said", ["underlay: ipv6", "anycast: '2001:2::ffff:1'"])
+def test_tunnels_over_ipv6_go_between_ipv6_addresses_and_leave_20_bytes_less(said: str) -> None:
+    lab = load(NODES + f"overlay: {{networks: 1, {said}}}")
+    assert lab.overlay["anycast"] == "2001:2::ffff:1"
+    tunnels = {host["name"]: host["tunnel"] for host in lab.overlay["hosts"]}
+    assert tunnels == {
+        name: str(lab.node(name).loopback6.ip)  # type: ignore[union-attr]
+        for name in ("gw1", "compute1", "compute2")
+    }
+    items = plan_overlay(lab.overlay["section"], Facts.parse(lab.overlay))
+    assert {item.mtu for item in items if isinstance(item, Network | Uplink)} == {1430}
+
+
+def test_links_beyond_the_gateways_carry_no_tunnels() -> None:
+    narrow = NODES.replace("[p1, gw1]", "{a: p1, b: gw1, mtu: 1300}")
+    assert load(narrow + "overlay: {networks: 1}").overlay["link_mtu"] == 1500
+    narrow = NODES.replace("[leaf1, ctl1]", "{a: leaf1, b: ctl1, mtu: 1300}")
+    assert "does not fit links of 1300" in refused(narrow + "overlay: {networks: 1}")
+
+
+def test_what_is_rendered_for_tunnels_over_ipv6_has_the_ipv6_addresses() -> None:
+    files = render_files(load(NODES + "overlay: {networks: 1, underlay: ipv6}"))
+    routing = files["gw1/etc/frr/frr.conf"][0].decode()
+    assert "ipv6 prefix-list ANYCAST permit 2001:2::ffff:1/128" in routing
+    assert " match ipv6 address prefix-list ANYCAST" in routing
+    assert " match ip address prefix-list ANYCAST" not in routing
+    four, _, six = routing.partition("address-family ipv6 unicast")
+    assert "network 2001:2::ffff:1/128" in six
+    assert "network 2001:2::ffff:1" not in four
+    for node in ("gw1", "compute1"):
+        assert ":" in yaml.safe_load(files[f"{node}/etc/labctl/agent.json"][0])["tunnel"]
+
+
 def test_ranges_in_the_names_of_tenants_stand_for_several() -> None:
     lab = load(NODES + 'overlay: {tenants: {"t[1-3]": {peers: [q]}, q: }}')
     assert list(lab.overlay["section"]["tenants"]) == ["t1", "t2", "t3", "q"]
@@ -122,6 +155,33 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
         (
             "overlay: {networks: 2, tenants: {t2: {networks: {n: {ipv4: 10.128.0.0/24}}}}}",
             "a.yml:11:",
+        ),
+        ("overlay: {networks: 1, underlay: ipv5}", "a.yml:11:34: "),
+        ("overlay: {networks: 1, anycast: 198.18.1}", "a.yml:11:33: "),
+        (
+            "overlay: {networks: 1, underlay: ipv6, anycast: 198.18.255.1}",
+            "a.yml:11:40: anycast: 198.18.255.1 is no IPv6 address, as the underlay's are",
+        ),
+        (
+            "overlay: {networks: 1, underlay: ipv4, anycast: '2001:db8::1'}",
+            "a.yml:11:40: anycast: 2001:db8::1 is no IPv4 address, as the underlay's are",
+        ),
+        (
+            "overlay: {networks: 1, anycast: 'ff02::1'}",
+            "a.yml:11:24: anycast: ff02::1 is no address that can be routed to",
+        ),
+        (
+            "overlay: {networks: 1, anycast: 10.128.0.1}",
+            "a.yml:11:24: anycast: 10.128.0.1 lies among the networks' own addresses",
+        ),
+        ("overlay: {networks: 1, anycast: 10.255.0.1}", "a.yml:11:24: anycast: 10.255.0.1 is "),
+        (
+            "overlay: {networks: 1, underlay: ipv6, mtu: 1450}",
+            "a.yml:11:40: mtu: 1450 does not fit links of 1500, tunnels over IPv6 take 70 bytes (1430 would)",
+        ),
+        (
+            "overlay: {networks: 1}\ndefaults: {mtu: 1400}",
+            "a.yml:11:1: mtu: 1450 does not fit links of 1400, tunnels over IPv4 take 50 bytes (1350 would)",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from labctl.overlay.model import Group, Network, Peering
-from labctl.overlay.section import ANYCAST, Facts, plan_overlay, pools_of
+from labctl.overlay.section import Facts, plan_overlay, pools_of, underlay_of
 
 TEXT = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
 TAGS = Path(__file__).parents[3] / "labctl" / "overlay" / "simulation" / "tags.py"
@@ -30,7 +30,7 @@ def test_the_section_in_the_documentation_can_be_planned() -> None:
 
 def test_the_values_it_shows_are_the_defaults() -> None:
     shown = section()
-    assert shown["anycast"] == ANYCAST
+    assert shown["anycast"] == underlay_of({}).anycast
     assert pools_of({key: shown[key] for key in ("ipv4", "ipv6", "mtu")}) == pools_of({})
 
 

@@ -51,7 +51,11 @@ class FakeIp:
         if "route" in words:
             version = 6 if "-6" in words else 4
             return [{"dst": route} for route in self.routes if ip_network(route).version == version]
-        return [{"addr_info": [{"local": one, "label": ANYCAST_LABEL} for one in self.addresses]}]
+        marks = {
+            one: {"deprecated": True} if ":" in one else {"label": ANYCAST_LABEL} for one in self.addresses
+        }
+        own = [{"local": "10.255.0.1", "label": "lo"}, {"local": "fd00::1"}]
+        return [{"addr_info": [*own, *({"local": one, **mark} for one, mark in marks.items())]}]
 
 
 class FakeCache:
@@ -208,6 +212,14 @@ def test_a_copy_is_enough_where_there_is_nothing_that_it_could_harm(ip: FakeIp, 
     host = gateway(ip, tmp_path)
     host.change(WHOLE, (), 0, fresh=False)
     assert host.lacks == ""
+
+
+def test_a_common_address_of_ipv6_is_taken_and_is_the_source_of_nothing(ip: FakeIp, tmp_path: Path) -> None:
+    facts = Facts.parse({"hosts": [{"name": "gw1", "kind": "gateway", "tunnel": "fd00::1"}]})
+    ip.addresses = ["2001:2::9"]
+    gateway(ip, tmp_path).change(Topology.of(plan_overlay({"underlay": "ipv6"}, facts)), (), 0)
+    assert "address replace 2001:2::ffff:1/128 dev lo nodad preferred_lft 0" in ip.said
+    assert [line for line in ip.said if "address del" in line] == ["address del 2001:2::9/128 dev lo"]
 
 
 def test_the_same_snapshot_again_says_nothing(ip: FakeIp, tmp_path: Path) -> None:
