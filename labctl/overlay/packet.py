@@ -174,11 +174,12 @@ def _parse_ipv4(packet: Packet, gso_size: int) -> None:
     packet.l4 = _ETHERNET + words
     # A GSO frame of more than 64 KiB says 0.
     packet.length = total or len(frame) - _ETHERNET
+    end = min(len(frame), _ETHERNET + packet.length)
     if fragment & 0x1FFF:
         packet.frag = Fragment.LATER
     elif fragment & 0x2000:
         packet.frag = Fragment.FIRST
-    _parse_transport(packet, gso_size)
+    _parse_transport(packet, end, gso_size)
 
 
 def _parse_ipv6(packet: Packet, gso_size: int) -> None:
@@ -194,11 +195,12 @@ def _parse_ipv6(packet: Packet, gso_size: int) -> None:
     packet.length = _IP6_HEAD + (frame[18] << 8 | frame[19])
     if packet.length == _IP6_HEAD and gso_size:
         packet.length = len(frame) - _ETHERNET
+    end = min(len(frame), _ETHERNET + packet.length)
     proto, at = frame[20], _ETHERNET + _IP6_HEAD
     for _ in range(_MAX_EXTENSIONS):
         if proto not in (_HOP_BY_HOP, _ROUTING, _FRAGMENT, _OPTIONS) or packet.frag == Fragment.LATER:
             break
-        if len(frame) < at + 8:
+        if end < at + 8:
             packet.fault = _SHORT
             return
         if proto == _FRAGMENT:
@@ -210,18 +212,22 @@ def _parse_ipv6(packet: Packet, gso_size: int) -> None:
     else:
         packet.fault = "too many extension headers"
     packet.proto, packet.l4 = proto, at
-    _parse_transport(packet, gso_size)
+    _parse_transport(packet, end, gso_size)
 
 
-def _parse_transport(packet: Packet, gso_size: int) -> None:
-    """Ports, ICMP type, TCP flags, and the length of one packet of a GSO frame."""
+def _parse_transport(packet: Packet, end: int, gso_size: int) -> None:
+    """Ports, ICMP type, TCP flags, and the length of one packet of a GSO frame.
+
+    What stands behind the packet's own ``end`` is none of it: its receiver never looks there. A first
+    fragment whose headers go on in the next one (RFC 7112) would seem to be whatever stands there.
+    """
     if packet.frag == Fragment.LATER or packet.fault:
         return
     frame, at, proto = packet.frame, packet.l4, packet.proto
     repeated = 0  # bytes of this header; each segment of a GSO frame has it
     if proto in _PORTS or proto in _ECHO:
         need = 14 if proto == TCP else 8 if proto in _ECHO or proto == UDP else 4
-        if len(frame) < at + need:
+        if end < at + need:
             packet.fault = _SHORT
             return
         packet.sport, packet.dport = struct.unpack_from("!HH", frame, at)

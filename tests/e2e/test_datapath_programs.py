@@ -85,7 +85,8 @@ def frames(draw: st.DrawFn) -> bytes:
         frame = ethernet(B, A, IP4, head + bytes(options * 4) + payload)
     else:
         first, rest = draw(extensions())
-        head = struct.pack("!IHBB", draw(st.sampled_from((6, 6, 6, 4))) << 28, len(rest), first, 64)
+        said = max(0, len(rest) + draw(st.sampled_from((0, 0, 0, -1, -8, -20, 8))))
+        head = struct.pack("!IHBB", draw(st.sampled_from((6, 6, 6, 4))) << 28, said, first, 64)
         frame = ethernet(B, A, IP6, head + V6A + V6B + rest)
     cut = draw(st.sampled_from((0, 0, 0, 1, 4, 9, 20)))
     return frame[: max(SHORTEST, len(frame) - cut)]
@@ -95,6 +96,9 @@ def frames(draw: st.DrawFn) -> bytes:
 @given(frames())
 @example(ethernet(B, A, IP6, struct.pack("!IHBB", 6 << 28, 64, 0, 64) + V6A + V6B + bytes(100)))
 @example(ethernet(B, A, IP4, ipv4(V4A, V4B, 33, bytes(12))[0:]))
+@example(
+    ethernet(B, A, IP6, ipv6(V6A, V6B, 44, struct.pack("!BBHI", 60, 0, 1, 7) + b":" + bytes(7)) + b"<" * 9)
+)
 @example(ethernet(B, A, IP6, ipv6(V6A, V6B, 58, b"\x08\0\0\0\0\x05\0\0")))
 def test_an_entry_under_pythons_key_is_found_by_the_kernel_for_any_frame(trial: Trial, frame: bytes) -> None:
     packet = parse(frame)

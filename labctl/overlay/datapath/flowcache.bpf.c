@@ -170,6 +170,7 @@ struct view {
 	__u32 ip_len; // length of the IP packet by its own header
 	__u32 l4; // offset of the header after IP's; 0: not IP
 	__u32 l4_len; // length of that header, where segments of a GSO frame repeat it
+	__u32 end; // where the IP packet ends: what stands behind is none of its headers
 };
 
 // Fields are read, and packets refused, just as labctl.overlay.packet.parse does: an entry is written
@@ -182,21 +183,21 @@ static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struc
 	view->l4 = offset;
 	switch (proto) {
 	case IPPROTO_TCP:
-		if (bpf_skb_load_bytes(skb, offset, head, TCP_HEAD))
+		if (offset + TCP_HEAD > view->end || bpf_skb_load_bytes(skb, offset, head, TCP_HEAD))
 			return -1;
 		view->l4_len = (head[12] >> 4) * 4;
 		break;
 	case IPPROTO_UDP:
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (bpf_skb_load_bytes(skb, offset, head, UDP_HEAD))
+		if (offset + UDP_HEAD > view->end || bpf_skb_load_bytes(skb, offset, head, UDP_HEAD))
 			return -1;
 		view->l4_len = UDP_HEAD;
 		break;
 	case IPPROTO_DCCP:
 	case IPPROTO_SCTP:
 	case IPPROTO_UDPLITE:
-		if (bpf_skb_load_bytes(skb, offset, head, 4))
+		if (offset + 4 > view->end || bpf_skb_load_bytes(skb, offset, head, 4))
 			return -1;
 		break;
 	default:
@@ -229,6 +230,7 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct view *view)
 	view->ip_len = bpf_ntohs(ip.tot_len);
 	if (view->ip_len && view->ip_len < ip.ihl * 4)
 		return -1; // 0: a GSO frame of more than 64 KiB
+	view->end = view->ip_len ? ETH_HLEN + view->ip_len : skb->len;
 	fragment = bpf_ntohs(ip.frag_off);
 	if (fragment & 0x1fff) {
 		view->key.match_frag = FRAG_LATER;
@@ -251,6 +253,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct view *view)
 	__builtin_memcpy(view->key.src, &ip.saddr, 16);
 	__builtin_memcpy(view->key.dst, &ip.daddr, 16);
 	view->ip_len = bpf_ntohs(ip.payload_len) + sizeof(ip);
+	view->end = !ip.payload_len && skb->gso_size ? skb->len : ETH_HLEN + view->ip_len;
 	next = ip.nexthdr;
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		struct {
@@ -263,7 +266,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct view *view)
 			view->key.proto = next;
 			return read_ports(skb, offset, view);
 		}
-		if (bpf_skb_load_bytes(skb, offset, &extra, sizeof(extra)))
+		if (offset + sizeof(extra) > view->end || bpf_skb_load_bytes(skb, offset, &extra, sizeof(extra)))
 			return -1;
 		if (next != IPPROTO_FRAGMENT) {
 			next = extra.next;

@@ -29,6 +29,21 @@ MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 ends = st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4), st.integers(0, 65535), st.integers(0, 65535))
 
 
+@pytest.mark.parametrize("behind", [b"", bytes(60), b"\x08" * 60])
+def test_what_stands_behind_the_end_of_a_packet_is_none_of_its_headers(behind: bytes) -> None:
+    """A first fragment whose headers go on in the next one: a receiver puts them together."""
+    head = Ether(**MACS) / IPv6(dst="fd00::1")
+    first = head / IPv6ExtHdrFragment(m=1) / IPv6ExtHdrDestOpt() / ICMPv6EchoRequest()
+    whole = bytes(first)
+    parsed = parse(whole + behind)
+    assert (parsed.fault, parsed.proto, parsed.frag) == ("", 58, Fragment.FIRST)
+    cut = bytearray(whole[:70])
+    cut[18:20] = (len(cut) - 54).to_bytes(2)
+    assert parse(bytes(cut) + behind).fault == "cut short"
+    for proto in (6, 17, 33):
+        assert parse(bytes(Ether(**MACS) / IP(proto=proto, len=20)) + behind).fault == "cut short"
+
+
 @given(ends, st.integers(1, 255), st.binary(max_size=100), st.booleans())
 def test_udp_over_ipv4(ends: tuple[object, object, int, int], ttl: int, load: bytes, df: object) -> None:
     src, dst, sport, dport = ends
