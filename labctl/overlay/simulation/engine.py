@@ -103,15 +103,24 @@ def _to_vm(walk: Walk, port: PortView) -> Decision:
     if network is None:
         return walk.missing(device, "network")
     walk.mtu = network.mtu
-    if walk.packet.eth_type not in (IP4, IP6):
-        return walk.drop(device, "neither ip nor arp")
-    if walk.packet.dmac != port.mac and not walk.packet.dmac[0] & 1:
-        return walk.drop(device, "not the vm's mac")
+    unwanted = _unwanted(port, walk.packet)
+    if unwanted:
+        return walk.drop(device, unwanted)
     refused = firewall.check(walk, port, inbound=True)
     if refused is not None:
         return refused
     walk.say(device, "out of this host's port")
     return walk.forward((ToPort(port.key, port.item.name),), walk.packet.dmac, walk.packet.smac)
+
+
+def _unwanted(port: PortView, packet: Packet) -> str:
+    """Why a VM gets no such packet out of a tunnel, whatever its security groups say; empty if it may."""
+    if packet.eth_type not in (IP4, IP6):
+        return "neither ip nor arp"
+    if packet.dmac != port.mac and not packet.dmac[0] & 1:
+        return "not the vm's mac"
+    # A VM's own host answers it, and nobody else.
+    return "dhcp from elsewhere" if port.item.secure and spoof.is_to_dhcp_client(packet) else ""
 
 
 def _to_kernel(walk: Walk, uplink: UplinkView) -> Decision:

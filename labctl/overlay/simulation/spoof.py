@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
     from labctl.overlay.simulation.views import PortView
 
-__all__ = ["forgery"]
+__all__ = ["forgery", "is_to_dhcp_client"]
 
 _ANY4 = bytes(10) + b"\xff\xff" + bytes(4)
 _ANY6 = bytes(16)
 _ALL4 = bytes(10) + b"\xff" * 6
 _DHCP_SERVERS = frozenset((67, 547))
+_DHCP_CLIENTS = frozenset((68, 546))
 _MLD = frozenset((130, 131, 132, 143))
-_DHCP_CLIENT = 68
 
 
 def forgery(port: PortView, packet: Packet) -> str:
@@ -38,6 +38,15 @@ def forgery(port: PortView, packet: Packet) -> str:
     return "neither ip nor arp"
 
 
+def is_to_dhcp_client(packet: Packet) -> bool:
+    """Whether a DHCP client would listen to it: clients look at nothing but their own port."""
+    return packet.proto == UDP and packet.dport in _DHCP_CLIENTS
+
+
+def _is_dhcp_server(packet: Packet) -> bool:
+    return is_to_dhcp_client(packet) or (packet.proto == UDP and packet.sport in _DHCP_SERVERS)
+
+
 def _arp(port: PortView, packet: Packet) -> str:
     if packet.frame[packet.l4 + 8 : packet.l4 + 14] != port.mac:
         return "forged arp sender mac"
@@ -47,16 +56,16 @@ def _arp(port: PortView, packet: Packet) -> str:
 
 
 def _ip4(port: PortView, packet: Packet) -> str:
-    if packet.proto == UDP and packet.sport in _DHCP_SERVERS:
+    if _is_dhcp_server(packet):
         return "dhcp server on a vm"
     if packet.src in port.addresses:
         return ""
-    is_dhcp = packet.proto == UDP and packet.sport == _DHCP_CLIENT and packet.dst == _ALL4
+    is_dhcp = packet.proto == UDP and packet.sport in _DHCP_CLIENTS and packet.dst == _ALL4
     return "" if packet.src == _ANY4 and is_dhcp else "forged source address"
 
 
 def _ip6(port: PortView, packet: Packet) -> str:
-    if packet.proto == UDP and packet.sport in _DHCP_SERVERS:
+    if _is_dhcp_server(packet):
         return "dhcp server on a vm"
     own = packet.src in port.addresses or packet.src == port.link_local
     if packet.proto != ICMP6:

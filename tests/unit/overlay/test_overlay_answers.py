@@ -320,6 +320,13 @@ FORGERIES = {
     "dhcp6 server": lambda vm, other: (
         Ether(src=vm.mac, dst=other.mac) / IPv6(src=vm.ip6, dst=other.ip6) / UDP(sport=547, dport=546)
     ),
+    # Clients listen to whatever is for their port, and do not look where it is from.
+    "dhcp server on another port": lambda vm, other: (
+        Ether(src=vm.mac, dst=other.mac) / IP(src=vm.ip4, dst=other.ip4) / UDP(sport=5000, dport=68)
+    ),
+    "dhcp6 server on another port": lambda vm, other: (
+        Ether(src=vm.mac, dst=other.mac) / IPv6(src=vm.ip6, dst=other.ip6) / UDP(sport=5000, dport=546)
+    ),
     "ethertype": lambda vm, other: Ether(src=vm.mac, dst=other.mac, type=0x88CC) / Raw(bytes(64)),
 }
 
@@ -334,10 +341,18 @@ def test_honest_packets_of_the_same_sorts_do_not(world: World, vm: Vm) -> None:
     other = Vm(world, "t1-vm2")
     link = Ether(src=vm.mac, dst=other.mac)
     for packet in (
-        link / IP(src=vm.ip4, dst=other.ip4) / UDP(sport=5000, dport=68),
-        link / IPv6(src=vm.ip6, dst=other.ip6) / UDP(sport=5000, dport=546),
+        link / IP(src=vm.ip4, dst=other.ip4) / UDP(sport=68, dport=5000),
+        link / IPv6(src=vm.ip6, dst=other.ip6) / UDP(sport=546, dport=5000),
     ):
         assert isinstance(vm.ask(packet), Forward)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_nobody_outside_answers_a_vms_dhcp_client(world: World, version: int) -> None:
+    target = world.address("t1-vm1", version)
+    assert world.from_outside(world.inwards(target, ports=(67, 5000))) is not None
+    assert world.from_outside(world.inwards(target, ports=(5000, 68 if version == 4 else 546))) is None
+    assert world.reason() == "dhcp from elsewhere"
 
 
 def test_a_vxlan_frame_from_a_vm_is_a_packet_like_any_other(world: World, vm: Vm) -> None:
