@@ -36,6 +36,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "ip_v4_address": "an IPv4 address such as 192.0.2.1",
     "ip_v6_address": "an IPv6 address such as 2001:db8::1",
+    "ip_any_address": "an IP address such as 192.0.2.1 or 2001:db8::1",
     "ip_v4_interface": "an IPv4 address with prefix length such as 192.0.2.1/24",
     "ip_v6_interface": "an IPv6 address with prefix length such as 2001:db8::1/64",
     "ip_v4_network": "an IPv4 network such as 192.0.2.0/24",

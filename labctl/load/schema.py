@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, IPvAnyAddress, Tag
 
 from labctl.model.topology import MAX_NODES
 
@@ -167,7 +167,7 @@ class VirtualNetworkModel(_Strict):
 
     ipv4: IPv4Network | None = Field(default=None, description="IPv4 prefix")
     ipv6: IPv6Network | None = Field(default=None, description="IPv6 prefix, a /64")
-    dns: list[IPv4Address | IPv6Address] = Field(default_factory=list, description="name servers")
+    dns: list[IPvAnyAddress] = Field(default_factory=list, description="name servers")
 
 
 class TenantModel(_Strict):
@@ -186,9 +186,7 @@ class OverlayModel(_Strict):
     underlay: Literal["ipv4", "ipv6"] | None = Field(
         default=None, description="what tunnels go over; that of anycast, or ipv4, unless given"
     )
-    anycast: IPv4Address | IPv6Address | None = Field(
-        default=None, description="the gateways' common underlay address"
-    )
+    anycast: IPvAnyAddress | None = Field(default=None, description="the gateways' common underlay address")
     ipv4: IPv4Network | None = Field(default=None, description="pool of the networks' /24")
     ipv6: IPv6Network | None = Field(default=None, description="pool of the networks' /64")
     mtu: Mtu | None = Field(default=None, description="of every network, bytes of IP packet")

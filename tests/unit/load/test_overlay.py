@@ -157,7 +157,10 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
             "a.yml:11:",
         ),
         ("overlay: {networks: 1, underlay: ipv5}", "a.yml:11:34: "),
-        ("overlay: {networks: 1, anycast: 198.18.1}", "a.yml:11:33: "),
+        (
+            "overlay: {networks: 1, anycast: 198.18.1}",
+            "a.yml:11:33: expected an IP address such as 192.0.2.1 or 2001:db8::1, not '198.18.1'",
+        ),
         (
             "overlay: {networks: 1, underlay: ipv6, anycast: 198.18.255.1}",
             "a.yml:11:40: anycast: 198.18.255.1 is no IPv6 address, as the underlay's are",
