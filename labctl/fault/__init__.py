@@ -1,5 +1,6 @@
 """Acts on a running lab: power, links. Each fault is written down before it takes hold and can be undone."""
 
+from labctl.fault.fencing import fence
 from labctl.fault.ledger import Fault, faults
 from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node
 from labctl.fault.power import power_off, power_on
@@ -16,6 +17,7 @@ __all__ = [
     "blackhole_node",
     "cut_link",
     "faults",
+    "fence",
     "kill_process",
     "power_off",
     "power_on",

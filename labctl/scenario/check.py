@@ -136,13 +136,14 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
         place = ("timeline", step.index, action.kind)
         if isinstance(step.after, Ready):
             for node in step.after.nodes:
-                if f"power-off {node}" in broken:
-                    since = broken[f"power-off {node}"] + 1
+                dark = [broken[key] for kind in ("power-off", "fence") if (key := f"{kind} {node}") in broken]
+                if dark:
+                    since = min(dark) + 1
                     message = f"waits for {node} to be ready, which has no power since step {since}"
                     yield ("timeline", step.index, "after"), message, ""
         # Whichever way round a link is named, it is the same.
         target = ":".join(sorted(action.target))
-        if ACTIONS[action.kind].needs:
+        if ACTIONS[action.kind].needs and not ACTIONS[action.kind].undo:
             # Neither takes anything back nor is taken back.
             continue
         if ACTIONS[action.kind].breaks:
@@ -157,7 +158,8 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
             del broken[key]
         if not taken_back:
             on = sorted(key.partition(" ")[2] for key in broken if key.partition(" ")[0] in breakers)
-            message = f"{action.label} has suffered no {' or '.join(breakers)} at that moment"
+            known = " or ".join(name for name in breakers if not ACTIONS[name].needs)
+            message = f"{action.label} has suffered no {known} at that moment"
             yield place, message, f"there {_are(on)}" if on else ""
 
 
@@ -190,6 +192,8 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
     unknown = [node for node in step.action.nodes if node not in names]
     for node in unknown:
         yield place, f"unknown node {node!r}", nearest(node, names)
+    if step.action.kind == "fence":
+        yield from _of_fence(step, names)
     if step.action.kind.startswith(("gateway-", "overlay")) and not unknown:
         yield from _of_overlay(step, lab)
     if unknown or not ACTIONS[step.action.kind].on_link:
@@ -215,6 +219,14 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
             f"there are {len(matches)} links between {a} and {b}",
             f"name one as node:interface: {ends}",
         )
+
+
+def _of_fence(step: Step, names: list[str]) -> Iterator[Wrong]:
+    place, asker = ("timeline", step.index, "fence", "for"), step.action.mode
+    if asker not in names:
+        yield place, f"unknown node {asker!r}", nearest(asker, names)
+    elif asker in step.action.target:
+        yield place, f"{asker} cannot be fenced for itself", "name the node that survives"
 
 
 def _of_overlay(step: Step, lab: Lab) -> Iterator[Wrong]:

@@ -120,7 +120,7 @@ class FakeWorld:
         requested = self.now
         first, last = requested + 1_000_000, requested + 1_000_000 + self.window_ns
         self.now = last + 2_000_000
-        if action.kind == "power-off":
+        if action.kind in ("power-off", "fence"):
             self.off.add(action.target[0])
         elif action.kind == "power-on":
             self.off.discard(action.target[0])

@@ -121,6 +121,8 @@ class LiveWorld:
             return fault.power_off(
                 self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
             )
+        if action.kind == "fence":
+            return fault.fence(self.runtime, self.folder, action.target[0], action.mode, listen)
         if action.kind == "kill":
             return fault.kill_process(self.runtime, self.folder, action.target[0], action.mode, listen)
         if action.kind.startswith(("gateway-", "overlay")):

@@ -238,6 +238,8 @@ def _step(index: int, entry: StepEntry) -> Step:
     attribute = next(key for key in ACTION_FIELDS if getattr(entry, key) is not None)
     if entry.kill is not None:
         action = Action("kill", (entry.kill.node,), entry.kill.process)
+    elif entry.fence is not None:
+        action = Action("fence", (entry.fence.node,), entry.fence.for_)
     elif entry.overlay is not None:
         action = Action("overlay", (), entry.overlay)
     else:

@@ -64,6 +64,8 @@ ACTIONS: Mapping[str, ActionKind] = {
     for kind in (
         ActionKind("power-off", on_link=False, undo="power-on"),
         ActionKind("power-on", on_link=False),
+        # A power-off that a node's cluster manager asks for.
+        ActionKind("fence", on_link=False, undo="power-on", needs="for"),
         ActionKind("link-cut", on_link=True, undo="link-restore"),
         ActionKind("link-blackhole", on_link=True, undo="link-restore", silent=True),
         ActionKind("link-restore", on_link=True),
@@ -89,7 +91,8 @@ class Action:
         target: one node, or the two ends of a link (``node`` or ``node:interface``); none for a
             command of the overlay.
         mode: how power is lost (``cut``, ``graceful``, ``freeze``), which process is killed, the
-            words of a command of the overlay; empty for other actions.
+            node that asks for another one to be fenced, the words of a command of the overlay; empty for
+            other actions.
     """
 
     kind: str

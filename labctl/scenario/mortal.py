@@ -32,7 +32,7 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
         if isinstance(step.after, Loss):
             place = ("timeline", step.index, "after", "loss")
             yield from _told(scenario, place, step.after.streams, dark, hosts)
-        if step.action.kind == "power-off" and step.action.mode != "freeze":
+        if step.action.kind in ("power-off", "fence") and step.action.mode != "freeze":
             dark.setdefault(step.action.target[0], step.index)
     for index, wish in enumerate(scenario.expect):
         yield from _told(scenario, ("expect", index, wish.kind), wish.streams, dark, hosts)

@@ -115,7 +115,7 @@ class _Run:
 
     def _off(self) -> set[str]:
         faults = self.timeline.in_force if self.timeline else []
-        return {fault.target[0] for fault in faults if fault.kind == "power-off"}
+        return {fault.target[0] for fault in faults if fault.kind in ("power-off", "fence")}
 
     def _start_traffic(self) -> None:
         if self.traffic is not None:

@@ -182,6 +182,13 @@ class KillEntry(_Entry):
     ]
 
 
+class FenceEntry(_Entry):
+    """A node whose power is cut once another one's cluster manager asks for it."""
+
+    node: Name
+    for_: Annotated[Name, Field(alias="for", description="the node that asks, and is told")]
+
+
 class StepEntry(_Entry):
     """One moment and exactly one action."""
 
@@ -190,6 +197,9 @@ class StepEntry(_Entry):
     plus: Annotated[Duration | None, Field(description="time to let go by after the condition")] = None
     power_off: Annotated[Name | None, Field(alias="power-off")] = None
     power_on: Annotated[Name | None, Field(alias="power-on")] = None
+    fence: Annotated[FenceEntry | None, Field(description="a power-off that a cluster manager asks for")] = (
+        None
+    )
     link_cut: Annotated[LinkEnds | None, Field(alias="link-cut")] = None
     link_blackhole: Annotated[LinkEnds | None, Field(alias="link-blackhole")] = None
     link_restore: Annotated[LinkEnds | None, Field(alias="link-restore")] = None
@@ -232,6 +242,7 @@ class StepEntry(_Entry):
 ACTION_FIELDS = {
     "power_off": "power-off",
     "power_on": "power-on",
+    "fence": "fence",
     "link_cut": "link-cut",
     "link_blackhole": "link-blackhole",
     "link_restore": "link-restore",

@@ -152,6 +152,8 @@ def _take(run: RunRecord, event: Event, started: dict[int, Event]) -> None:
     match event.kind:
         case "action.started":
             started[data["step"]] = event
+        case "action.done" if data["action"] == "fence" and data["detail"].get("already"):
+            pass  # the node was dark already, and somebody was told so: nothing happened to any flow
         case "action.done":
             run.actions.append(_action(data, started.get(data["step"])))
         case "heal.done":

@@ -43,6 +43,9 @@ timeline:
 """
 
 
+FENCED = "  - {at: 1s, fence: {node: gw1, for: gw2}}\n"
+
+
 def write(folder: Path, timeline: str, expect: str = "") -> Path:
     (folder / "t.yml").write_text(TOPOLOGY)
     (folder / "s.yml").write_text(HEAD + timeline + expect)
@@ -89,12 +92,35 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         ("  - {at: 1s, gateway-undrain: gw1}\n", "gw1 has suffered no gateway-drain"),
         ("  - {at: 1s, gateway-add: gw1}\n", "gw1 has suffered no gateway-remove"),
         ("  - {at: 1s, overlay: env}\n", "pattern"),
+        ("  - {at: 1s, fence: gw1}\n", "expected"),
+        ("  - {at: 1s, fence: {node: gw1}}\n", "for"),
+        ("  - {at: 1s, fence: {node: gw9, for: gw2}}\n", "unknown node 'gw9'"),
+        ("  - {at: 1s, fence: {node: gw1, for: gw9}}\n", "unknown node 'gw9'"),
+        ("  - {at: 1s, fence: {node: gw1, for: gw1}}\n", "gw1 cannot be fenced for itself"),
+        (
+            FENCED + "  - {after: {ready: gw1, within: 1s}, power-on: gw1}\n",
+            "waits for gw1 to be ready, which has no power since step 1",
+        ),
         ("  - {after: {first-answer: vm1, within: 1s}, kill: {node: gw1, process: a}}\n", "needs to"),
         ("  - {after: {first-answer: vm1, to: vmx, within: 1s}, kill: {node: gw1, process: a}}\n", "'vmx'"),
     ],
 )
 def test_what_cannot_be_is_told(tmp_path: Path, timeline: str, told: str) -> None:
     assert told in complaints(tmp_path, timeline)
+
+
+def test_a_fence_names_who_asks_and_is_taken_back_by_power(tmp_path: Path) -> None:
+    timeline = """\
+  - {at: 1s, power-off: gw1, mode: freeze}
+  - {after: {delay: 0s}, fence: {node: gw1, for: gw2}}
+  - {after: {delay: 1s}, power-on: gw1}
+"""
+    scenario, _ = load_scenario(write(tmp_path, timeline))
+    assert scenario.timeline[1].action == Action("fence", ("gw1",), "gw2")
+    assert scenario.timeline[1].action.undone() == Action("power-on", ("gw1",))
+    assert str(scenario.timeline[1].action) == "fence gw1 (gw2)"
+    assert ACTIONS["fence"].breaks
+    assert not ACTIONS["fence"].silent
 
 
 def test_an_outage_is_never_aside(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.verdict import Result
 
 HEALTHY = GeneratorHealth(1, 0, 0, 0, 0, 0)
 
@@ -217,6 +218,38 @@ def test_interrupted_is_its_own_verdict(bench: Bench) -> None:
     cut = next(index for index, event in enumerate(events) if event.kind == "action.started")
     interrupted = [*events[:cut], replace(events[cut], kind="run.interrupted", data={})]
     assert judge(interrupted).exit_code == 130
+
+
+def fenced(bench: Bench, **detail: bool) -> Result:
+    """The power cut, and a second later a node that asks for what has no power any more to be fenced."""
+    bench.timeline = (
+        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, Action("fence", ("gw1",), "gw2"), at_ns=3 * SECOND),
+        Step(2, Action("power-on", ("gw1",)), at_ns=5 * SECOND),
+    )
+    events = bench.lose(0, 2500).events()
+    return judge(
+        [
+            replace(event, data={**event.data, "detail": {**event.data["detail"], **detail}, "carriers": []})
+            if event.kind == "action.done" and event.data["action"] == "fence"
+            else event
+            for event in events
+        ]
+    )
+
+
+def test_fencing_what_is_dark_already_is_no_fault_of_its_own(bench: Bench) -> None:
+    result = fenced(bench, already=True)
+    faults = result.runs[0].faults
+    assert [fault.action for fault in faults] == ["power-off", "power-on"]
+    assert (result.failovers.trials, result.failovers.null) == (1, 0)
+    assert result.verdict is Verdict.FAIL
+    assert faults[0].repair == result.runs[0].streams[0].lost - faults[0].in_flight
+
+
+def test_fencing_what_still_has_power_is_a_fault(bench: Bench) -> None:
+    actions = [fault.action for fault in fenced(bench).runs[0].faults]
+    assert actions == ["power-off", "fence", "power-on"]
 
 
 def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench: Bench) -> None:
