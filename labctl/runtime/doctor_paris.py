@@ -38,6 +38,9 @@ CHECKS = (
     _tool(
         "keepalived", "keepalived", "which controller of a pair, or gateway of a VRRP pair, is the active one"
     ),
+    _tool(
+        "corosync pacemakerd crm_resource", "corosync pacemaker pacemaker-cli-utils", "the same with fencing"
+    ),
     _tool("mariadbd mariadb-install-db", "mariadb-server-core mariadb-client-core", "the tenants' networks"),
     _tool("rabbitmq-server", "rabbitmq-server", "the message queue that a controller connects to last"),
     _tool("dnsmasq", "dnsmasq-base", "DHCP and names of each tenant"),

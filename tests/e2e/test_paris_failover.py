@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
+LAB = "paris-e2e"
 SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
 
 
@@ -44,7 +45,7 @@ def fail_over(host: Machine, scenario: str, *sets: str) -> tuple[Result, tuple[E
         "--runtime",
         "netns",
         "--name",
-        "paris-e2e",
+        LAB,
         "--out",
         str(out),
         timeout_s=540,
@@ -94,6 +95,23 @@ def test_a_planned_move_is_a_fail_over_all_the_same(host: Machine) -> None:
     assert stairs.in_order
     assert stairs.forgotten == ()
     assert all(tenant.stopped_s is not None for tenant in stairs.tenants)
+    assert host.settled(before) == before
+
+
+def test_a_survivor_starts_nothing_before_it_knows_that_the_other_one_is_dark(host: Machine) -> None:
+    before = host.census()
+    _, events, stairs = fail_over(host, "paris-fenced", "networks=2", "helper=none")
+    fence = next(e.data for e in events if e.kind == "action.done" and e.data["action"] == "fence")
+    assert fence["target"] == "nc1"
+    assert fence["detail"]["already"] is True
+    active = [e for e in events if e.kind == "node.event" and e.data["kind"] == "cluster.active"]
+    assert [e.data["node"] for e in active] == ["nc1", "nc2"]
+    off = next(e.t_ns for e in events if e.kind == "action.done" and e.data["action"] == "power-off")
+    # Asked for after the cut, and told before the service was started: in this order, with nothing between.
+    assert off < fence["detail"]["asked_ns"] <= fence["detail"]["told_ns"] < active[1].t_ns
+    assert stairs.node == "nc2"
+    assert stairs.in_order
+    assert stairs.forgotten == ()
     assert host.settled(before) == before
 
 
