@@ -122,21 +122,21 @@ def climb(costs: list[float]) -> Staircase:
 
 
 def test_an_estimate_for_many_networks_grows_as_those_that_were_measured() -> None:
-    costs = [2.0 + 0.1 * place for place in range(20)]
+    costs = [2.0 + 0.1 * place for place in range(30)]
     guess = estimate(climb(costs), 100)
     assert guess is not None
     whole = 3.0 + sum(2.0 + 0.1 * place for place in range(100))
     assert guess.growth_s == pytest.approx(0.1)
     assert guess.growing_s[-1] == pytest.approx(whole)
-    assert guess.growing_s[19] == pytest.approx(3.0 + sum(costs))
-    assert guess.flat_s[-1] == pytest.approx(3.0 + 100 * sum(costs) / 20)
+    assert guess.growing_s[29] == pytest.approx(3.0 + sum(costs))
+    assert guess.flat_s[-1] == pytest.approx(3.0 + 100 * sum(costs) / 30)
     # Half of the time is gone well after the middle of the range, since the late ones cost more.
     first, last = guess.places(whole / 2, whole / 2, whole)
     assert first == last == next(place + 2 for place in range(100) if guess.growing_s[place + 1] > whole / 2)
 
 
 def test_few_networks_say_nothing_of_growth() -> None:
-    guess = estimate(climb([1.0] * 4), 100)
+    guess = estimate(climb([1.0] * 24), 100)
     assert guess is not None
     assert guess.growing_s == ()
     assert guess.flat_s[-1] == pytest.approx(103.0)
@@ -144,7 +144,7 @@ def test_few_networks_say_nothing_of_growth() -> None:
 
 
 def test_a_cost_that_falls_by_chance_is_taken_for_no_growth() -> None:
-    guess = estimate(climb([3.0 - 0.1 * place for place in range(12)]), 100)
+    guess = estimate(climb([5.0 - 0.1 * place for place in range(30)]), 100)
     assert guess is not None
     assert guess.growth_s == 0.0
     assert guess.growing_s == pytest.approx(guess.flat_s)
@@ -152,7 +152,7 @@ def test_a_cost_that_falls_by_chance_is_taken_for_no_growth() -> None:
 
 def test_the_page_says_what_the_run_means_for_the_talks_hundred_networks(bench: Bench) -> None:
     result, _ = climbed(bench, list(range(TENANTS)))
-    few = staircase_page(result, climb([5.0] * 20))
+    few = staircase_page(result, climb([5.0] * 30))
     assert "503 s (8.4 min)" in few
     assert "place 40 to 46 of 100" in few
     assert "measured, not estimated" in staircase_page(result, climb([5.0] * 100))
