@@ -60,7 +60,8 @@ def update_dhcp(network: Network, state: Path, execute: Execute, firewall: Firew
     if pid:
         execute("kill", "-HUP", str(pid))
     else:
-        execute(*dnsmasq_argv(network, state))
+        # The lease script reads there whose leases it is asked for.
+        execute("env", f"NETWORK_ID={network.bridge}", *dnsmasq_argv(network, state))
     for port in (67, 53):
         for proto in ("udp", "tcp"):
             rule = f"-i {network.bridge} -p {proto} -m {proto} --dport {port} -j ACCEPT"

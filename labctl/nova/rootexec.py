@@ -18,7 +18,7 @@ from labctl.nova.settings import RootHelper
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["CommandError", "Execute", "RootExecutor", "helper_argv"]
+__all__ = ["CommandError", "Execute", "RootExecutor", "helper_argv", "program_of"]
 
 ROOTWRAP = "/etc/nova/nova-rootwrap"
 ROOTWRAP_DAEMON = "/etc/nova/nova-rootwrap-daemon"
@@ -77,7 +77,13 @@ class RootExecutor:
         self.count += 1
         words = " ".join(argv[:8])
         self.log.tell(
-            "command", t_ns=begin, program=argv[0], argv=words, network=self.network, ns=took, code=code
+            "command",
+            t_ns=begin,
+            program=program_of(argv),
+            argv=words,
+            network=self.network,
+            ns=took,
+            code=code,
         )
         if code not in allowed:
             raise CommandError(f"{' '.join(argv)} ended with {code}: {error.strip() or out.strip()}")
@@ -110,6 +116,12 @@ class RootExecutor:
             helper_argv(self.helper, argv), input=stdin, capture_output=True, text=True, check=False
         )
         return done.returncode, done.stdout, done.stderr
+
+
+def program_of(argv: Sequence[str]) -> str:
+    """What is run: after ``env`` and what it sets."""
+    words = argv[1:] if argv[0] == "env" else argv
+    return next((word for word in words if "=" not in word), argv[0])
 
 
 def _text(value: str | bytes) -> str:

@@ -132,5 +132,10 @@ CHECKS = (
         "compiling the overlay's flow cache, once",
         needed=_OVERLAY,
     ),
-    _tool("udhcpc", "udhcpc", "virtual machines ask for their addresses with it", needed=_OVERLAY),
+    _tool(
+        "udhcpc",
+        "udhcpc",
+        "virtual machines ask for their addresses with it",
+        needed=_OVERLAY | {Purpose.PARIS},
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from labctl.verdict import judge
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from labctl.events import Event
     from labctl.report.staircase_data import Staircase
@@ -34,7 +35,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield one
 
 
-def fail_over(host: Machine, scenario: str, *sets: str) -> tuple[Result, tuple[Event, ...], Staircase]:
+def fail_over(
+    host: Machine, scenario: str, *sets: str, keep: bool = False
+) -> tuple[Result, tuple[Event, ...], Staircase]:
     """Run a scenario; what its journal says."""
     words = [word for one in sets for word in ("--set", one)]
     out = host.cwd / f"{scenario}-{len(list(host.cwd.iterdir()))}"
@@ -42,6 +45,7 @@ def fail_over(host: Machine, scenario: str, *sets: str) -> tuple[Result, tuple[E
         "run",
         str(SCENARIOS / f"{scenario}.yml"),
         *words,
+        *(["--keep"] if keep else []),
         "--runtime",
         "netns",
         "--name",
@@ -115,9 +119,40 @@ def test_a_survivor_starts_nothing_before_it_knows_that_the_other_one_is_dark(ho
     assert host.settled(before) == before
 
 
-def test_deferred_applies_open_the_firewall_once_at_the_end(host: Machine) -> None:
-    _, _, stairs = fail_over(
-        host, "paris-power-off", "networks=3", "helper=none", "defer_applies=true", "one_restore=true"
-    )
+def test_deferred_applies_open_the_firewall_once_at_the_end_and_leases_live_on(host: Machine) -> None:
+    before = host.census()
+    sets = ("networks=3", "helper=none", "defer_applies=true", "one_restore=true")
+    _, _, stairs = fail_over(host, "paris-power-off", *sets, keep=True)
     assert stairs.commands == 3 * (COMMANDS_A_NETWORK - 12) + 2
     assert stairs.forgotten == ()
+    leases = inside(host, "nc2", "env", "NETWORK_ID=br101", "/etc/nova/dhcpbridge", "init")
+    assert [line.split()[2:] for line in leases.splitlines()] == [
+        ["10.40.1.10", "vm1", "*"],
+        ["10.40.1.11", "first", "*"],
+    ]
+    files = inside(host, "nc2", "sh", "-c", "stat -c %a /var/lib/labctl-nova/networks/*.conf")
+    assert set(files.split()) == {"644"}, "dnsmasq must be able to read its hosts"
+    # The machine had its address of the dnsmasq that is gone; the new one knows of it, and lets it stay.
+    lease = "labctl: lease of 10.40.1.11/24, router 10.40.1.1, mtu 1450"
+    told = host.labctl("logs", LAB, "first").stdout
+    assert told.count(lease) == 1
+    inside(host, "first", "sh", "-c", 'kill -USR1 "$(pidof udhcpc)"')
+    after = wait_for(lambda: host.labctl("logs", LAB, "first").stdout, lambda text: text.count(lease) > 1)
+    assert after.count(lease) == 2
+    assert after.count("broadcasting discover") == told.count("broadcasting discover")
+    host.labctl("down", LAB)
+    assert host.settled(before) == before
+
+
+def wait_for(look: Callable[[], str], good: Callable[[str], bool]) -> str:
+    """What was seen last: good, or ten seconds later."""
+    end = time.monotonic() + 10
+    while not good(seen := look()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return seen
+
+
+def inside(host: Machine, node: str, *command: str) -> str:
+    done = host.labctl("exec", LAB, node, "--", *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

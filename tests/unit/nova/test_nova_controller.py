@@ -17,7 +17,7 @@ from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
 from labctl.nova.queue import retry_delays
 from labctl.nova.release import without_ours
-from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv
+from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv, program_of
 from labctl.nova.segments import SegmentKind
 from labctl.nova.settings import RootHelper, Settings, load_settings
 from labctl.nova.tenant import COMMANDS_A_NETWORK, Builder
@@ -64,7 +64,7 @@ def build(tmp_path: Path, count: int, **settings: bool) -> tuple[Shell, list[dic
 def test_a_network_takes_as_many_commands_as_in_folsom(tmp_path: Path) -> None:
     shell, applies = build(tmp_path, 4)
     assert len(shell.commands) == 4 * COMMANDS_A_NETWORK
-    programs = Counter(argv[0] for argv in shell.commands)
+    programs = Counter(program_of(argv) for argv in shell.commands)
     assert programs["iptables-save"] == programs["iptables-restore"] == 4 * 3 * 2
     assert programs["dnsmasq"] == 4
     assert len(applies) == 4 * 3
@@ -81,7 +81,7 @@ def test_a_network_is_made_in_novas_order(tmp_path: Path) -> None:
         "ip addr add",
     ]
     assert [step for step in steps if step in wanted] == wanted
-    assert steps[-1].startswith("dnsmasq")
+    assert steps[-1] == "env NETWORK_ID=br101 dnsmasq"
 
 
 def test_every_apply_writes_all_rules_so_that_the_work_grows_with_the_square(tmp_path: Path) -> None:
@@ -157,6 +157,18 @@ def test_a_command_is_counted_and_timed_whether_it_fails_or_not(tmp_path: Path) 
     assert [one["program"] for one in told] == ["echo", "false", "false"]
     assert all(one["ns"] > 0 for one in told)
     assert execute.count == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "program"),
+    [
+        (("env", "NETWORK_ID=br101", "dnsmasq", "--domain=x"), "dnsmasq"),
+        (("sysctl", "-w", "net.ipv4.ip_forward=1"), "sysctl"),
+        (("env",), "env"),
+    ],
+)
+def test_a_command_is_put_down_to_the_program_that_it_runs(argv: tuple[str, ...], program: str) -> None:
+    assert program_of(argv) == program
 
 
 def test_release_takes_our_rules_and_leaves_those_of_others() -> None:
