@@ -63,6 +63,15 @@ class Link:
             except OSError:  # told once that the link went down
                 continue
 
+    def frames(self) -> int:
+        """How many frames of any kind have come so far, by the kernel's count."""
+        head = f"{self.name}:"
+        for row in Path("/proc/self/net/dev").read_text().splitlines():
+            name, *counts = row.split()
+            if name == head:
+                return int(counts[1])
+        return 0
+
     def has_carrier(self) -> bool:
         """Whether it is up, at this end and the other."""
         return self._flags() & (_IFF_UP | _IFF_RUNNING) == _IFF_UP | _IFF_RUNNING
@@ -112,7 +121,7 @@ def look(link: Link, now: float, *, late: bool, misses: int, seconds: float) -> 
     if link.held:
         link.neighbour = Neighbour()
         return
-    link.neighbour, dead = tick(link.neighbour, heard=heard, late=late, misses=misses)
+    link.neighbour, dead = tick(link.neighbour, heard=heard, late=late, misses=misses, frames=link.frames)
     # A link without carrier has been lost to the kernel already, and is not ours to give back.
     if dead and link.has_carrier():
         link.held = True

@@ -7,12 +7,17 @@ moment. By then the routing daemons at both ends have dropped their session; it 
 packets pass again, and routes with it.
 
 Time is counted in ticks of our own: whoever did not run could not listen. A machine that stands still
-for a while makes nobody dead.
+for a while makes nobody dead. Nor is somebody dead whose kernel goes on sending: its hellos come from a
+process, which a busy machine may keep waiting for longer than a few ticks, while packets pass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TRUSTED = 10
 """So many ticks in which a neighbour was heard before its silence means anything."""
@@ -25,13 +30,17 @@ class Neighbour:
     Attributes:
         heard: ticks in which it was heard, since it was last silent; no further than TRUSTED.
         missed: ticks in a row in which it was not.
+        frames: how many frames of any kind had come by the last of these.
     """
 
     heard: int = 0
     missed: int = 0
+    frames: int = 0
 
 
-def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neighbour, bool]:
+def tick(
+    seen: Neighbour, *, heard: bool, late: bool, misses: int, frames: Callable[[], int]
+) -> tuple[Neighbour, bool]:
     """One tick of a link that we do not hold down.
 
     Args:
@@ -39,6 +48,7 @@ def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neig
         heard: whether anything came from the neighbour since the last tick.
         late: whether this tick comes so late that the neighbour may have been kept waiting, too.
         misses: so many silent ticks in a row are death.
+        frames: counts the frames of any kind that have come so far; asked only about who is not heard.
 
     Returns:
         What is known now, and whether the neighbour has just died.
@@ -47,7 +57,9 @@ def tick(seen: Neighbour, *, heard: bool, late: bool, misses: int) -> tuple[Neig
         return Neighbour(min(seen.heard + 1, TRUSTED)), False
     if late:
         return seen, False
-    missed = seen.missed + 1
+    count = frames()
+    # In the first of these ticks something may have come before the silence began.
+    missed = 1 if seen.missed and count != seen.frames else seen.missed + 1
     if missed < misses:
-        return replace(seen, missed=missed), False
+        return replace(seen, missed=missed, frames=count), False
     return Neighbour(), seen.heard >= TRUSTED
