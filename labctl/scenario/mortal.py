@@ -34,6 +34,10 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
             yield from _told(scenario, place, step.after.streams, dark, hosts)
         if step.action.kind in ("power-off", "fence") and step.action.mode != "freeze":
             dark.setdefault(step.action.target[0], step.index)
+    # What is steady is asked for again after the last heal, when the stream is dead.
+    for index, condition in enumerate(scenario.steady):
+        if isinstance(condition, Loss):
+            yield from _told(scenario, ("steady", index, "loss"), condition.streams, dark, hosts)
     for index, wish in enumerate(scenario.expect):
         yield from _told(scenario, ("expect", index, wish.kind), wish.streams, dark, hosts)
 

@@ -24,6 +24,8 @@ topology: line.yml
 traffic:
   - {{name: dies, from: h1, to: h2, rate: 100}}
   - {{name: lives, from: h1, to: h3, rate: 100}}
+steady:
+  - {{loss: {steady}, packets: 0, for: 1s}}
 timeline:
   - {{at: 1s, power-off: h2{mode}}}
   - {{after: {{{wait}}}, power-on: h2}}
@@ -35,7 +37,9 @@ expect:
 def load(folder: Path, **words: str) -> None:
     (folder / "line.yml").write_text(TOPOLOGY)
     path = folder / "scenario.yml"
-    path.write_text(SCENARIO.format(**{"mode": "", "wait": "delay: 1s", "streams": "lives", **words}))
+    path.write_text(
+        SCENARIO.format(**{"mode": "", "wait": "delay: 1s", "streams": "lives", "steady": "lives", **words})
+    )
     load_scenario(path)
 
 
@@ -61,7 +65,7 @@ def test_the_dying_one_is_refused_where_it_is_named(tmp_path: Path, streams: str
         "stream 'dies' has an end at h2, which loses its power in step 1: the stream dies with it"
     )
     assert problem.hint == "name those that can live on: [lives]"
-    assert problem.line == 10
+    assert problem.line == 12
 
 
 def test_a_wait_for_it_to_lose_nothing_is_refused(tmp_path: Path) -> None:
@@ -69,5 +73,10 @@ def test_a_wait_for_it_to_lose_nothing_is_refused(tmp_path: Path) -> None:
         load(tmp_path, wait="loss: all, packets: 0, for: 1s")
 
 
+def test_it_is_not_asked_to_be_steady_again_either(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="loses its power in step 1"):
+        load(tmp_path, steady="all")
+
+
 def test_a_frozen_node_keeps_its_sockets(tmp_path: Path) -> None:
-    load(tmp_path, mode=", mode: freeze", streams="all")
+    load(tmp_path, mode=", mode: freeze", streams="all", steady="all")
