@@ -1,7 +1,8 @@
 """What the overlay is measured on: two hosts as namespaces, one underlay link, a VM on each.
 
 Once with the overlay's datapath and an agent's engine in a process of its own on each host, once with
-what the kernel has: a bridge and a VXLAN device with a fixed remote. The VMs are alike.
+what the kernel has: a bridge and a VXLAN device with a fixed remote. The VMs are alike, and so is the
+underlay: one veth pair from host to host.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
         build = Path(cache_module.__file__).with_name("build")
         subprocess.run(["sh", str(build), str(built)], check=True)
         fabric = Fabric(prefix, built, UNDERLAY, slots=vms)
+    _join(*(node.namespace for node in fabric.nodes.values()))
     pids: list[int] = []
     try:
         fabric.use(Topology.of(edit.items()))
@@ -117,6 +119,15 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
         fabric.close()
 
 
+def _join(one: str, other: str) -> None:
+    """One link between two hosts, in place of what there was."""
+    for host in (one, other):
+        subprocess.run(["ip", "-n", host, "link", "del", "u0"], check=False, capture_output=True)
+    _ip(one, f"link add u0 mtu 1600 type veth peer name u0 mtu 1600 netns {other}")
+    for number, host in enumerate((one, other), 1):
+        _ip(host, f"address add 198.18.0.{number}/24 dev u0", "link set u0 up")
+
+
 def _plug(namespace: str, interface: str, mac: str, address: str) -> None:
     _ip(
         namespace,
@@ -134,13 +145,11 @@ def bridge_bed(prefix: str) -> Iterator[Bed]:
     try:
         for name in names:
             subprocess.run(["ip", "netns", "add", name], check=True)
-        _ip(h1, f"link add u0 mtu 1600 type veth peer name u0 mtu 1600 netns {h2}")
+        _join(h1, h2)
         for number, (host, vm) in enumerate(((h1, v1), (h2, v2)), 1):
             _ip(
                 host,
                 "link set lo up",
-                f"address add 198.18.0.{number}/24 dev u0",
-                "link set u0 up",
                 "link add sw type bridge mcast_snooping 0",
                 f"link add vx type vxlan id 7 dstport 4789 remote 198.18.0.{3 - number}",
                 f"link add p0 type veth peer name v0 netns {vm}",

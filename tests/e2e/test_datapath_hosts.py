@@ -256,6 +256,8 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         "port": PortRecord.SIZE,
         "settings": len(Settings(1, 2).pack()),
         "prefix": layout.INSIDE_KEY_SIZE,
+        "conn_key": layout.CONN_KEY_SIZE,
+        "shape": layout.SHAPE_SIZE,
     }
     structs = {name: structure(target, name) for name in sizes}
     assert {name: one.size for name, one in structs.items()} == sizes
@@ -268,16 +270,23 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
     }.items():  # fmt: skip
         at = structs["flow_key"].offsets[field]
         assert packed[at : at + len(value)] == value, field
+    ref = layout.ConnRef(5, inbound=True, is_sender=True)
     entry = Entry(
-        Action.TUNNEL, 7, 8, "1.2.3.4", 9, 10, layout.Flag.MACS, b"dmac__", b"smac__", 11, 12, 13, 14
+        Action.TUNNEL, 7, 8, "1.2.3.4", 9, 10, layout.Flag.MACS, b"dmac__", b"smac__", (ref,), 11, 12, 13, 14
     )
     packed = entry.pack()
     for field, value in {
         "kind": b"\2", "out_ifindex": b"\7", "tunnel_key": b"\x08", "mtu": b"\x09", "ttl": b"\x0a",
         "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__", "cookie": b"\x0b",
-        "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
+        "conns": struct.pack("=II", 0xC1000005, 0), "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
     }.items():  # fmt: skip
         at = structs["flow_value"].offsets[field]
         assert packed[at : at + len(value)] == value, field
+    variant = layout.Variant((ref,), 21, 22, entry).pack()
+    for field, value in {
+        "asked": struct.pack("=II", 0xC1000005, 0), "length": b"\x15\0", "ttl": b"\x16", "value": packed,
+    }.items():  # fmt: skip
+        at = offsets("variant")[field]
+        assert variant[at : at + len(value)] == value, field
     assert len(ConnKey(1, 2, 3, 4, bytes(16), bytes(16), True).pack()) == layout.CONN_KEY_SIZE
     assert FROM_TUNNEL == 0x01000000

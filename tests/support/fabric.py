@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,11 +83,19 @@ class Node:
         """Nothing is known, and nothing in the kernel."""
         self.cache.remove([key for key, _ in self.cache.entries()])
         self.cache.remove([key for key, _ in self.cache.entries(fixed=True)], fixed=True)
-        self.cache.forget_connections(list(self.cache.connections()))
+        self.cache.forget_connections(self.connections())
         self.cache.unset_inside(self.cache.inside())
         for ifindex in self.cache.bound():
             self.cache.unbind(ifindex)
         self.restart(topology)
+
+    def connections(self) -> list[bytes]:
+        """Those that are known, packed."""
+        return [key for rows in self.cache.connections() for key, _ in rows]
+
+    def age(self) -> None:
+        """As if no flow had been used for a while: each looks for its connections when it is used again."""
+        self.cache.write([(key, replace(entry, last_ns=0)) for key, entry in self.cache.entries()])
 
     def restart(self, topology: Topology) -> None:
         """A new agent; the kernel is as the last one left it."""

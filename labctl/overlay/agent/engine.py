@@ -7,28 +7,29 @@ decision can never be written after the change that made it false.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.agent.entries import entry_of, reply, rewritten, tunnel_entry
+from labctl.overlay.agent.entries import drop_entry, entry_of, reply, rewritten, tunnel_entry
 from labctl.overlay.agent.parking import Parking
 from labctl.overlay.agent.shortcut import Made, Shortcuts
 from labctl.overlay.agent.synthetic import packet_of
 from labctl.overlay.agent.table import FlowTable, Known, conns_in, make_known
-from labctl.overlay.datapath.layout import Action, Entry, flow_key
-from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, ToPort
+from labctl.overlay.datapath.layout import Action, Entry, Wanted, flow_key
+from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, Ports, ToPort
 from labctl.overlay.packet import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from labctl.overlay.agent.connections import Connections
-    from labctl.overlay.agent.ports import Ports
-    from labctl.overlay.agent.shortcut import Asked
+    from labctl.overlay.agent.ports import Ports as Bindings
+    from labctl.overlay.agent.seams import Cache, Sender
+    from labctl.overlay.agent.shortcut import Asked, Shape
     from labctl.overlay.agent.table import Reason
     from labctl.overlay.datapath.channel import Upcall
     from labctl.overlay.flow import ConnKey, Decision, Packet
 
-__all__ = ["Cache", "Engine", "Sender"]
+__all__ = ["Engine"]
 
 HOLD_NS = 1_000_000_000
 IDLE_NS = 60_000_000_000
@@ -36,40 +37,11 @@ _DROP = Entry(Action.DROP)
 _UPCALL = make_known(Entry(Action.UPCALL))
 
 
-class Cache(Protocol):
-    """What the engine needs of the kernel's cache."""
-
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
-        """Write entries."""
-
-    def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write entries that are packed already."""
-
-    def restore(self, key: bytes, value: bytes) -> bool:
-        """Write a packed entry if it is no more there; whether it was not."""
-
-    def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
-        """Delete entries."""
-
-
-class Sender(Protocol):
-    """What the engine needs of the channel."""
-
-    def again(self, upcall: Upcall) -> None:
-        """Send a packet into the cache once more."""
-
-    def out_of(self, interface: str, frame: bytes, head: bytes = ...) -> None:
-        """Send a frame out of an interface; ``head`` is that of the upcall it is a copy of."""
-
-    def into(self, origin: int, frame: bytes, head: bytes = ...) -> None:
-        """Send a frame into the cache as if it came from ``origin``."""
-
-
 class _Case(NamedTuple):
     """An upcall that has to be decided."""
 
     upcall: Upcall
-    ingress: int
+    flow: FlowKey
     packet: Packet
     key: bytes
     now_ns: int
@@ -81,7 +53,7 @@ class Engine:
     def __init__(
         self,
         simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision],
-        ports: Ports,
+        ports: Bindings,
         cache: Cache,
         sender: Sender,
         connections: Connections,
@@ -93,7 +65,7 @@ class Engine:
         self._sender = sender
         self._connections = connections
         self._table = FlowTable()
-        self._shortcuts = Shortcuts()
+        self._shortcuts = Shortcuts(self._table, cache)
         self._unseen: set[bytes] = set()
         # Entries to be written and packets to be sent after them, gathered over a few upcalls.
         self._rows: list[tuple[bytes, bytes]] = []
@@ -107,7 +79,6 @@ class Engine:
     def use(self, simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]) -> None:
         """Decide by another snapshot from now on; :meth:`change` must follow with what differs."""
         self._simulate = simulate
-        self._shortcuts.clear()
 
     def established(self, conn: ConnKey) -> bool:
         """Whether a connection is known."""
@@ -128,6 +99,7 @@ class Engine:
         self._connections.tell()
         rows, self._rows = self._rows, []
         self._cache.put(rows)
+        self._shortcuts.flush()
         sends, self._sends = self._sends, []
         for upcall in sends:
             self._sender.again(upcall)
@@ -141,22 +113,30 @@ class Engine:
         if packet.fault:
             self.counts[f"fault: {packet.fault}"] += 1
             return
-        key = packet.key(ingress).pack()
+        flow = packet.key(ingress)
+        key = flow.pack()
         known = self._table.get(key)
-        if known is not None and _covers(known, packet, now_ns):
+        if known is not None and _covers(known, packet, now_ns) and self._holds(known, flow):
             # One of several that came up before the entry stood, or the entry was evicted since.
             self.counts["again"] += 1
             if self._cache.restore(key, known.value(now_ns)):
                 self.counts["written again"] += 1
             self._sends.append(upcall)
             return
-        case = _Case(upcall, ingress, packet, key, now_ns)
+        case = _Case(upcall, flow, packet, key, now_ns)
         if not self._by_shortcut(case):
             self._decide(case)
 
+    def _holds(self, known: Known, flow: FlowKey) -> bool:
+        """Whether the connections that an entry hangs on are as it wants them."""
+        return all(
+            ref.wanted is Wanted.ANY or self.established(ref.of(flow)) is (ref.wanted is Wanted.KNOWN)
+            for ref in known.entry.conns
+        )
+
     def _by_shortcut(self, case: _Case) -> bool:
         """Use an earlier decision that was made from nothing that this packet differs in."""
-        known = self._like_another(case.ingress, case.packet, case.key, case.now_ns)
+        known = self._like_another(case.flow, case.packet, case.key, case.now_ns)
         if known is None:
             return False
         if known.entry.action is not Action.DROP:
@@ -164,40 +144,40 @@ class Engine:
             self._sends.append(case.upcall)
         return True
 
-    def _like_another(self, ingress: int, packet: Packet, key: bytes, now_ns: int) -> Known | None:
-        found = self._shortcuts.find(ingress, packet, self._connections.established)
-        if found is None:
+    def _like_another(self, flow: FlowKey, packet: Packet, key: bytes, now_ns: int) -> Known | None:
+        shape = self._shortcuts.find(flow, packet, self.established)
+        if shape is None:
             return None
-        shape, conns, hangs_on = found
         known = shape.known
-        if conns or hangs_on:
-            known = Known(known.entry, known.head, conns, hangs_on, known.ttl)
         self.counts["flow, like another"] += 1
         self._rows.append((key, known.value(now_ns)))
         self._table.put(key, known, shape.reason)
-        if conns:
-            self._seen(conns, now_ns)
+        self._seen(known, flow, now_ns)
         return known
+
+    def _seen(self, known: Known, flow: FlowKey, now_ns: int) -> None:
+        """A packet of a flow that is let through: its connections are there from now on."""
+        if known.entry.action is not Action.DROP:
+            self._connections.note([ref.of(flow) for ref in known.entry.conns], now_ns)
 
     def _reply_ahead(self, case: _Case, known: Known) -> None:
         """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
-        if not known.conns:
+        if not known.entry.conns:
             return
-        made = reply(case.packet, case.ingress, known.entry, self._ports)
+        made = reply(case.packet, case.flow.ingress, known.entry, self._ports)
         if made is None:
             return
         ingress, packet = made
-        key = packet.key(ingress).pack()
+        flow = packet.key(ingress)
+        key = flow.pack()
         if self._table.get(key) is not None:
             return
-        if self._like_another(ingress, packet, key, case.now_ns) is not None:
+        if self._like_another(flow, packet, key, case.now_ns) is not None:
             return
         decision, asked = self._asking(ingress, packet)
         if isinstance(decision, Forward) and decision.cacheable:
-            entry = entry_of(decision, self._ports)
-            if entry is not None:
-                self._seen(decision.conns, case.now_ns)
-                self._keep(_Case(case.upcall, ingress, packet, key, case.now_ns), entry, decision, asked)
+            self._connections.note(decision.conns, case.now_ns)
+            self._keep(_Case(case.upcall, flow, packet, key, case.now_ns), decision, asked)
 
     def _asking(self, ingress: int, packet: Packet) -> tuple[Decision, Asked]:
         """Simulate, and note what was asked about connections."""
@@ -211,13 +191,13 @@ class Engine:
         return self._simulate(ingress, packet, established), asked
 
     def _decide(self, case: _Case) -> None:
-        decision, asked = self._asking(case.ingress, case.packet)
+        decision, asked = self._asking(case.flow.ingress, case.packet)
         if isinstance(decision, Forward):
             self._forward(case, decision, asked)
         elif isinstance(decision, Drop):
             self.counts[f"drop: {decision.reason}"] += 1
             if decision.cacheable:
-                self._keep(case, _DROP, decision, asked)
+                self._keep(case, decision, asked)
         elif isinstance(decision, Answer):
             self.counts[f"answer: {decision.what}"] += 1
             self._answer(case, decision)
@@ -225,20 +205,37 @@ class Engine:
             self.counts[f"wait: {decision.waits_for}"] += 1
             self._parking.park(case.upcall, decision.tags, case.now_ns)
 
-    def _keep(self, case: _Case, entry: Entry, decision: Forward | Drop, asked: Asked) -> Known:
+    def _known(self, flow: FlowKey, decision: Forward | Drop, asked: Asked) -> tuple[Known, Reason] | None:
+        """A decision as an entry, with its reason; None where none can be made of it."""
+        tags, hangs_on = conns_in(decision.tags)
+        if isinstance(decision, Drop):
+            awaited = [conn for conn, answer in asked if not answer and conn in hangs_on]
+            entry, ttl = drop_entry(awaited, flow), 0
+        else:
+            entry, ttl = entry_of(decision, self._ports, flow, hangs_on), decision.ttl_decrement
+        if entry is None or not decision.cacheable:
+            return None
+        return make_known(entry, ttl), self._table.reason(tags)
+
+    def _keep(self, case: _Case, decision: Forward | Drop, asked: Asked) -> Known | None:
         """Make an entry, and let others like it have the same."""
-        known, reason = self._put(case.key, entry, decision, case.now_ns)
-        self._shortcuts.keep(case.ingress, case.packet, Made(decision, known, reason, asked))
+        made = self._known(case.flow, decision, asked)
+        if made is None:
+            return None
+        known, reason = made
+        self._rows.append((case.key, known.value(case.now_ns)))
+        self._table.put(case.key, known, reason)
+        self._shortcuts.keep(case.flow, case.packet, Made(decision, known, reason, asked))
         return known
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
-        self._seen(decision.conns, case.now_ns)
-        entry = entry_of(decision, self._ports) if decision.cacheable else None
-        if entry is None:
+        self._connections.note(decision.conns, case.now_ns)
+        known = self._keep(case, decision, asked)
+        if known is None:
             self._copy(case.upcall, case.packet, decision)
         else:
             self.counts["flow"] += 1
-            self._reply_ahead(case, self._keep(case, entry, decision, asked))
+            self._reply_ahead(case, known)
             self._sends.append(case.upcall)
 
     def _copy(self, upcall: Upcall, packet: Packet, decision: Forward) -> None:
@@ -256,100 +253,106 @@ class Engine:
                 self._sender.into(origin, frame, upcall.head)
 
     def _answer(self, case: _Case, decision: Answer) -> None:
-        interface = self._ports.interface(case.ingress % FROM_TUNNEL)
+        interface = self._ports.interface(case.flow.ingress % FROM_TUNNEL)
         if interface is not None and not case.upcall.by_tunnel:
             for frame in decision.frames:
                 self._sender.out_of(interface, frame)
         if decision.hold:
-            self._put(case.key, _DROP, decision, case.now_ns, case.now_ns + HOLD_NS)
-
-    def _put(
-        self, key: bytes, entry: Entry, decision: Forward | Drop | Answer, now_ns: int, until_ns: int = 0
-    ) -> tuple[Known, Reason]:
-        tags, hangs_on = conns_in(decision.tags)
-        conns, ttl = (decision.conns, decision.ttl_decrement) if isinstance(decision, Forward) else ((), 0)
-        known = make_known(entry, conns, hangs_on, ttl, until_ns)
-        self._rows.append((key, known.value(now_ns)))
-        reason = self._table.reason(tags)
-        self._table.put(key, known, reason)
-        return known, reason
-
-    def _seen(self, conns: Iterable[ConnKey], now_ns: int) -> None:
-        new = self._connections.note(conns, now_ns)
-        if new:
-            # What was dropped because nobody knew the connection may pass from now on.
-            self._again_decide(self._table.hanging_on(new), now_ns)
+            known = make_known(_DROP, until_ns=case.now_ns + HOLD_NS)
+            self._rows.append((case.key, known.value(case.now_ns)))
+            self._table.put(case.key, known, self._table.reason(conns_in(decision.tags)[0]))
 
     def change(self, tags: Iterable[str], now_ns: int) -> int:
-        """Facts have changed: decide again what was decided from them; how many entries that were."""
+        """Facts have changed: decide again what was decided from them; how many entries that were.
+
+        The entries that the kernel made by itself die with their shapes, and are made again from those
+        that take their places, by the kernel and without an upcall.
+        """
         changed = list(tags)
-        self._shortcuts.clear()
-        touched = self._table.touched(changed)
+        touched, shapes = self._table.touched(changed)
+        self._shortcuts.withdraw(shapes)
+        followed = [shape for shape in shapes if self._again_shape(shape)]
+        self._shortcuts.kill(followed)
+        orphans = {shape.cookie for shape in shapes}.difference(shape.cookie for shape in followed)
+        if orphans:
+            # No other shape stands for all of their flows, so these are decided one by one.
+            touched |= set(self._cache.made_by(orphans))
         self._again_decide(touched, now_ns)
+        self._shortcuts.kill(shapes)
         for upcall in self._parking.ready(changed, now_ns):
             self.upcall(upcall, now_ns)
         return len(touched)
 
-    def _again_decide(self, keys: set[bytes], now_ns: int) -> None:
-        """Overwrite entries by what holds now, without waiting for their next packet.
+    def _again_shape(self, shape: Shape) -> bool:
+        """Put what holds now in a shape's place; whether that stands for all of its flows."""
+        asked: Asked = []
+        answers, packet = shape.answers(), packet_of(shape.flow)
 
-        One that is let through may make a connection known that others were waiting for.
-        """
-        waiting = set(keys)
-        if waiting and self._rows:
-            # What was decided before must not be written after.
-            rows, self._rows = self._rows, []
-            self._cache.put(rows)
-        while waiting:
-            rows = []
-            gone: list[bytes] = []
-            new: list[ConnKey] = []
-            for key in waiting:
-                known = self._by_key(key)
-                rows.append((key, (known or _UPCALL).value(now_ns)))
-                if known is None:
-                    gone.append(key)
-                else:
-                    new += self._connections.note(known.conns, now_ns)
-            self._connections.tell()
-            # Overwritten, not deleted: a packet that looks at this moment sees either entry, never none.
-            self._cache.put(rows)
-            self._table.remove(gone)
-            waiting = self._table.hanging_on(new)
+        def established(conn: ConnKey) -> bool:
+            answer = answers[conn] if conn in answers else self.established(conn)
+            asked.append((conn, answer))
+            return answer
 
-    def _by_key(self, key: bytes) -> Known | None:
+        decision = self._simulate(shape.flow.ingress, packet, established)
+        # A synthetic packet has no length, so a decision to drop it stands for no longer ones.
+        if not isinstance(decision, Forward):
+            return False
+        made = self._known(shape.flow, decision, asked)
+        if made is None:
+            return False
+        kept = self._shortcuts.keep(shape.flow, packet, Made(decision, *made, asked))
+        return kept and decision.read in (Ports.NONE, shape.read)
+
+    def _again_decide(self, keys: Iterable[bytes], now_ns: int) -> None:
+        """Overwrite entries by what holds now, without waiting for their next packet."""
+        rows, self._rows = self._rows, []
+        gone: list[bytes] = []
+        for key in keys:
+            known = self._by_key(key, now_ns)
+            rows.append((key, (known or _UPCALL).value(now_ns)))
+            if known is None:
+                gone.append(key)
+        self._connections.tell()
+        # Overwritten, not deleted: a packet that looks at this moment sees either entry, never none.
+        self._cache.put(rows)
+        self._table.remove(gone)
+
+    def _by_key(self, key: bytes, now_ns: int) -> Known | None:
         """The decision for a flow without a packet of it; None where only a packet can tell."""
         flow = FlowKey.unpack(key)
-        decision = self._simulate(flow.ingress, packet_of(flow), self._connections.established)
-        if not isinstance(decision, Forward | Drop) or not decision.cacheable:
+        decision, asked = self._asking(flow.ingress, packet_of(flow))
+        made = self._known(flow, decision, asked) if isinstance(decision, Forward | Drop) else None
+        if made is None:
             return None
-        tags, hangs_on = conns_in(decision.tags)
-        if isinstance(decision, Drop):
-            known = make_known(_DROP, (), hangs_on)
-        else:
-            entry = entry_of(decision, self._ports)
-            if entry is None:
-                return None
-            known = make_known(entry, decision.conns, hangs_on, decision.ttl_decrement)
-        self._table.put(key, known, self._table.reason(tags))
+        known, reason = made
+        self._table.put(key, known, reason)
+        self._seen(known, flow, now_ns)
         return known
 
     def adopt(self, keys: Iterable[bytes], now_ns: int) -> int:
         """Decide anew every entry of an earlier agent; how many were kept as entries."""
-        self._again_decide(set(keys), now_ns)
+        self._again_decide(keys, now_ns)
         return len(self._table)
 
+    def adopted(self) -> None:
+        """All of them were: what an earlier agent's shapes made and nobody found is not used any more."""
+        self._shortcuts.kill_strangers()
+
     def seen(self, rows: Iterable[tuple[bytes, Entry]], now_ns: int) -> None:
-        """Some entries with the kernel's counters: keep connections alive, expire what is idle."""
-        idle: list[bytes] = []
-        for key, entry in rows:
-            known = self._table.get(key)
-            self._unseen.discard(key)
-            if known is None or now_ns - entry.last_ns > IDLE_NS:
-                idle.append(key)
-            else:
-                self._connections.note(known.conns, entry.last_ns)
-        self._drop(idle)
+        """Some entries with the kernel's counters: those go that are idle, or nobody's."""
+        self._drop(
+            [
+                key
+                for key, entry in rows
+                if now_ns - entry.last_ns > IDLE_NS or not self._is_somebodys(key, entry)
+            ]
+        )
+
+    def _is_somebodys(self, key: bytes, entry: Entry) -> bool:
+        self._unseen.discard(key)
+        if entry.cookie:
+            return self._shortcuts.is_alive(entry.cookie)
+        return self._table.get(key) is not None
 
     def scan_begins(self) -> None:
         """From now on :meth:`seen` is told of all entries in the kernel, part by part."""
@@ -367,9 +370,7 @@ class Engine:
     def tick(self, now_ns: int) -> None:
         """Once in a while: end holds, forget connections and parked packets that are too old."""
         self._drop(self._table.over(now_ns))
-        gone = self._connections.expire(now_ns)
-        if gone:
-            self._again_decide(self._table.hanging_on(gone), now_ns)
+        self._connections.expire(now_ns)
         self.counts["parked too long"] += self._parking.expire(now_ns)
 
     def _drop(self, keys: Sequence[bytes]) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from labctl.overlay.datapath.layout import Action, Entry, Flag
+from labctl.overlay.datapath.layout import CONNS, Action, ConnRef, Entry, Flag, Wanted
 from labctl.overlay.flow import FROM_TUNNEL, Fragment, Packet, ToPort
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, TCP, UDP, checksum
 
 if TYPE_CHECKING:
-    from labctl.overlay.agent.ports import Ports
-    from labctl.overlay.flow import Forward, ToTunnel
+    from collections.abc import Collection, Iterable
 
-__all__ = ["entry_of", "reply", "rewritten", "tunnel_entry"]
+    from labctl.overlay.agent.ports import Ports
+    from labctl.overlay.flow import ConnKey, FlowKey, Forward, ToTunnel
+
+__all__ = ["drop_entry", "entry_of", "ref_of", "reply", "rewritten", "tunnel_entry"]
 
 _MTU_MOST = 65535
 _REPLY_TTL = 64
@@ -27,17 +29,65 @@ def tunnel_entry(output: ToTunnel) -> Entry:
     return Entry(Action.TUNNEL, tunnel_key=output.key, tunnel_dst=output.remote)
 
 
-def entry_of(decision: Forward, ports: Ports) -> Entry | None:
-    """The entry of a decision with one output; None if it has several, or its port is not here."""
+def ref_of(conn: ConnKey, flow: FlowKey) -> ConnRef | None:
+    """A connection as seen from a flow; None where it is none of that flow's."""
+    for is_sender in (True, False):
+        ref = ConnRef(conn.port, conn.inbound, is_sender)
+        if ref.of(flow) == conn:
+            return ref
+    return None
+
+
+def _kept_alive(conns: Iterable[ConnKey], hangs_on: Collection[ConnKey], flow: FlowKey) -> list[ConnRef]:
+    """The connections of a flow that is let through.
+
+    With a first fragment goes a connection without port numbers beside each, for those that follow.
+    """
+    is_first = flow.frag == Fragment.FIRST
+    refs: dict[ConnRef, None] = {}
+    for conn in conns:
+        ref = ref_of(conn, flow)
+        if ref is not None:
+            wanted = Wanted.KNOWN if conn in hangs_on else Wanted.ANY
+            refs[ref._replace(wanted=wanted, later=is_first)] = None
+    return list(refs)
+
+
+def drop_entry(awaited: Iterable[ConnKey], flow: FlowKey) -> Entry | None:
+    """An entry that drops until one of these connections is known; None if it cannot be made.
+
+    Those that are known already make no difference by going: without them even less is let through.
+    """
+    refs = [ref_of(conn, flow) for conn in dict.fromkeys(awaited)]
+    found = tuple(ref._replace(wanted=Wanted.UNKNOWN) for ref in refs if ref)
+    if len(found) < len(refs) or len(found) > CONNS:
+        return None
+    return Entry(Action.DROP, conns=found)
+
+
+def entry_of(
+    decision: Forward, ports: Ports, flow: FlowKey | None = None, hangs_on: Collection[ConnKey] = ()
+) -> Entry | None:
+    """The entry of a decision with one output; None if it has several, or its port is not here.
+
+    Args:
+        decision: what to make an entry of.
+        ports: of this host.
+        flow: that it is for; may be left out where no connections go with it.
+        hangs_on: connections that it is made from.
+    """
     if len(decision.outputs) != 1:
         return None
     output = decision.outputs[0]
     mtu = 0 if decision.mtu >= _MTU_MOST else decision.mtu
     common = (mtu, decision.ttl_decrement, Flag.MACS, decision.dmac, decision.smac)
+    refs = _kept_alive(decision.conns, hangs_on, flow) if flow is not None else []
+    if len(refs) > CONNS:
+        return None
     if isinstance(output, ToPort):
         ifindex = ports.ifindex(output.key)
-        return None if ifindex is None else Entry(Action.PORT, ifindex, 0, "", *common)
-    return Entry(Action.TUNNEL, 0, output.key, output.remote, *common)
+        return None if ifindex is None else Entry(Action.PORT, ifindex, 0, "", *common, tuple(refs))
+    return Entry(Action.TUNNEL, 0, output.key, output.remote, *common, tuple(refs))
 
 
 def rewritten(packet: Packet, decision: Forward) -> bytes:

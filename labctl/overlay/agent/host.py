@@ -120,6 +120,8 @@ class Host:
         if self._to_adopt and self._sure and topology.complete:
             self._to_adopt = False
             self._left = [key for key, _ in self._cache.entries()]
+            if not self._left:
+                self._engine.adopted()
         if self._ahead is not None and topology.complete:
             self._gateway(self._ahead)
         return touched
@@ -144,6 +146,8 @@ class Host:
         """Decide some of them anew: a few at a time, so that first packets need not wait for all."""
         some, self._left = self._left[:most], self._left[most:]
         self._engine.adopt(some, now_ns)
+        if not self._left:
+            self._engine.adopted()
 
     @property
     def settled(self) -> bool:

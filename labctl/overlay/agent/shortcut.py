@@ -3,56 +3,59 @@
 A decision says which port numbers it was made from (:class:`labctl.overlay.flow.Ports`). Besides,
 port numbers are part of the connections that the firewall asked about. So a new flow that differs
 from an earlier one just in port numbers that were not read, and gets the same answers about its own
-connections, meets the same decision, about its own connections. It is found here without simulating
-it: a client's next connection to a service, a server's next client.
+connections, meets the same decision, about its own connections. The kernel finds it by itself
+(shape.h), without the agent: a client's next connection to a service, a server's next client.
 
-Left to the simulation: fragments, ICMP other than echo, the ports of DHCP (which anti-spoofing and
-the DHCP server look at), packets that are longer or older than the entry allows.
+Left to the simulation: fragments, ICMP, the ports of DHCP (which anti-spoofing and the DHCP server
+look at), packets that are longer or older than the entry allows.
+
+Of the entries that the kernel made the agent knows nothing, one by one. Each bears the cookie of its
+shape, and dies with it: a shape that is killed takes all of them with it, at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from labctl.overlay.flow import ConnKey, Drop, Forward, Fragment, Ports
+from labctl.overlay.agent.entries import ref_of
+from labctl.overlay.datapath.layout import CONNS, INDICES, VARIANTS, Variant, Wanted, shape_key
+from labctl.overlay.flow import WATCHED_PORTS, Forward, Fragment, Ports
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from labctl.overlay.agent.table import Known, Reason
-    from labctl.overlay.flow import Packet
+    from labctl.overlay.agent.table import FlowTable, Known, Reason
+    from labctl.overlay.datapath.layout import ConnRef
+    from labctl.overlay.flow import ConnKey, Drop, FlowKey, Packet
 
-__all__ = ["Asked", "Made", "Shape", "Shortcuts"]
+__all__ = ["Asked", "Made", "Shape", "ShapeMap", "Shortcuts"]
 
-_DHCP = frozenset((67, 68, 546, 547))
-_ECHO = {ICMP: frozenset((0, 8 << 8)), ICMP6: frozenset((128 << 8, 129 << 8))}
-_MOST = 65536
-_NONE: dict[tuple[bool, ...], Shape] = {}
+_ICMPS = (ICMP, ICMP6)
+_LONGEST = 65535
+_WORD = 1 << 32
+_NONE: dict[tuple[ConnRef, ...], Shape] = {}
 
-Asked = list[tuple[ConnKey, bool]]
+Asked = list[tuple["ConnKey", bool]]
 """Connections that a simulation asked about, with the answers."""
 
 
-class _Blank(NamedTuple):
-    """A connection with its ports left out."""
+class ShapeMap(Protocol):
+    """Where the kernel has its shapes; :class:`labctl.overlay.datapath.cache.FlowCache` is one."""
 
-    port: int
-    proto: int
-    local: bytes
-    remote: bytes
-    inbound: bool
-    is_sender: bool
+    def write_shape(self, key: bytes, variants: Sequence[bytes]) -> None:
+        """What to use under a key from now on."""
 
-    def fill(self, packet: Packet) -> ConnKey:
-        if self.proto in _ECHO:
-            local, remote = packet.dport, 0
-        elif self.is_sender:
-            local, remote = packet.sport, packet.dport
-        else:
-            local, remote = packet.dport, packet.sport
-        return ConnKey(self.port, self.proto, local, remote, self.local, self.remote, self.inbound)
+    def shapes(self) -> list[bytes]:
+        """The keys that there are."""
+
+    def live(self) -> list[int]:
+        """The valid cookie at each index."""
+
+    def enliven(self, cookies: Sequence[int]) -> None:
+        """Make these the valid ones at their indices."""
 
 
 class Made(NamedTuple):
@@ -71,108 +74,155 @@ class Made(NamedTuple):
     asked: Asked
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """A decision for any port numbers that it was not made from.
 
     Attributes:
-        known: of the flow that it was first made for.
+        key: packed, with all that it was made from.
+        flow: that it was first made for.
+        read: port numbers that it was made from.
+        known: its entry.
         reason: what it was made from.
-        asked: connections that were asked about, with the answers.
-        conns: which of them packets keep alive.
-        hangs_on: which of them it hangs on.
+        asked: connections that were asked about, each KNOWN or UNKNOWN.
         length: longest packet that it is known to hold for.
         ttl: least TTL that it is known to hold for.
+        cookie: borne by the entries that the kernel makes from it.
     """
 
+    key: bytes
+    flow: FlowKey
+    read: Ports
     known: Known
     reason: Reason
-    asked: tuple[tuple[_Blank, bool], ...]
-    conns: tuple[_Blank, ...]
-    hangs_on: tuple[_Blank, ...]
+    asked: tuple[ConnRef, ...]
     length: int
     ttl: int
+    cookie: int
+
+    def answers(self) -> dict[ConnKey, bool]:
+        """What was answered about the connections of its flow."""
+        return {ref.of(self.flow): ref.wanted is Wanted.KNOWN for ref in self.asked}
+
+    def pack(self) -> bytes:
+        """As the kernel wants it."""
+        return Variant(
+            self.asked, self.length, self.ttl, replace(self.known.entry, cookie=self.cookie)
+        ).pack()
 
 
 class Shortcuts:
-    """Shapes by everything that they were made from."""
+    """Shapes by everything that they were made from; below that, by what was asked and answered."""
 
-    def __init__(self) -> None:
-        # Below each key by the answers: what opens a connection, and what returns on one.
-        self._shapes: dict[tuple[object, ...], dict[tuple[bool, ...], Shape]] = {}
+    def __init__(self, table: FlowTable, kernel: ShapeMap) -> None:
+        """None of an earlier agent's shapes is used any more; the entries made from them still are."""
+        self._table = table
+        self._kernel = kernel
+        self._by_key: dict[bytes, dict[tuple[ConnRef, ...], Shape]] = {}
+        self._alive: dict[int, Shape] = {}
+        self._changed: set[bytes] = set()
+        for key in kernel.shapes():
+            kernel.write_shape(key, ())
+        self._cookies = kernel.live()
+        # Those that no entry bears come first.
+        self._free = deque(sorted(range(1, INDICES), key=lambda index: bool(self._cookies[index])))
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self._alive)
 
-    def clear(self) -> None:
-        """Facts have changed: no decision is used again."""
-        self._shapes.clear()
+    def is_alive(self, cookie: int) -> bool:
+        """Whether entries with this cookie are in use."""
+        return cookie in self._alive
 
-    def find(
-        self, ingress: int, packet: Packet, established: Callable[[ConnKey], bool]
-    ) -> tuple[Shape, tuple[ConnKey, ...], tuple[ConnKey, ...]] | None:
-        """The shape that a packet fits, with its own connections: kept alive, and hung on."""
-        if not _is_simple(packet):
+    def find(self, flow: FlowKey, packet: Packet, established: Callable[[ConnKey], bool]) -> Shape | None:
+        """The shape that a packet fits."""
+        if not _is_simple(flow):
             return None
-        for read in (Ports.NONE, Ports.DESTINATION, Ports.SOURCE):
-            for shape in self._shapes.get(_key(ingress, packet, read), _NONE).values():
+        for read in (Ports.NONE, Ports.SOURCE, Ports.DESTINATION):
+            for shape in self._by_key.get(shape_key(flow, read), _NONE).values():
                 if packet.length > shape.length or packet.ttl < shape.ttl:
                     continue
-                if all(established(blank.fill(packet)) is answer for blank, answer in shape.asked):
-                    conns = tuple([blank.fill(packet) for blank in shape.conns])
-                    return shape, conns, tuple([blank.fill(packet) for blank in shape.hangs_on])
+                if all(established(ref.of(flow)) is (ref.wanted is Wanted.KNOWN) for ref in shape.asked):
+                    return shape
         return None
 
-    def keep(self, ingress: int, packet: Packet, made: Made) -> None:
-        """Remember a decision for others like it, where that can be done."""
+    def keep(self, flow: FlowKey, packet: Packet, made: Made) -> bool:
+        """Remember a decision for others like it, where that can be done; whether it could."""
         decision, known, reason, asked = made
-        if decision.read is Ports.BOTH or not _is_simple(packet):
-            return
-        blanks = {conn: _blank(conn, packet) for conn, _ in asked}
-        blanks |= {conn: _blank(conn, packet) for conn in (*known.conns, *known.hangs_on)}
-        if any(blank is None or blank.fill(packet) != conn for conn, blank in blanks.items()):
-            return
-        if len(self._shapes) >= _MOST:
-            self._shapes.clear()
-        length = (known.entry.mtu or 65535) if isinstance(decision, Forward) else packet.length
-        ttl = known.ttl + 1 if isinstance(decision, Forward) else packet.ttl
-        alike = self._shapes.setdefault(_key(ingress, packet, decision.read), {})
-        alike[tuple(answer for _, answer in asked)] = Shape(
-            known,
-            reason,
-            tuple((blank, answer) for conn, answer in asked if (blank := blanks[conn])),
-            _of(known.conns, blanks),
-            _of(known.hangs_on, blanks),
-            length,
-            ttl,
+        if decision.read is Ports.BOTH or not _is_simple(flow):
+            return False
+        found = [(ref_of(conn, flow), answer) for conn, answer in dict(asked).items()]
+        refs = tuple(
+            ref._replace(wanted=Wanted.KNOWN if answer else Wanted.UNKNOWN) for ref, answer in found if ref
         )
+        if len(refs) < len(found) or len(refs) > CONNS:
+            return False
+        key = shape_key(flow, decision.read)
+        alike = self._by_key.get(key, _NONE)
+        older = alike.get(refs) or (next(iter(alike.values())) if len(alike) >= VARIANTS else None)
+        if older is not None:
+            self.kill([older])
+        elif not self._free:
+            self.kill([next(iter(self._alive.values()))])
+        length, ttl = packet.length, packet.ttl
+        if isinstance(decision, Forward):
+            length, ttl = known.entry.mtu or _LONGEST, known.ttl + 1
+        shape = Shape(
+            key, flow, decision.read, known, reason, refs, min(length, _LONGEST), ttl, self._next_cookie()
+        )
+        self._by_key.setdefault(key, {})[refs] = shape
+        self._alive[shape.cookie] = shape
+        self._table.hold(reason, shape)
+        self._changed.add(key)
+        return True
+
+    def _next_cookie(self) -> int:
+        index = self._free.popleft()
+        return self._turn(index)
+
+    def _turn(self, index: int) -> int:
+        """The next generation at an index: entries of the one before die."""
+        before = self._cookies[index] or index
+        cookie = self._cookies[index] = (before + INDICES) % _WORD
+        self._kernel.enliven([cookie])
+        return cookie
+
+    def flush(self) -> None:
+        """Let the kernel use what is new, and no more what was withdrawn."""
+        changed, self._changed = self._changed, set()
+        for key in changed:
+            self._kernel.write_shape(key, [shape.pack() for shape in self._by_key.get(key, _NONE).values()])
+
+    def withdraw(self, shapes: Iterable[Shape]) -> None:
+        """Make no new entries from them; those that there are stay in use until they are killed."""
+        for shape in shapes:
+            alike = self._by_key.get(shape.key, _NONE)
+            if alike.get(shape.asked) is shape:
+                del alike[shape.asked]
+                if not alike:
+                    del self._by_key[shape.key]
+                self._changed.add(shape.key)
+            self._table.release(shape.reason, shape)
+
+    def kill(self, shapes: Iterable[Shape]) -> None:
+        """Let all entries that were made from them die."""
+        doomed = [shape for shape in shapes if shape.cookie in self._alive]
+        self.withdraw(doomed)
+        self.flush()
+        for shape in doomed:
+            del self._alive[shape.cookie]
+            index = shape.cookie % INDICES
+            self._turn(index)
+            self._free.append(index)
+
+    def kill_strangers(self) -> None:
+        """Let entries die that were made from an earlier agent's shapes."""
+        for index, cookie in enumerate(self._cookies):
+            if index and cookie and cookie not in self._alive:
+                self._turn(index)
 
 
-def _of(conns: Iterable[ConnKey], blanks: dict[ConnKey, _Blank | None]) -> tuple[_Blank, ...]:
-    return tuple(blank for conn in conns if (blank := blanks[conn]))
-
-
-def _is_simple(packet: Packet) -> bool:
-    if packet.frag != Fragment.NONE or packet.eth_type not in (IP4, IP6):
+def _is_simple(flow: FlowKey) -> bool:
+    if flow.frag != Fragment.NONE or flow.eth_type not in (IP4, IP6) or flow.proto in _ICMPS:
         return False
-    if packet.proto in _ECHO:
-        return packet.sport in _ECHO[packet.proto]
-    return packet.sport not in _DHCP and packet.dport not in _DHCP
-
-
-def _blank(conn: ConnKey, packet: Packet) -> _Blank | None:
-    if (conn.local, conn.remote) == (packet.src, packet.dst):
-        is_sender = True
-    elif (conn.local, conn.remote) == (packet.dst, packet.src):
-        is_sender = False
-    else:
-        return None
-    return _Blank(conn.port, conn.proto, conn.local, conn.remote, conn.inbound, is_sender)
-
-
-def _key(ingress: int, packet: Packet, read: Ports) -> tuple[object, ...]:
-    """All that a decision was made from; of ICMP echo the type always."""
-    sport = packet.sport if read is Ports.SOURCE or packet.proto in _ECHO else -1
-    dport = packet.dport if read is Ports.DESTINATION else -1
-    ends = (packet.dmac, packet.smac, packet.src, packet.dst)
-    return (ingress, packet.eth_type, packet.proto, sport, dport, *ends)
+    return flow.sport not in WATCHED_PORTS and flow.dport not in WATCHED_PORTS

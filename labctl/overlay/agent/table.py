@@ -1,7 +1,8 @@
 """What the agent knows of the entries it wrote: the decision behind each, and what it was made from.
 
 Many flows share one reason (all connections of a VM to a service, say), so tags are kept once a
-reason; only the connections that a decision hangs on are kept flow by flow.
+reason, which the decision's shape shares. Connections that come or go are the kernel's business: an
+entry says which of them it hangs on, and the kernel asks for them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from labctl.overlay.simulation.tags import TagIndex
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from labctl.overlay.agent.shortcut import Shape
     from labctl.overlay.datapath.layout import Entry
 
 __all__ = ["FlowTable", "Known", "Reason", "conns_in", "make_known"]
@@ -32,10 +34,12 @@ class Reason:
     Attributes:
         tags: all but those of connections.
         flows: packed keys of the entries that were made from them.
+        shapes: decisions for flows that the agent does not know, made from them.
     """
 
     tags: frozenset[str]
     flows: set[bytes] = field(default_factory=set)
+    shapes: set[Shape] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -45,16 +49,12 @@ class Known:
     Attributes:
         entry: as it was written.
         head: the same, packed, without its counters.
-        conns: connections that packets of this flow keep alive.
-        hangs_on: connections whose coming or going makes the decision another one.
         ttl: by how much TTL is lowered.
         until_ns: an entry that holds only for a while (a hold after an answer); 0 for ever.
     """
 
     entry: Entry
     head: bytes
-    conns: tuple[ConnKey, ...] = ()
-    hangs_on: tuple[ConnKey, ...] = ()
     ttl: int = 0
     until_ns: int = 0
 
@@ -63,15 +63,9 @@ class Known:
         return self.head + _COUNTERS.pack(now_ns, 0, 0)
 
 
-def make_known(
-    entry: Entry,
-    conns: tuple[ConnKey, ...] = (),
-    hangs_on: tuple[ConnKey, ...] = (),
-    ttl: int = 0,
-    until_ns: int = 0,
-) -> Known:
+def make_known(entry: Entry, ttl: int = 0, until_ns: int = 0) -> Known:
     """What is known of an entry."""
-    return Known(entry, entry.pack()[: -_COUNTERS.size], conns, hangs_on, ttl, until_ns)
+    return Known(entry, entry.pack()[: -_COUNTERS.size], ttl, until_ns)
 
 
 def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]:
@@ -84,14 +78,13 @@ def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]
 
 
 class FlowTable:
-    """Entries by packed key, by tag and by connection."""
+    """Entries by packed key and by tag, and shapes by tag."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Known] = {}
         self._reason_of: dict[bytes, Reason] = {}
         self._reasons: dict[frozenset[str], Reason] = {}
         self._tags: TagIndex[Reason] = TagIndex()
-        self._hanging: dict[ConnKey, set[bytes]] = {}
         self._holds: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
@@ -112,54 +105,53 @@ class FlowTable:
 
     def put(self, key: bytes, known: Known, reason: Reason) -> None:
         """Remember an entry and why."""
-        before = self._known.get(key)
-        if before is not None:
-            self._unhang(key, before)
         if self._reason_of.get(key) is not reason:
             self._leave(key)
-            if not reason.flows:
-                self._reasons[reason.tags] = reason
-                self._tags.add(reason, reason.tags)
+            self._index(reason)
             reason.flows.add(key)
             self._reason_of[key] = reason
         self._known[key] = known
-        for conn in known.hangs_on:
-            self._hanging.setdefault(conn, set()).add(key)
         if known.until_ns:
             heapq.heappush(self._holds, (known.until_ns, key))
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Forget entries."""
         for key in keys:
-            known = self._known.pop(key, None)
-            if known is not None:
-                self._unhang(key, known)
+            if self._known.pop(key, None) is not None:
                 self._leave(key)
 
-    def _unhang(self, key: bytes, known: Known) -> None:
-        for conn in known.hangs_on:
-            flows = self._hanging[conn]
-            flows.discard(key)
-            if not flows:
-                del self._hanging[conn]
+    def hold(self, reason: Reason, shape: Shape) -> None:
+        """Remember why a shape is as it is."""
+        self._index(reason)
+        reason.shapes.add(shape)
+
+    def release(self, reason: Reason, shape: Shape) -> None:
+        """The shape is no more."""
+        reason.shapes.discard(shape)
+        self._unindex(reason)
 
     def _leave(self, key: bytes) -> None:
         reason = self._reason_of.pop(key, None)
-        if reason is None:
-            return
-        reason.flows.discard(key)
-        if not reason.flows:
+        if reason is not None:
+            reason.flows.discard(key)
+            self._unindex(reason)
+
+    def _index(self, reason: Reason) -> None:
+        if not reason.flows and not reason.shapes:
+            self._reasons[reason.tags] = reason
+            self._tags.add(reason, reason.tags)
+
+    def _unindex(self, reason: Reason) -> None:
+        if not reason.flows and not reason.shapes:
             self._tags.remove(reason)
             if self._reasons.get(reason.tags) is reason:
                 del self._reasons[reason.tags]
 
-    def touched(self, changed: Iterable[str]) -> set[bytes]:
-        """Packed keys of the entries whose decisions a change of the topology touches."""
-        return {key for reason in self._tags.touched(changed) for key in reason.flows}
-
-    def hanging_on(self, conns: Iterable[ConnKey]) -> set[bytes]:
-        """Packed keys of the entries whose decisions the coming or going of connections touches."""
-        return {key for conn in conns for key in self._hanging.get(conn, ())}
+    def touched(self, changed: Iterable[str]) -> tuple[set[bytes], list[Shape]]:
+        """What a change of the topology touches: packed keys of entries, and shapes."""
+        reasons = self._tags.touched(changed)
+        keys = {key for reason in reasons for key in reason.flows}
+        return keys, [shape for reason in reasons for shape in reason.shapes]
 
     def over(self, now_ns: int) -> list[bytes]:
         """Packed keys of entries that held only for a while, and that while is over; told once."""

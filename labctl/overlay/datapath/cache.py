@@ -16,7 +16,9 @@ from labctl.overlay.datapath.layout import (
     ALL_TUNNELS,
     CONN_KEY_SIZE,
     FLOW_KEY_SIZE,
+    INDICES,
     INSIDE_KEY_SIZE,
+    SHAPE_SIZE,
     SOURCE_KEY_SIZE,
     Counter,
     Entry,
@@ -31,15 +33,20 @@ from labctl.overlay.flow import FROM_TUNNEL
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 __all__ = ["MOST_FLOWS", "FlowCache"]
 
 MOST_FLOWS = 131072
 
+_WORD = struct.Struct("=I")
+_LONG = struct.Struct("=Q")
+
 _PROGRAMS = ("from_port", "from_uplink", "from_tunnel", "from_agent")
 _MAPS = (
     "lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside", "lc_sources",
+    "lc_shapes", "lc_live",
 )  # fmt: skip
 
 
@@ -90,7 +97,7 @@ class FlowCache:
         before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), Settings.SIZE)
         checked = before is not None and Settings.is_checked(before)
         settings = Settings(upcall, vxlan, tuple(local), checked)
-        cache = cls(bpf, loaded, settings, adopted=bool(old))
+        cache = cls(bpf, loaded, settings, adopted="lc_flows" in loaded.reused)
         try:
             cache._settle(settings)
             bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_ration.pack())
@@ -173,8 +180,18 @@ class FlowCache:
             self._bpf.update_batch(fd, keys, values, len(rows))
 
     def restore(self, key: bytes, value: bytes) -> bool:
-        """Write a packed entry if it is no more there (the least used are evicted); whether it was not."""
-        return self._bpf.insert(self._loaded.maps["lc_flows"], key, value)
+        """Write a packed entry if it is no more there; whether it was not.
+
+        The least used are evicted, and one that the kernel made by itself is not the agent's.
+        """
+        fd = self._loaded.maps["lc_flows"]
+        if self._bpf.insert(fd, key, value):
+            return True
+        there = self._bpf.lookup(fd, key, Entry.SIZE)
+        if there is not None and not Entry.unpack(there).cookie:
+            return False
+        self._bpf.update(fd, key, value)
+        return True
 
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
         """Delete entries; how many were there."""
@@ -198,7 +215,7 @@ class FlowCache:
         return None if raw is None else Entry.unpack(raw)
 
     def remember_connections(self, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Keep connections (packed key, time last seen in ns) for the next agent as well."""
+        """Let connections (packed key, time last seen in ns) be known."""
         if rows:
             keys = b"".join(key for key, _ in rows)
             values = b"".join(struct.pack("=Q", seen) for _, seen in rows)
@@ -209,10 +226,46 @@ class FlowCache:
         for key in keys:
             self._bpf.delete(self._loaded.maps["lc_conns"], key)
 
-    def connections(self) -> dict[bytes, int]:
-        """What was remembered: packed key -> time last seen in ns."""
-        rows = self._bpf.entries(self._loaded.maps["lc_conns"], CONN_KEY_SIZE, 8)
-        return {key: struct.unpack("=Q", value)[0] for key, value in rows}
+    def knows(self, conn: bytes) -> bool:
+        """Whether a connection (packed key) is known."""
+        return self._bpf.lookup(self._loaded.maps["lc_conns"], conn, 8) is not None
+
+    def connections(self, chunk: int = 4096) -> Iterator[list[tuple[bytes, int]]]:
+        """All that are known, a chunk at a time: packed key, time last seen in ns."""
+        for rows in self._bpf.chunks(self._loaded.maps["lc_conns"], CONN_KEY_SIZE, 8, chunk):
+            yield [(key, _LONG.unpack(value)[0]) for key, value in rows]
+
+    def write_shape(self, key: bytes, variants: Sequence[bytes]) -> None:
+        """Let the kernel use decisions again, in place of those under the same key; none: no more."""
+        fd = self._loaded.maps["lc_shapes"]
+        if variants:
+            self._bpf.update(fd, key, b"".join(variants).ljust(SHAPE_SIZE, b"\0"))
+        else:
+            self._bpf.delete(fd, key)
+
+    def shapes(self) -> list[bytes]:
+        """The keys of all shapes that the kernel uses."""
+        return [
+            key
+            for key, _ in self._bpf.entries(self._loaded.maps["lc_shapes"], FLOW_KEY_SIZE, SHAPE_SIZE, 256)
+        ]
+
+    def live(self) -> list[int]:
+        """The valid cookie at each index; 0 where there never was one."""
+        rows = self._bpf.entries(self._loaded.maps["lc_live"], 4, 4)
+        return [
+            struct.unpack("=I", value)[0] for _, value in sorted(rows, key=lambda row: _WORD.unpack(row[0]))
+        ]
+
+    def enliven(self, cookies: Sequence[int]) -> None:
+        """Make cookies the valid ones at their indices: entries with any other die at once."""
+        fd = self._loaded.maps["lc_live"]
+        for cookie in cookies:
+            self._bpf.update(fd, _WORD.pack(cookie % INDICES), _WORD.pack(cookie))
+
+    def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
+        """Packed keys of the entries that the kernel made from these shapes."""
+        return [key for rows in self.scan(4096) for key, entry in rows if entry.cookie in cookies]
 
     def set_inside(self, prefixes: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
         """Add prefixes that nothing from outside may claim as its source."""

@@ -1,6 +1,6 @@
-"""Keys and values of the kernel's maps as bytes: what flowcache.bpf.c declares, told again.
+"""Keys and values of the kernel's maps as bytes: what tables.h declares, told again.
 
-The kernel checks sizes when the object is loaded; ``test_layout`` holds the offsets against its BTF.
+The kernel checks sizes when the object is loaded; a test holds the offsets against its BTF.
 """
 
 from __future__ import annotations
@@ -9,38 +9,62 @@ import ipaddress
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.flow import FlowKey, Match
+from labctl.overlay.flow import ConnKey, FlowKey, Match, Ports
+
+if TYPE_CHECKING:
+    from labctl.overlay.flow import Packet
 
 __all__ = [
     "ALL_TUNNELS",
+    "CONNS",
     "CONN_KEY_SIZE",
     "FLOW_KEY_SIZE",
+    "INDICES",
     "INSIDE_KEY_SIZE",
+    "SHAPE_SIZE",
     "SOURCE_KEY_SIZE",
+    "VARIANTS",
     "Action",
+    "ConnRef",
     "Counter",
     "Entry",
     "Flag",
     "PortRecord",
     "Settings",
+    "Variant",
+    "Wanted",
     "flow_key",
     "inside_key",
     "inside_prefix",
+    "shape_key",
 ]
 
 FLOW_KEY_SIZE = 56
 CONN_KEY_SIZE = 44
 INSIDE_KEY_SIZE = 20
 SOURCE_KEY_SIZE = 16
+CONNS = 2
+"""Connections that an entry or a shape may name: at most those of two ports' firewalls."""
+VARIANTS = 4
+"""Decisions under one key of a shape, for connections that are known and for such that are not."""
+INDICES = 1 << 14
+"""Shapes that can be valid at once, less one; the rest of a cookie is a generation."""
 ALL_TUNNELS = 0
 """In place of an ifindex: the ration of what tunnels bring to ports that have none of their own."""
 
+_CONN_SET = 1 << 30
+_CONN_PORT = 0xFFFFFF
+_ICMP = frozenset((1, 58))
+_MATCH_SHAPE = 3
+"""In the place of a :class:`Match`, with the ports read added."""
 _MAPPED = 96
 """Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
-_VALUE = struct.Struct("=IIIHBB16s6s6sIQQQ")
-_PORT = struct.Struct("=IIIIQQ")
+_VALUE = struct.Struct("=IIIHBB16s6s6sIIIQQQ")
+_VARIANT = struct.Struct("=IIHB5x")
+_PORT = struct.Struct("=IIIIQQQ")
 _SETTINGS = struct.Struct("=II4sI16s")
 
 
@@ -76,6 +100,8 @@ class Counter(IntEnum):
     MALFORMED = 7
     TOO_BIG = 8
     STRANGER = 9
+    MADE = 10
+    STALE = 11
 
 
 def flow_key(key: FlowKey, match: Match = Match.EXACT) -> bytes:
@@ -105,6 +131,75 @@ def inside_prefix(key: bytes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.IPv6Network((address, bits))
 
 
+class Wanted(IntEnum):
+    """What a decision wants of a connection."""
+
+    ANY = 0
+    """It is opened, and kept alive."""
+    KNOWN = 1
+    UNKNOWN = 2
+
+
+class ConnRef(NamedTuple):
+    """A connection as seen from a packet of its flow: the same for all flows that differ in ports alone.
+
+    Attributes:
+        port: key of the VM's port whose firewall knows it.
+        inbound: whether the other side opened it.
+        is_sender: whether the VM of that port sends the packet.
+        wanted: what the decision hangs on.
+        later: whether the one that stands for later fragments goes with it.
+    """
+
+    port: int
+    inbound: bool
+    is_sender: bool
+    wanted: Wanted = Wanted.ANY
+    later: bool = False
+
+    def pack(self) -> int:
+        """One word; never 0."""
+        return (
+            self.port
+            | self.is_sender << 24
+            | self.wanted << 25
+            | self.later << 27
+            | _CONN_SET
+            | self.inbound << 31
+        )
+
+    @classmethod
+    def unpack(cls, word: int) -> ConnRef:
+        """The reverse of :meth:`pack`."""
+        return cls(
+            word & _CONN_PORT,
+            bool(word >> 31),
+            bool(word >> 24 & 1),
+            Wanted(word >> 25 & 3),
+            bool(word >> 27 & 1),
+        )
+
+    def of(self, flow: FlowKey | Packet) -> ConnKey:
+        """The connection that a flow means by it."""
+        if flow.proto in _ICMP:
+            here, there = flow.dport, 0
+        elif self.is_sender:
+            here, there = flow.sport, flow.dport
+        else:
+            here, there = flow.dport, flow.sport
+        ends = (flow.src, flow.dst) if self.is_sender else (flow.dst, flow.src)
+        return ConnKey(self.port, flow.proto, here, there, *ends, self.inbound)
+
+
+def _words(refs: tuple[ConnRef, ...]) -> tuple[int, int]:
+    first, second, *_ = (*(ref.pack() for ref in refs), 0, 0)
+    return first, second
+
+
+def _refs(*words: int) -> tuple[ConnRef, ...]:
+    return tuple(ConnRef.unpack(word) for word in words if word)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The value of a flow entry.
@@ -119,7 +214,9 @@ class Entry:
         flags: see :class:`Flag`.
         dmac: new destination MAC with ``Flag.MACS``.
         smac: new source MAC with ``Flag.MACS``.
-        cookie: the agent's own number for the decision behind it.
+        conns: of a packet that is let through, the connections that it keeps alive; of one that is
+            dropped, the one that would have let it through. At most two.
+        cookie: of the shape that the kernel made it from; 0 where the agent wrote it.
         last_ns: CLOCK_MONOTONIC of the last packet, or of the writing; not compared.
         packets: counted by the kernel.
         octets: counted by the kernel, frames as they came in.
@@ -134,6 +231,7 @@ class Entry:
     flags: Flag = Flag.NONE
     dmac: bytes = bytes(6)
     smac: bytes = bytes(6)
+    conns: tuple[ConnRef, ...] = ()
     cookie: int = 0
     last_ns: int = field(default=0, compare=False)
     packets: int = field(default=0, compare=False)
@@ -142,7 +240,7 @@ class Entry:
     SIZE = _VALUE.size
 
     def pack(self) -> bytes:
-        """72 bytes."""
+        """80 bytes."""
         flags, remote = self.flags, b""
         if self.tunnel_dst:
             address = ipaddress.ip_address(self.tunnel_dst)
@@ -152,22 +250,54 @@ class Entry:
         return _VALUE.pack(
             self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl,
             remote.ljust(16, b"\0"),
-            self.dmac, self.smac, self.cookie, self.last_ns, self.packets, self.octets,
+            self.dmac, self.smac, self.cookie, *_words(self.conns),
+            self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, raw: bytes) -> Entry:
         """The reverse of :meth:`pack`."""
-        action, out, key, mtu, flags, ttl, remote, dmac, smac, cookie, last, packets, octets = _VALUE.unpack(
-            raw
-        )
+        action, out, key, mtu, flags, ttl, remote, dmac, smac, *rest = _VALUE.unpack(raw)
+        cookie, one, other, last, packets, octets = rest
         text = ""
         if action == Action.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
         shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
-            Action(action), out, key, text, mtu, ttl, shown, dmac, smac, cookie, last, packets, octets
+            Action(action), out, key, text, mtu, ttl, shown, dmac, smac,
+            _refs(one, other), cookie, last, packets, octets,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A decision for every flow of a shape whose connections are as it wants them.
+
+    Attributes:
+        asked: connections that the decision was made from, at most two; each KNOWN or UNKNOWN.
+        length: longest IP packet in bytes that it is known to hold for.
+        ttl: least TTL that it is known to hold for.
+        entry: what the kernel writes for such a flow, with the cookie of the shape.
+    """
+
+    asked: tuple[ConnRef, ...]
+    length: int
+    ttl: int
+    entry: Entry
+
+    def pack(self) -> bytes:
+        """96 bytes."""
+        return _VARIANT.pack(*_words(self.asked), self.length, self.ttl) + self.entry.pack()
+
+
+SHAPE_SIZE = VARIANTS * (_VARIANT.size + Entry.SIZE)
+
+
+def shape_key(key: FlowKey, read: Ports) -> bytes:
+    """The key of a shape: all of a flow's but the port numbers that its decision was not made from."""
+    sport = key.sport if read & Ports.SOURCE else 0
+    dport = key.dport if read & Ports.DESTINATION else 0
+    return key._replace(frag=(_MATCH_SHAPE + read) << 4, sport=sport, dport=dport).pack()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +319,13 @@ class PortRecord:
     SIZE = _PORT.size
 
     def pack(self) -> bytes:
-        """32 bytes; the bucket starts full."""
-        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rationed)
+        """40 bytes; the buckets start full."""
+        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rationed, 0)
 
     @classmethod
     def unpack(cls, raw: bytes) -> PortRecord:
         """The reverse of :meth:`pack`."""
-        key, _, rate, burst, _, rationed = _PORT.unpack(raw)
+        key, _, rate, burst, _, rationed, _ = _PORT.unpack(raw)
         return cls(key, rate, burst, rationed)
 
 

@@ -43,6 +43,8 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_object__find_map_fd_by_name": (_INT, (_POINTER, _TEXT)),
     "bpf_program__fd": (_INT, (_POINTER,)),
     "bpf_map__reuse_fd": (_INT, (_POINTER, _INT)),
+    "bpf_map__key_size": (_UINT32, (_POINTER,)),
+    "bpf_map__value_size": (_UINT32, (_POINTER,)),
     "bpf_map__set_max_entries": (_INT, (_POINTER, _UINT32)),
     "bpf_tc_hook_create": (_INT, (_POINTER,)),
     "bpf_tc_attach": (_INT, (_POINTER, _POINTER)),
@@ -117,10 +119,17 @@ class _MapInfo(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """File descriptors of a loaded object, by name."""
+    """File descriptors of a loaded object, by name.
+
+    Attributes:
+        programs: of the programs.
+        maps: of the maps.
+        reused: names of the maps that were there before, with their contents.
+    """
 
     programs: Mapping[str, int]
     maps: Mapping[str, int]
+    reused: frozenset[str] = frozenset()
 
 
 class LibBpf:
@@ -155,7 +164,8 @@ class LibBpf:
             path: the compiled object.
             programs: names of those wanted.
             maps: names of those wanted.
-            reuse: maps of the same names (name -> fd) are taken over with their contents.
+            reuse: maps of the same names (name -> fd) are taken over with their contents, where their keys
+                and values have the same sizes.
             sizes: most entries of maps that are made anew, where not as compiled.
         """
         lib = self._lib
@@ -163,12 +173,14 @@ class LibBpf:
         if not handle:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
         try:
+            reused = set()
             for name, fd in reuse.items():
                 found = lib.bpf_object__find_map_by_name(handle, name.encode())
-                if found:
+                if found and self._has_sizes_of(fd, found):
                     _check(lib.bpf_map__reuse_fd(found, fd), f"take over map {name}")
+                    reused.add(name)
             for name, size in sizes.items():
-                if name not in reuse:
+                if name not in reused:
                     found = lib.bpf_object__find_map_by_name(handle, name.encode())
                     _check(lib.bpf_map__set_max_entries(found, size), f"size of map {name}")
             _check(lib.bpf_object__load(handle), f"load {path.name}")
@@ -181,6 +193,7 @@ class LibBpf:
             return Loaded(
                 {name: os.dup(fd) for name, fd in found_programs.items()},
                 {name: os.dup(fd) for name, fd in found_maps.items()},
+                frozenset(reused),
             )
         finally:
             lib.bpf_object__close(handle)
@@ -236,6 +249,13 @@ class LibBpf:
         finally:
             os.close(program)
         return found
+
+    def _has_sizes_of(self, fd: int, declared: int) -> bool:
+        """Whether a map's keys and values are as large as those that the object declares."""
+        info = _MapInfo()
+        self._info(fd, info)
+        sizes = (self._lib.bpf_map__key_size(declared), self._lib.bpf_map__value_size(declared))
+        return (info.key_size, info.value_size) == sizes
 
     def _map_name(self, fd: int) -> str:
         info = _MapInfo()

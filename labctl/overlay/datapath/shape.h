@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+//
+// Connections and shapes: what the kernel needs to make the entry of a new flow by itself, from a
+// decision that the agent made for another flow.
+//
+// No entry that was made here is known to the agent, so each bears the cookie of its shape, and is used
+// only while lc_live says that the shape still holds. And no entry trusts that a connection is as it
+// was: one that drops asks at each packet, one that lets through asks when it was not used for a second,
+// long before a connection can have expired.
+#pragma once
+
+#include "frame.h"
+
+#define REFRESH_NS 1000000000ll
+
+static __always_inline void fill(struct conn_key *conn, const struct flow_key *key, __u32 word)
+{
+	__builtin_memset(conn, 0, sizeof(*conn));
+	conn->port = word & (CONN_PORT | CONN_INBOUND);
+	conn->proto = key->proto;
+	if (word & CONN_SENDER) {
+		__builtin_memcpy(conn->local, key->src, 16);
+		__builtin_memcpy(conn->remote, key->dst, 16);
+	} else {
+		__builtin_memcpy(conn->local, key->dst, 16);
+		__builtin_memcpy(conn->remote, key->src, 16);
+	}
+	if (key->proto == IPPROTO_ICMP || key->proto == IPPROTO_ICMPV6) {
+		conn->local_port = key->dport; // the identifier of both sides
+	} else {
+		conn->local_port = word & CONN_SENDER ? key->sport : key->dport;
+		conn->remote_port = word & CONN_SENDER ? key->dport : key->sport;
+	}
+}
+
+static __always_inline int touch(const struct conn_key *conn, int must_be_known, __u64 now)
+{
+	__u64 *seen = bpf_map_lookup_elem(&lc_conns, conn);
+
+	if (seen) {
+		*seen = now;
+		return 0;
+	}
+	return must_be_known ? -1 : bpf_map_update_elem(&lc_conns, conn, &now, BPF_ANY);
+}
+
+// Keep the connections of an entry alive, and make those that its first packet opens; not 0 where one
+// that it hangs on is gone.
+static __noinline int refresh(const struct flow_key *key, const struct flow_value *value, __u64 now)
+{
+	if (!key || !value)
+		return -1;
+	for (int i = 0; i < CONNS; i++) {
+		__u32 word = value->conns[i];
+		struct conn_key conn;
+
+		if (!word)
+			break;
+		fill(&conn, key, word);
+		if (touch(&conn, word & CONN_KNOWN, now))
+			return -1;
+		if (word & CONN_LATER) {
+			conn.local_port = conn.remote_port = 0;
+			if (touch(&conn, word & CONN_KNOWN, now))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+// Whether connections are known, or not known, as the words want it.
+static __noinline int as_asked(const struct flow_key *key, const __u32 *words)
+{
+	if (!key || !words)
+		return 0;
+	for (int i = 0; i < CONNS; i++) {
+		__u32 word = words[i];
+		struct conn_key conn;
+		void *known;
+
+		if (!word)
+			break;
+		fill(&conn, key, word);
+		known = bpf_map_lookup_elem(&lc_conns, &conn);
+		if (known ? word & CONN_UNKNOWN : word & CONN_KNOWN)
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline int is_dhcp(__u16 port)
+{
+	return port == 67 || port == 68 || port == 546 || port == 547;
+}
+
+// The variant that a packet fits, with all that its decision was made from. Left to the agent: fragments,
+// ICMP, and the ports of DHCP, as in labctl.overlay.agent.shortcut.
+static __noinline struct variant *find_variant(const struct view *view, __u32 length)
+{
+	struct flow_key key;
+
+	if (!view)
+		return NULL;
+	key = view->key;
+	if (key.match_frag || (key.eth_type != ETH_P_IP && key.eth_type != ETH_P_IPV6))
+		return NULL;
+	if (key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6 || is_dhcp(key.sport) || is_dhcp(key.dport))
+		return NULL;
+	for (int read = READ_NONE; read <= READ_DESTINATION; read++) {
+		struct shape *shape;
+
+		key.match_frag = (MATCH_SHAPE + read) << 4;
+		key.sport = read == READ_SOURCE ? view->key.sport : 0;
+		key.dport = read == READ_DESTINATION ? view->key.dport : 0;
+		shape = bpf_map_lookup_elem(&lc_shapes, &key);
+		if (!shape)
+			continue;
+		for (int i = 0; i < VARIANTS; i++) {
+			struct variant *variant = &shape->variants[i];
+
+			if (!variant->value.cookie)
+				break;
+			if (length > variant->length || view->ttl < variant->ttl)
+				continue;
+			if (as_asked(&view->key, variant->asked))
+				return variant;
+		}
+	}
+	return NULL;
+}
