@@ -68,7 +68,7 @@ host: venv
 # The overlay's datapath, compiled once; a container image compiles its own.
 datapath: $(flowcache).o
 
-$(flowcache).o: $(flowcache).c labctl/overlay/datapath/build
+$(flowcache).o: $(flowcache).c $(wildcard labctl/overlay/datapath/*.h) labctl/overlay/datapath/build
 	@$(root) $(labctl) doctor --install --for overlay --quiet
 	@labctl/overlay/datapath/build $@
 
