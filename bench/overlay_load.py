@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import struct
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,16 @@ from overlay_bed import Bed, inside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["agent_cpu_s", "first_packets", "new_flows", "sessions", "small_packets", "stream"]
+__all__ = [
+    "agent_cpu_s",
+    "first_packets",
+    "new_decisions",
+    "new_echoes",
+    "new_flows",
+    "sessions",
+    "small_packets",
+    "stream",
+]
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PORT = 7000
@@ -107,20 +117,20 @@ def small_packets(bed: Bed, seconds: float) -> float:
         part = _Iovec(ctypes.addressof(payload), 18)
         header = _Msghdr(None, 0, ctypes.pointer(part), 1, None, 0, 0)
         batch = (_Mmsghdr * 64)(*[_Mmsghdr(header, 0) for _ in range(64)])
-        before = _udp(bed, "InDatagrams", "InErrors")
+        before = _counted(bed, "Udp", "InDatagrams", "InErrors")
         started = time.monotonic()
         while time.monotonic() - started < seconds:
             _LIBC.sendmmsg(sender.fileno(), batch, 64, 0)
         took = time.monotonic() - started
         time.sleep(0.05)
-        return (_udp(bed, "InDatagrams", "InErrors") - before) / took
+        return (_counted(bed, "Udp", "InDatagrams", "InErrors") - before) / took
 
 
-def _udp(bed: Bed, *names: str) -> int:
-    """The sum of some of the second VM's counters of UDP datagrams."""
+def _counted(bed: Bed, proto: str, *names: str) -> int:
+    """The sum of some of the second VM's counters of a protocol."""
     with inside(bed.vms[1]):
         lines = Path("/proc/thread-self/net/snmp").read_text(encoding="ascii").splitlines()
-    rows = [line.split() for line in lines if line.startswith("Udp:")]
+    rows = [line.split() for line in lines if line.startswith(f"{proto}:")]
     counts = dict(zip(rows[0][1:], rows[1][1:], strict=True))
     return sum(int(counts[name]) for name in names)
 
@@ -151,6 +161,65 @@ def first_packets(bed: Bed, flows: int) -> tuple[list[float], list[float], list[
     return one_way, first, second
 
 
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0
+_IP_HEADER = 20
+
+
+def _echo(number: int) -> bytes:
+    """An ICMP echo request; each identifier is a flow of its own."""
+    head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, number, 1)
+    total = sum(struct.unpack("!4H", head))
+    return struct.pack("!BBHHH", _ECHO_REQUEST, 0, ~(total + (total >> 16)) & 0xFFFF, number, 1)
+
+
+def _raw(namespace: str) -> socket.socket:
+    with inside(namespace):
+        made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    made.settimeout(2)
+    return made
+
+
+def _await(raw: socket.socket, kind: int, number: int) -> None:
+    """Until an echo of that kind and identifier is there."""
+    while True:
+        packet = raw.recv(200)
+        if packet[_IP_HEADER] == kind and struct.unpack_from("!H", packet, _IP_HEADER + 4)[0] == number:
+            return
+
+
+def new_echoes(bed: Bed, flows: int) -> tuple[list[float], list[float]]:
+    """Of each echo with an identifier of its own, seconds: one way, there and back.
+
+    ICMP is always decided by the agents: the request of each is an upcall at both hosts.
+    """
+    one_way, both = [], []
+    with _raw(bed.vms[0]) as near, _raw(bed.vms[1]) as far:
+        for number in range(1, flows + 1):
+            started = time.perf_counter()
+            near.sendto(_echo(number), (bed.addresses[1], 0))
+            _await(far, _ECHO_REQUEST, number)
+            one_way.append(time.perf_counter() - started)
+            _await(near, _ECHO_REPLY, number)
+            both.append(time.perf_counter() - started)
+    return one_way, both
+
+
+def new_decisions(bed: Bed, rate: int, seconds: float, first: int) -> float:
+    """Offer ``rate`` echoes a second, each with an identifier of its own: the share that arrived."""
+    many, sent = int(rate * seconds), 0
+    with _raw(bed.vms[0]) as near:
+        before = _counted(bed, "Icmp", "InEchos")
+        started = time.monotonic()
+        while sent < many:
+            due = min(many, int((time.monotonic() - started) * rate))
+            for number in range(sent, due):
+                near.sendto(_echo((first + number) % 65536), (bed.addresses[1], 0))
+            sent = due
+            time.sleep(0.0005)
+        time.sleep(0.5)
+    return (_counted(bed, "Icmp", "InEchos") - before) / many
+
+
 def agent_cpu_s(bed: Bed) -> float:
     """CPU seconds that the agents have used."""
     total = 0
@@ -166,7 +235,7 @@ def new_flows(bed: Bed, rate: int, seconds: float, first_port: int) -> float:
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     many, sent = int(rate * seconds), 0
     with sender:
-        before = _udp(bed, "InDatagrams", "NoPorts")
+        before = _counted(bed, "Udp", "InDatagrams", "NoPorts")
         started = time.monotonic()
         while sent < many:
             due = min(many, int((time.monotonic() - started) * rate))
@@ -176,7 +245,7 @@ def new_flows(bed: Bed, rate: int, seconds: float, first_port: int) -> float:
             sent = due
             time.sleep(0.0005)
         time.sleep(0.5)
-        return (_udp(bed, "InDatagrams", "NoPorts") - before) / many
+        return (_counted(bed, "Udp", "InDatagrams", "NoPorts") - before) / many
 
 
 def _answer_sessions(seconds: float) -> float:
