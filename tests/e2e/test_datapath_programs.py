@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from trialrun import LOOPBACK, PORT, REDIRECT, SHOT, Trial, built
 
 from labctl.overlay.agent.entries import rewritten
+from labctl.overlay.datapath import cache as cache_module
 from labctl.overlay.datapath.layout import Action, Entry, Flag, PortRecord, flow_key, inside_key
 from labctl.overlay.flow import FROM_TUNNEL, FlowKey, Forward, Match, ToPort
 from labctl.overlay.packet import IP4, IP6, checksum, ethernet, ipv4, ipv6, parse
@@ -259,6 +260,21 @@ def test_what_the_agent_sends_again_follows_its_entry_or_is_dropped(trial: Trial
         assert trial.run(frame, "from_agent", mark=mark).verdict == SHOT
         trial.cache.remove([key])
     assert trial.run(frame, "from_agent").verdict == SHOT  # nobody says where it is from
+
+
+def test_a_map_of_another_layout_is_not_taken_over_and_one_of_the_same_is(
+    trial: Trial, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As an agent finds them that comes after one of another version."""
+    maps = trial.loaded.maps
+    old = {"lc_flows": maps["lc_ports"], "lc_conns": maps["lc_conns"]}
+    target = built(tmp_path_factory.mktemp("next"))
+    loaded = trial.bpf.load(target, cache_module._PROGRAMS, cache_module._MAPS, old, {"lc_flows": 1024})
+    try:
+        assert loaded.reused == {"lc_conns"}
+    finally:
+        for descriptor in (*loaded.programs.values(), *loaded.maps.values()):
+            os.close(descriptor)
 
 
 def test_the_least_used_entry_goes_when_there_are_too_many(tmp_path_factory: pytest.TempPathFactory) -> None:

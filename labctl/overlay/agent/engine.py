@@ -326,7 +326,8 @@ class Engine:
             return None
         known, reason = made
         self._table.put(key, known, reason)
-        self._seen(known, flow, now_ns)
+        if isinstance(decision, Forward):
+            self._connections.note(decision.conns, now_ns)
         return known
 
     def adopt(self, keys: Iterable[bytes], now_ns: int) -> int:

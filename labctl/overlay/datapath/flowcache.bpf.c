@@ -157,13 +157,13 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 		if (value->conns[0] && !as_asked(&view->key, value->conns))
 			return -1;
 	} else if (kind != ACT_UPCALL) {
-		if ((value->mtu && view->l4 && longest(skb, view) > value->mtu)) {
+		if (value->mtu && view->l4 && longest(skb, view) > value->mtu) {
 			count(CNT_TOO_BIG);
 			return upcall(skb, from, ration); // the agent answers with ICMP
 		}
 		if (value->ttl && view->ttl <= value->ttl)
 			return upcall(skb, from, ration); // the same: time exceeded
-		if (value->conns[0] && (__s64)(now - value->last_ns) > REFRESH_NS && refresh(&view->key, value, now))
+		if (value->conns[0] && (now ^ value->last_ns) >> SLOT && refresh(&view->key, value, now))
 			return -1;
 	}
 	// Two CPUs that count at the same moment may count one for both: what no atomic operation costs.

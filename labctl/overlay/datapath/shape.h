@@ -5,13 +5,14 @@
 //
 // No entry that was made here is known to the agent, so each bears the cookie of its shape, and is used
 // only while lc_live says that the shape still holds. And no entry trusts that a connection is as it
-// was: one that drops asks at each packet, one that lets through asks when it was not used for a second,
-// long before a connection can have expired.
+// was: one that drops asks at each packet, one that lets through at its first packet in each slot of a
+// second or so. So a flow in use keeps its connections alive, and one that was idle for long enough that
+// they may have expired asks before it goes on.
 #pragma once
 
 #include "frame.h"
 
-#define REFRESH_NS 1000000000ll
+#define SLOT 30 // 2**30 ns
 
 static __always_inline void fill(struct conn_key *conn, const struct flow_key *key, __u32 word)
 {

@@ -111,7 +111,13 @@ struct settings {
 	__u8 local_v6[16]; // source of tunnels over IPv6; 0: as the route says
 };
 
-enum counter { CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED, CNT_TOO_BIG, CNT_STRANGER, CNT_MADE, CNT_STALE, CNT_MAX };
+enum counter {
+	CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED,
+	CNT_TOO_BIG, CNT_STRANGER,
+	CNT_MADE, // entries that the kernel made by itself
+	CNT_STALE, // entries that were not used, since a connection had come or gone
+	CNT_MAX
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
