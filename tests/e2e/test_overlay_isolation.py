@@ -162,6 +162,10 @@ def heard(bed: Bed) -> Heard:
         others = (bed.scene.router, *(one for one in bed.scene.neighbours if one.name != name))
         pings = [f"ping -c1 -W2 {address}" for one in others for address in (one.ipv4, one.ipv6)]
         bed.run(name, "sh", "-c", " && ".join(pings))
+    # What the datapath has learned to decide by itself must not let others through.
+    everybody = (*bed.scene.neighbours, *bed.scene.routed, bed.scene.outside)
+    known = [honest(bed.scene, to, b"before", version) for to in everybody for version in (4, 6)]
+    send_frames(bed.spaces[SENDER], "eth0", known, rounds=3, rate_pps=100)
     told.before = {name: memory(bed, name) for name in (*NEIGHBOURS, *ROUTED, *STRANGERS)}
     with ExitStack() as stack:
         ears = {
