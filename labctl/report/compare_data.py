@@ -133,7 +133,7 @@ def design_of(result: Result, name: str = "") -> Design:
         for spans in _of(run, fault):
             outages += spans
             longest.append(max(span.end_s - span.begin_s for span in spans))
-    streams = [stream for run in result.runs for stream in run.streams]
+    streams = [stream for run in result.runs for stream in run.judged]
     about = result.about
     topology = about.get("topology", {})
     sets = " ".join(topology.get("sets", ()))
@@ -152,7 +152,7 @@ def design_of(result: Result, name: str = "") -> Design:
         bound_repair=result.failovers.bound_repair,
         streams={name: _shared_stream(name, result.runs) for name in _names(result.runs)},
         failovers=len(faults),
-        flows=sum(sum(len(stream.flows) for stream in run.streams) for run, _ in faults),
+        flows=sum(sum(len(stream.flows) for stream in run.judged) for run, _ in faults),
         outages=tuple(outages),
         longest_s=tuple(sorted(longest)),
         error_s=max((stream.error_ns for stream in streams), default=0) / 1e9,
@@ -202,8 +202,8 @@ def shared(designs: Sequence[Design]) -> tuple[str, ...]:
 
 
 def _of(run: RunResult, fault: FaultResult) -> Iterator[list[Outage]]:
-    """Of each flow that the fault hit: its outages."""
-    for stream in run.streams:
+    """Of each flow that the fault hit, and something is expected of: its outages."""
+    for stream in run.judged:
         for flow in stream.flows:
             spans = [
                 Outage(

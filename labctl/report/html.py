@@ -68,7 +68,7 @@ def _head(result: Result) -> Markup:
 
 
 def _tiles(result: Result) -> Markup | None:
-    streams = [stream for run in result.runs for stream in run.streams]
+    streams = [stream for run in result.runs for stream in run.judged]
     if not streams:
         return None
     worst = max(streams, key=lambda stream: stream.longest_outage_ns)
@@ -105,8 +105,8 @@ def _worst(result: Result) -> RunResult:
     return max(
         result.runs,
         key=lambda run: (
-            sum(stream.repair for stream in run.streams),
-            sum(stream.in_flight for stream in run.streams),
+            sum(stream.repair for stream in run.judged),
+            sum(stream.in_flight for stream in run.judged),
             -run.run,
         ),
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["action_table", "expectation_table", "flow_table", "run_table", "stream_table"]
 
 MOST_ROWS = 400
+_BESIDE = " (beside: nothing is expected of it)"
 
 
 def expectation_table(result: Result) -> Markup:
@@ -41,7 +42,7 @@ def stream_table(result: Result) -> Markup:
         "overflow",
     ]
     rows = [
-        [f"run {run.run}: {stream.name}" if several else stream.name, *_stream(stream)]
+        [(f"run {run.run}: " if several else "") + stream.name + _BESIDE * stream.beside, *_stream(stream)]
         for run in result.runs
         for stream in run.streams
     ]
@@ -92,12 +93,12 @@ def action_table(result: Result) -> Markup:
 
 
 def _action(fault: FaultResult) -> list[object]:
-    worst = max(fault.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+    worst = max(fault.judged, key=lambda stream: stream.longest_outage_ns, default=None)
     told, awaited = fault.carriers
     crossed: object = "unseen" if fault.crossed < 0 else count(fault.crossed)
     if fault.null:
         crossed = el("span", "null trial", class_="warn")
-    repaired = max((stream.repair_ns for stream in fault.streams), default=0)
+    repaired = max((stream.repair_ns for stream in fault.judged), default=0)
     return [
         signed_s(fault.requested_ns),
         span(fault.late_ns),
@@ -106,7 +107,7 @@ def _action(fault: FaultResult) -> list[object]:
         span(fault.done_ns - fault.requested_ns),
         f"{told} of {awaited}",
         crossed if fault.breaks else "",
-        count(sum(stream.hit for stream in fault.streams)),
+        count(sum(stream.hit for stream in fault.judged)),
         _number(fault.in_flight, "warn"),
         _number(fault.repair, "bad"),
         bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
@@ -138,15 +139,15 @@ def run_table(result: Result) -> Markup:
     """One row a run of a series."""
     rows: list[list[object]] = []
     for run in result.runs:
-        worst = max(run.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+        worst = max(run.judged, key=lambda stream: stream.longest_outage_ns, default=None)
         phases = ", ".join(f"{fault.phase_ns / 1e6:.0f}" for fault in run.faults if fault.step >= 0)
         rows.append(
             [
                 f"run {run.run}",
                 _verdict(run.verdict),
-                count(sum(stream.sent for stream in run.streams)),
-                _number(sum(stream.in_flight for stream in run.streams), "warn"),
-                _number(sum(stream.repair for stream in run.streams), "bad"),
+                count(sum(stream.sent for stream in run.judged)),
+                _number(sum(stream.in_flight for stream in run.judged), "warn"),
+                _number(sum(stream.repair for stream in run.judged), "bad"),
                 bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
                 phases,
             ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from labctl.verdict.schema import FaultResult, Result, RunResult
+    from labctl.verdict.schema import FaultResult, Result, RunResult, StreamResult
 
 __all__ = ["FAULT_ROWS", "summary"]
 
@@ -68,7 +68,7 @@ def _streams(result: Result) -> RenderableType:
         repair = sum(stream.repair for stream in mine)
         first = mine[0]
         table.add_row(
-            Text.assemble((name, "bold"), (f"  {first.source}→{first.destination}", "dim")),
+            Text.assemble((name, "" if first.beside else "bold"), (f"  {_ends(first)}", "dim")),
             count(sum(stream.sent for stream in mine)),
             _number(sum(stream.in_flight for stream in mine), "yellow"),
             _number(repair, "red"),
@@ -76,6 +76,10 @@ def _streams(result: Result) -> RenderableType:
             bar(worst.longest_outage_ns, worst.error_ns),
         )
     return Padding(table, (1, 0, 0, 2))
+
+
+def _ends(stream: StreamResult) -> str:
+    return f"{stream.source}→{stream.destination}" + (" (beside)" if stream.beside else "")
 
 
 def _faults(result: Result) -> RenderableType:
@@ -102,7 +106,7 @@ def _faults(result: Result) -> RenderableType:
 
 
 def _fault(fault: FaultResult) -> list[RenderableType]:
-    worst = max(fault.streams, key=lambda stream: stream.longest_outage_ns, default=None)
+    worst = max(fault.judged, key=lambda stream: stream.longest_outage_ns, default=None)
     crossed = "unseen" if fault.crossed < 0 else count(fault.crossed)
     return [
         Text(fault_name(fault), "bold" if fault.breaks else ""),
@@ -149,5 +153,5 @@ def _number(value: int, style: str) -> Text:
 
 def one_line(run: RunResult) -> str:
     """A run of a series in one line, for progress."""
-    lost = sum(stream.in_flight for stream in run.streams), sum(stream.repair for stream in run.streams)
+    lost = sum(stream.in_flight for stream in run.judged), sum(stream.repair for stream in run.judged)
     return f"run {run.run}: {run.verdict}, lost {lost[0]} in flight, {lost[1]} to repair"

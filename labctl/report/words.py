@@ -45,12 +45,19 @@ def fault_name(fault: FaultResult) -> str:
 
 def outage_line(result: Result) -> str:
     """What was measured in one line."""
-    lost = [(stream.in_flight, stream.repair) for run in result.runs for stream in run.streams]
-    sent = sum(stream.sent for run in result.runs for stream in run.streams)
-    flight, repair = sum(one for one, _ in lost), sum(one for _, one in lost)
+    streams = [stream for run in result.runs for stream in run.streams]
+    judged = [stream for stream in streams if not stream.beside]
+    sent = sum(stream.sent for stream in judged)
+    flight, repair = sum(stream.in_flight for stream in judged), sum(stream.repair for stream in judged)
     trials = result.failovers.trials
     over = f" over {trials} fail-over{'' if trials == 1 else 's'}" if trials else ""
-    return f"{count(sent)} packets{over}: {count(flight)} lost in flight, {count(repair)} to repair"
+    line = f"{count(sent)} packets{over}: {count(flight)} lost in flight, {count(repair)} to repair"
+    others = [stream for stream in streams if stream.beside]
+    if others:
+        names = ", ".join(dict.fromkeys(stream.name for stream in others))
+        lost = f"{count(sum(one.lost for one in others))} of {count(sum(one.sent for one in others))}"
+        line += f"; beside it {lost} of {names}, which nothing is expected of"
+    return line
 
 
 def series_lines(result: Result) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from labctl.verdict.classify import Excuse, Losses, classify, excuses
 from labctl.verdict.schema import FaultResult, FaultStream, LossSpan, StreamResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from labctl.probe.types import StreamTally
     from labctl.verdict.record import ActionRecord, RunRecord, WitnessRecord
@@ -37,6 +37,7 @@ class Measured:
         tallies: by stream.
         hidden: by stream: packets that did not leave while a sender stalled around a fault.
         doubtful: by stream: packets in flight at cuts that were slow: perhaps lost to repair.
+        beside: streams that no expectation is about.
     """
 
     run: RunRecord
@@ -47,6 +48,7 @@ class Measured:
     doubtful: Mapping[str, int]
     faults: tuple[FaultResult, ...]
     streams: tuple[StreamResult, ...]
+    beside: frozenset[str]
 
 
 def measure(run: RunRecord) -> Measured:
@@ -56,8 +58,16 @@ def measure(run: RunRecord) -> Measured:
     spans = {name: excuses(run, tally) for name, tally in tallies.items()}
     losses = {name: classify(tally, spans[name], zero) for name, tally in tallies.items()}
     crossed = tuple(_crossed(run, action) for action in run.actions)
+    beside = _beside(run, tallies)
     faults = tuple(
-        _fault(run, index, losses, {name: spans[name][index] for name in spans}, crossed[index])
+        _fault(
+            run,
+            index,
+            losses,
+            {name: spans[name][index] for name in spans},
+            crossed=crossed[index],
+            beside=beside,
+        )
         for index in range(len(run.actions))
     )
     return Measured(
@@ -71,8 +81,18 @@ def measure(run: RunRecord) -> Measured:
             for name, one in losses.items()
         },
         faults=faults,
-        streams=tuple(_stream(tally, losses[name]) for name, tally in tallies.items()),
+        streams=tuple(
+            replace(_stream(tally, losses[name]), beside=name in beside) for name, tally in tallies.items()
+        ),
+        beside=beside,
     )
+
+
+def _beside(run: RunRecord, names: Iterable[str]) -> frozenset[str]:
+    """Streams that no expectation names: the pings to a box that is to die, say."""
+    if not run.expect or any(not wish.streams for wish in run.expect):
+        return frozenset()
+    return frozenset(names) - {name for wish in run.expect for name in wish.streams}
 
 
 def _zero(run: RunRecord) -> int:
@@ -103,13 +123,19 @@ def _fault(
     index: int,
     losses: Mapping[str, Losses],
     spans: Mapping[str, Excuse],
+    *,
     crossed: Crossed,
+    beside: frozenset[str],
 ) -> FaultResult:
     action, zero = run.actions[index], _zero(run)
     streams = tuple(
-        _fault_stream(name, one, index, action.first_ns - zero, crossed) for name, one in losses.items()
+        replace(_fault_stream(name, one, index, action.first_ns - zero, crossed), beside=name in beside)
+        for name, one in losses.items()
     )
-    total = -1 if crossed is None else sum(len(flows) for flows in crossed.values())
+    judged = [stream for stream in streams if stream.stream not in beside]
+    total = (
+        -1 if crossed is None else sum(len(flows) for name, flows in crossed.items() if name not in beside)
+    )
     told = sum(moment > 0 for moment in action.carriers)
     window = action.last_ns - min(action.not_before_ns, action.first_ns)
     return FaultResult(
@@ -136,8 +162,8 @@ def _fault(
         null=action.breaks and total == 0,
         stalled_ns=sum(_stalled(action, index, tally, losses[tally.stream.name]) for tally in run.tallies),
         slow=action.breaks and not action.silent and window > SLOW_CUT_NS,
-        in_flight=sum(stream.in_flight for stream in streams),
-        repair=sum(stream.repair for stream in streams),
+        in_flight=sum(stream.in_flight for stream in judged),
+        repair=sum(stream.repair for stream in judged),
         streams=streams,
     )
 

@@ -187,6 +187,8 @@ def _outages(runs: Sequence[Measured]) -> OutageStatistics:
     error = 0
     for run in runs:
         for name, tally in run.tallies.items():
+            if name in run.beside:
+                continue
             error = max(error, spacing_ns(tally))
             for fault, crossed in zip(run.faults, run.crossed, strict=True):
                 if not fault.breaks or crossed is None:

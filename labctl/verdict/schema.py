@@ -137,6 +137,7 @@ class StreamResult:
         longest_outage_ns: of any flow; plus or minus ``error_ns``.
         generator: fields of :class:`labctl.probe.types.GeneratorHealth`.
         receiver: fields of :class:`labctl.probe.types.ReceiverHealth`.
+        beside: no expectation is about it: it is shown, and counts in none of the sums over streams.
     """
 
     name: str
@@ -162,6 +163,7 @@ class StreamResult:
     generator: Mapping[str, Any]
     receiver: Mapping[str, Any]
     flows: tuple[FlowResult, ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class FaultStream:
         crossed: flows that the witness saw cross the victim just before; -1 if nobody watched.
         hit: flows that lost a packet.
         repair_ns: from the first effect to the departure of the last lost packet; 0 if none was.
+        beside: no expectation is about the stream.
     """
 
     stream: str
@@ -182,6 +185,7 @@ class FaultStream:
     longest_outage_ns: int
     error_ns: int
     repair_ns: int
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,11 @@ class FaultResult:
     repair: int
     streams: tuple[FaultStream, ...] = ()
 
+    @property
+    def judged(self) -> tuple[FaultStream, ...]:
+        """The streams that some expectation is about: what the sums are over."""
+        return tuple(stream for stream in self.streams if not stream.beside)
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
@@ -280,6 +289,11 @@ class RunResult:
     expectations: tuple[ExpectationResult, ...]
     faults: tuple[FaultResult, ...]
     streams: tuple[StreamResult, ...]
+
+    @property
+    def judged(self) -> tuple[StreamResult, ...]:
+        """The streams that some expectation is about: what the sums are over."""
+        return tuple(stream for stream in self.streams if not stream.beside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from make_believe import MS, SECOND
 
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
+from labctl.report.words import outage_line
 from labctl.scenario.fake_series import FakeSource
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.verdict import Verdict, judge
@@ -261,3 +262,20 @@ def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench: Bench
     stream = result.runs[0].streams[0]
     assert stream.lost == stream.in_flight + stream.repair
     assert sum(fault.repair + fault.in_flight for fault in result.runs[0].faults) == stream.lost
+
+
+def test_a_stream_that_nothing_is_expected_of_is_shown_beside_and_counts_in_no_sum(bench: Bench) -> None:
+    bench.expect = (Expectation("repair-loss", streams=("out",), packets=0, text="repair-loss: out"),)
+    result = bench.lose(0, 300, stream="in").judge()
+    ping, judged = result.runs[0].streams
+    assert (ping.name, ping.beside, judged.beside) == ("in", True, False)
+    assert ping.repair > 0, "it is told all the same"
+    assert result.verdict == Verdict.PASS
+    cut = result.runs[0].faults[0]
+    assert (cut.in_flight, cut.repair) == (0, 0)
+    assert [(stream.stream, stream.repair > 0) for stream in cut.streams] == [("in", True), ("out", False)]
+    assert cut.crossed == bench.flows
+    assert (result.failovers.trials, result.failovers.lossy, result.outages.flows) == (1, 0, bench.flows)
+    line = outage_line(result)
+    assert line.startswith(f"{judged.sent:,} packets over 1 fail-over: 0 lost in flight, 0 to repair;")
+    assert f"{ping.lost} of {ping.sent:,} of in, which nothing is expected of" in line
