@@ -2,8 +2,8 @@
 
 A packet is *in flight* when it left
 
-* no earlier than one path delay before the fault can have taken effect: before the kernel was told
-  to take the links down (the preparations before that excuse nothing), and
+* no earlier than the longest path delay before the fault can have taken effect: before the kernel was
+  told to take the links down (the preparations before that excuse nothing), and
 * no later than one path delay after the last of the victim's links had lost carrier:
 
 it was inside the dying box or on its way into it. Every other lost packet is *repair*: the design's
@@ -13,6 +13,11 @@ the peers are not told of: a frozen node, whose kernel goes on forwarding, or a 
 The path delay is the 99th percentile of the one-way delays of the same stream in the second before
 the fault. Not the maximum: on a machine that is not real-time that is one stall of the scheduler,
 and would excuse losses that the design must answer for.
+
+Before the fault there is nothing to repair yet, so there the question is only whether the packet can
+have been in the box still: one in a hundred takes longer than the 99th percentile. The longest path
+delay is the longest that was seen, but no more than ten times the 99th percentile, so that losses long
+before a fault are not put down to it because some packet once waited for its first entry.
 
 A graceful power-off may take seconds before the cord is pulled: what is lost meanwhile is repair.
 """
@@ -36,6 +41,10 @@ __all__ = ["HORIZON_NS", "Excuse", "Losses", "classify", "excuses", "path_delay"
 HORIZON_NS = 10_000_000_000
 """A loss that begins later than this after an action is not put down to it: longer than any timer
 of the routing at hand (BGP hold time 3 s, gateway opening 4 s after its return)."""
+
+
+LONGEST_DELAYS = 10
+"""So many path delays a packet may have been under way when a fault took effect, if any was so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +99,16 @@ def path_delay(run: RunRecord, action: ActionRecord, tally: StreamTally) -> int:
 
 def excuses(run: RunRecord, tally: StreamTally) -> tuple[Excuse, ...]:
     """The excuse of each of a run's actions for one stream, in the order of the actions."""
-    return tuple(_excuse(action, path_delay(run, action, tally)) for action in run.actions)
+    return tuple(_excuse(action, path_delay(run, action, tally), tally) for action in run.actions)
 
 
-def _excuse(action: ActionRecord, delay: int) -> Excuse:
-    starts = action.requested_ns - delay
+def _excuse(action: ActionRecord, delay: int, tally: StreamTally) -> Excuse:
+    longest = max(delay, min(tally.delay_max_ns, LONGEST_DELAYS * delay))
+    starts = min(action.requested_ns - delay, action.not_before_ns - longest)
     ends = max(action.last_ns, action.done_ns) + HORIZON_NS
     if not action.breaks or action.silent:
         return Excuse(1, 0, starts, ends)
-    return Excuse(action.not_before_ns - delay, action.last_ns + delay, starts, ends)
+    return Excuse(action.not_before_ns - longest, action.last_ns + delay, starts, ends)
 
 
 def classify(tally: StreamTally, spans: Sequence[Excuse], zero_ns: int) -> Losses:

@@ -13,6 +13,8 @@ from labctl.report.words import outage_line
 from labctl.scenario.fake_series import FakeSource
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.verdict import Verdict, judge
+from labctl.verdict.classify import excuses
+from labctl.verdict.record import read_runs
 
 if TYPE_CHECKING:
     from make_believe import Bench
@@ -41,6 +43,19 @@ def test_loss_within_the_cut_is_in_flight_and_excused(bench: Bench) -> None:
     assert stream.lost == stream.in_flight > 0
     assert stream.repair == 0
     assert result.verdict == Verdict.PASS
+
+
+@pytest.mark.parametrize(("longest_ms", "excused_ms"), [(0.2, 0.2), (0.5, 0.5), (100, 2)])
+def test_what_left_before_the_pull_was_in_the_box_if_any_packet_took_that_long(
+    bench: Bench, longest_ms: float, excused_ms: float
+) -> None:
+    # One packet in a hundred takes longer than the path delay of 0.2 ms, which is a 99th percentile.
+    (record,) = read_runs(bench.events())
+    tally = replace(record.tallies[0], delay_max_ns=int(longest_ms * MS))
+    cut = record.actions[0]
+    excuse = excuses(record, tally)[0]
+    assert cut.not_before_ns - excuse.from_ns == excused_ms * MS
+    assert excuse.to_ns - cut.last_ns == 0.2 * MS, "after the pull nothing but the path delay is excused"
 
 
 def test_loss_after_the_cut_is_repair_and_fails(bench: Bench) -> None:
