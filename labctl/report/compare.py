@@ -99,7 +99,8 @@ def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> 
 
 
 _TABLE_WORDS = (
-    "Flows: every flow of every stream, once a fail-over, also those that did not cross the victim. Packets"
+    "Flows: every flow of every stream that its scenario expects something of, once a fail-over, also those"
+    " that did not cross the victim. Packets"
     " lost in flight: inside the dying node while the cut took effect; to repair: every other one that a"
     " fail-over accounts for; at returns: when the node came back; elsewhere: before any fault or long after"
     " one. All of it is measured, and made from the results' journals alone."
