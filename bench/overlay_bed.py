@@ -91,7 +91,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
         built = Path(folder) / "flowcache.bpf.o"
         build = Path(cache_module.__file__).with_name("build")
         subprocess.run(["sh", str(build), str(built)], check=True)
-        fabric = Fabric(prefix, built, UNDERLAY, slots=vms)
+        fabric = Fabric(prefix, built, UNDERLAY, slots=vms, flows=cache_module.MOST_FLOWS)
     _join(*(node.namespace for node in fabric.nodes.values()))
     pids: list[int] = []
     try:

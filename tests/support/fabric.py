@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from labctl.overlay.simulation.topology import Topology
 
 SLOTS = 24
+FLOWS = 4096
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 RATION = PortRecord(0, 1_000_000, 1_000_000)
@@ -153,10 +154,17 @@ class Fabric:
     """Hosts on one switch."""
 
     def __init__(
-        self, prefix: str, target: Path, underlay: dict[str, tuple[str, ...]], *, slots: int = SLOTS
+        self,
+        prefix: str,
+        target: Path,
+        underlay: dict[str, tuple[str, ...]],
+        *,
+        slots: int = SLOTS,
+        flows: int = FLOWS,
     ) -> None:
         """``underlay``: addresses of each host; names that start with ``gw`` get an uplink."""
         self.prefix = prefix
+        self.flows = flows
         self.namespaces: list[str] = []
         self.nodes: dict[str, Node] = {}
         try:
@@ -202,14 +210,14 @@ class Fabric:
         subprocess.run(["ip", "-n", far, "-batch", "-"], input="\n".join(up).encode(), check=True)
         at_switch = f"link set {name} master sw up"
         subprocess.run(["ip", "-n", f"{self.prefix}sw", "-batch", "-"], input=at_switch.encode(), check=True)
-        cache, channel, ifindexes = self.agent(host, target, addresses, names)
+        cache, channel, ifindexes = self.agent(host, target, addresses, names, flows=self.flows)
         with inside(far):
             taps = {slot: open_tap(f"v{slot}") for slot in names}
         return Node(name, host, far, cache, channel, ifindexes, taps)
 
     @staticmethod
     def agent(
-        namespace: str, target: Path, addresses: tuple[str, ...], names: list[str]
+        namespace: str, target: Path, addresses: tuple[str, ...], names: list[str], *, flows: int = FLOWS
     ) -> tuple[FlowCache, Channel, dict[str, int]]:
         """What an agent opens at its start."""
         with inside(namespace):
@@ -221,7 +229,7 @@ class Fabric:
                 upcall=found.kernel_end,
                 tunnel_ration=RATION,
                 local=tuple(local.values()),
-                flows=4096,
+                flows=flows,
             )
             ifindexes = {slot: socket.if_nametoindex(slot) for slot in names}
             return cache, Channel(devices.AGENT_END), ifindexes
