@@ -108,11 +108,16 @@ class FakeEngine:
     """No packets."""
 
     def __init__(self) -> None:
-        self.adopted: list[bytes] = []
+        self.anew: list[bytes] = []
+        self.strangers_killed = 0
 
     def adopt(self, keys: Sequence[bytes], _: int) -> int:
-        self.adopted += keys
+        self.anew += keys
         return len(keys)
+
+    def adopted(self) -> None:
+        assert self.anew, "shapes of an earlier agent may go only after its entries were decided anew"
+        self.strangers_killed += 1
 
     def use(self, *_: object) -> None:
         """Nothing is decided."""
@@ -192,6 +197,7 @@ def test_a_copy_that_may_be_old_takes_nothing_away_from_what_an_earlier_agent_le
     assert host.adopting
     host.adopt(10, 0)
     assert host.settled
+    assert cast("Any", host)._engine.strangers_killed == 1
 
 
 def test_tunnels_of_hosts_that_a_copy_does_not_know_are_taken_until_it_is_known_to_be_new(
