@@ -19,7 +19,7 @@ from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Mat
 from labctl.overlay.packet import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from labctl.overlay.agent.connections import Connections
     from labctl.overlay.agent.ports import Ports as Bindings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from labctl.overlay.agent.shortcut import Asked, Shape
     from labctl.overlay.agent.table import Reason
     from labctl.overlay.datapath.channel import Upcall
+    from labctl.overlay.datapath.layout import ConnRef
     from labctl.overlay.flow import ConnKey, Decision, Packet
 
 __all__ = ["Engine"]
@@ -119,6 +120,8 @@ class Engine:
         if known is not None and _covers(known, packet, now_ns) and self._holds(known, flow):
             # One of several that came up before the entry stood, or the entry was evicted since.
             self.counts["again"] += 1
+            # It may have been evicted together with the connections that it opens.
+            self._seen(known, flow, now_ns)
             if self._cache.restore(key, known.value(now_ns)):
                 self.counts["written again"] += 1
             self._sends.append(upcall)
@@ -130,8 +133,9 @@ class Engine:
     def _holds(self, known: Known, flow: FlowKey) -> bool:
         """Whether the connections that an entry hangs on are as it wants them."""
         return all(
-            ref.wanted is Wanted.ANY or self.established(ref.of(flow)) is (ref.wanted is Wanted.KNOWN)
+            ref.wanted is Wanted.ANY or self.established(conn) is (ref.wanted is Wanted.KNOWN)
             for ref in known.entry.conns
+            for conn in _conns_of(ref, flow)
         )
 
     def _by_shortcut(self, case: _Case) -> bool:
@@ -158,7 +162,8 @@ class Engine:
     def _seen(self, known: Known, flow: FlowKey, now_ns: int) -> None:
         """A packet of a flow that is let through: its connections are there from now on."""
         if known.entry.action is not Action.DROP:
-            self._connections.note([ref.of(flow) for ref in known.entry.conns], now_ns)
+            conns = [conn for ref in known.entry.conns for conn in _conns_of(ref, flow)]
+            self._connections.note(conns, now_ns)
 
     def _reply_ahead(self, case: _Case, known: Known) -> None:
         """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
@@ -387,6 +392,14 @@ def _covers(known: Known, packet: Packet, now_ns: int) -> bool:
     if entry.action is Action.DROP:
         return True
     return not (entry.mtu and packet.length > entry.mtu) and packet.ttl > known.ttl
+
+
+def _conns_of(ref: ConnRef, flow: FlowKey) -> Iterator[ConnKey]:
+    """The connections that the kernel asks for or keeps alive by one word of an entry (shape.h)."""
+    conn = ref.of(flow)
+    yield conn
+    if ref.later:
+        yield conn._replace(local_port=0, remote_port=0)
 
 
 def _ingress_key(origin: int) -> bytes:

@@ -34,7 +34,7 @@ from labctl.overlay.datapath.layout import (
     Variant,
     Wanted,
 )
-from labctl.overlay.flow import ConnKey, Drop, FlowKey, Forward, ToPort
+from labctl.overlay.flow import FROM_TUNNEL, ConnKey, Drop, FlowKey, Forward, ToPort
 from labctl.overlay.flow import Ports as Read
 from labctl.overlay.packet import ICMP, TCP, UDP
 from labctl.overlay.simulation.engine import simulate
@@ -238,6 +238,40 @@ def test_an_evicted_entry_comes_back_with_the_next_packet_and_one_not_seen_is_fo
     engine.scan_ends()
     assert len(engine) == 1
     assert len(written) == 2
+
+
+def test_an_entry_that_comes_back_brings_its_connection_that_was_evicted_as_well() -> None:
+    """The answer to the very packet that brings it back would be dropped."""
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    raw = world.request("t1-vm1", world.address("t1-vm2"), proto=ICMP, ports=(8, 7))
+    upcall = Upcall(origin_of(ports, world.vm("t1-vm1").key), HEAD, raw)
+    engine.upcall(upcall, 1)
+    known = set(memory.kept)
+    assert known
+    memory.entries.clear()
+    memory.kept.clear()
+    engine.upcall(upcall, 2)
+    assert engine.counts["written again"] == 1
+    assert set(memory.kept) == known
+
+
+def test_a_first_fragment_whose_later_ones_are_known_no_more_is_decided_again() -> None:
+    """The kernel lets it through by no entry that hangs on both; sent again by that one it would be lost."""
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    key = world.vm("t1-vm1").key
+    raw = world.request("t1-vm1", world.address("t1-vm2"), ports=(1000, 2000))
+    engine.upcall(Upcall(origin_of(ports, key), HEAD, raw), 1)
+    back = bytearray(world.request("t1-vm2", world.address("t1-vm1"), ports=(2000, 1000)))
+    back[20] |= 0x20  # more fragments
+    upcall = Upcall(FROM_TUNNEL | key, HEAD, bytes(back))
+    engine.upcall(upcall, 2)
+    (later,) = [conn for conn in memory.kept if not ConnKey.unpack(conn).local_port]
+    del memory.kept[later]
+    engine.upcall(upcall, 3)
+    assert later in memory.kept
+    assert engine.counts["again"] == 0
 
 
 def test_idle_entries_go_and_used_ones_stay() -> None:
