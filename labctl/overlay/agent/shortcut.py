@@ -120,6 +120,7 @@ class Shortcuts:
         self._kernel = kernel
         self._by_key: dict[bytes, dict[tuple[ConnRef, ...], Shape]] = {}
         self._alive: dict[int, Shape] = {}
+        self._of_ingress: dict[int, dict[int, Shape]] = {}
         self._changed: set[bytes] = set()
         for key in kernel.shapes():
             kernel.write_shape(key, ())
@@ -163,7 +164,7 @@ class Shortcuts:
         if older is not None:
             self.kill([older])
         elif not self._free:
-            self.kill([next(iter(self._alive.values()))])
+            self.kill([self._one_too_many()])
         length, ttl = packet.length, packet.ttl
         if isinstance(decision, Forward):
             length, ttl = known.entry.mtu or _LONGEST, known.ttl + 1
@@ -172,9 +173,14 @@ class Shortcuts:
         )
         self._by_key.setdefault(key, {})[refs] = shape
         self._alive[shape.cookie] = shape
+        self._of_ingress.setdefault(flow.ingress, {})[shape.cookie] = shape
         self._table.hold(reason, shape)
         self._changed.add(key)
         return True
+
+    def _one_too_many(self) -> Shape:
+        """The oldest of the port that has most of them: who talks to everybody takes nothing from others."""
+        return next(iter(max(self._of_ingress.values(), key=len).values()))
 
     def _next_cookie(self) -> int:
         index = self._free.popleft()
@@ -211,6 +217,10 @@ class Shortcuts:
         self.flush()
         for shape in doomed:
             del self._alive[shape.cookie]
+            alike = self._of_ingress[shape.flow.ingress]
+            del alike[shape.cookie]
+            if not alike:
+                del self._of_ingress[shape.flow.ingress]
             index = shape.cookie % INDICES
             self._turn(index)
             self._free.append(index)

@@ -398,6 +398,22 @@ def test_the_oldest_shape_makes_room_when_all_cookies_are_taken_and_takes_its_fl
     assert memory.valid[newest.cookie % INDICES] == newest.cookie
 
 
+def test_a_vm_that_talks_to_everybody_pushes_out_its_own_shapes_and_not_those_of_others() -> None:
+    table, memory = FlowTable(), Memory()
+    shortcuts = Shortcuts(table, memory)
+    shaped(shortcuts, table, FLOW)
+    _, (mine,) = table.touched(["port:1"])
+    for number in range(INDICES + 10):
+        shaped(shortcuts, table, FLOW._replace(ingress=2, dst=number.to_bytes(16, "big")))
+    assert len(shortcuts) == INDICES - 1
+    assert memory.valid[mine.cookie % INDICES] == mine.cookie
+    assert memory.shaped[mine.key]
+    # A third one finds room, too: whoever has most makes it.
+    shaped(shortcuts, table, FLOW._replace(ingress=3))
+    assert len(shortcuts) == INDICES - 1
+    assert memory.valid[mine.cookie % INDICES] == mine.cookie
+
+
 def test_the_next_agent_uses_no_shape_of_the_last_one_and_lets_its_flows_live_until_they_are_adopted() -> (
     None
 ):
