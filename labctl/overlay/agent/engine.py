@@ -278,7 +278,9 @@ class Engine:
         self._shortcuts.withdraw(shapes)
         followed = [shape for shape in shapes if self._again_shape(shape)]
         self._shortcuts.kill(followed)
-        orphans = {shape.cookie for shape in shapes}.difference(shape.cookie for shape in followed)
+        # Of a decision to drop the kernel makes no entries, so there are none to be looked for.
+        makers = {shape.cookie for shape in shapes if shape.known.entry.action is not Action.DROP}
+        orphans = makers.difference(shape.cookie for shape in followed)
         if orphans:
             # No other shape stands for all of their flows, so these are decided one by one.
             touched |= set(self._cache.made_by(orphans))

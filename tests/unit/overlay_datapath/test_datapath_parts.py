@@ -54,6 +54,7 @@ class Memory:
         self.shaped: dict[bytes, list[bytes]] = {}
         self.valid = [0] * INDICES
         self.sent: list[bytes] = []
+        self.looked_through = 0
 
     def put(self, rows: Any) -> None:
         self.entries |= {key: Entry.unpack(value) for key, value in rows}
@@ -100,6 +101,7 @@ class Memory:
             self.valid[cookie % INDICES] = cookie
 
     def made_by(self, cookies: Any) -> list[bytes]:
+        self.looked_through += 1
         return [key for key, entry in self.entries.items() if entry.cookie in cookies]
 
     def again(self, upcall: Upcall) -> None:
@@ -272,6 +274,18 @@ def test_a_first_fragment_whose_later_ones_are_known_no_more_is_decided_again() 
     engine.upcall(upcall, 3)
     assert later in memory.kept
     assert engine.counts["again"] == 0
+
+
+def test_a_change_of_what_drops_looks_through_no_entries_since_the_kernel_makes_none_of_it() -> None:
+    world, memory = World.of(two_tenants().items()), Memory()
+    engine, ports = engine_of(world, "compute1", memory)
+    raw = b"\2nobdy" + world.request("t1-vm1", world.address("t1-vm2"))[6:]
+    engine.upcall(Upcall(origin_of(ports, world.vm("t1-vm1").key), HEAD, raw), 1)
+    assert engine.counts["drop: unknown destination mac"] == 1
+    assert len(memory.shaped) == 1
+    assert engine.change([f"mac:{world.vm('t1-vm1').network}:{raw[:6].hex()}"], 2) == 1
+    assert not memory.shaped
+    assert memory.looked_through == 0
 
 
 def test_idle_entries_go_and_used_ones_stay() -> None:
