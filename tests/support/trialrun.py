@@ -80,7 +80,9 @@ class Trial:
     def bind(self, record: PortRecord) -> None:
         self.bpf.update(self.loaded.maps["lc_ports"], struct.pack("=I", LOOPBACK), record.pack())
 
-    def run(self, frame: bytes, program: str = "from_port", *, gso: int = 0, mark: int = 0) -> Outcome:
+    def run(
+        self, frame: bytes, program: str = "from_port", *, gso: int = 0, mark: int = 0, repeat: int = 1
+    ) -> Outcome:
         context = bytearray(_CONTEXT)
         struct.pack_into("=I", context, _GSO_AT, gso)
         struct.pack_into("=I", context, _MARK_AT, mark)
@@ -96,6 +98,7 @@ class Trial:
             data_size_in=len(frame), data_size_out=len(out),
             ctx_in=ctypes.addressof(given), ctx_out=ctypes.addressof(left),
             ctx_size_in=_CONTEXT, ctx_size_out=_CONTEXT,
+            repeat=repeat,
         )  # fmt: skip
         code = self.bpf._lib.bpf_prog_test_run_opts(self.loaded.programs[program], ctypes.byref(options))
         if code:

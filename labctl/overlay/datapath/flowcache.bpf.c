@@ -34,8 +34,9 @@ static __always_inline struct flow_value *find(const struct flow_key *key)
 		if (!value->cookie)
 			return value;
 		live = bpf_map_lookup_elem(&lc_live, &index);
-		// What the kernel made holds as long as what it made it from.
-		return live && *live == value->cookie ? value : NULL;
+		// What the kernel made holds as long as what it made it from; then it is as if it were not there.
+		if (live && *live == value->cookie)
+			return value;
 	}
 	return find_wide(key->ingress);
 }
@@ -49,23 +50,6 @@ static __always_inline struct port *ration_of(__u32 whose)
 		port = bpf_map_lookup_elem(&lc_ports, &whose);
 	}
 	return port;
-}
-
-// The bucket holds time: each draw costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
-// may race here; then one more than the ration gets through, which does no harm.
-static __always_inline int draw(__u64 *bucket, __u32 rate, __u32 burst)
-{
-	__u64 now, cost, start;
-
-	if (!rate)
-		return 0;
-	now = bpf_ktime_get_ns();
-	cost = 1000000000ull / rate;
-	start = *bucket > now ? *bucket : now;
-	if (start - now > cost * burst)
-		return 0;
-	*bucket = start + cost;
-	return 1;
 }
 
 static __always_inline int within_ration(__u32 whose)
@@ -204,25 +188,19 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 // dropped gets no entry: a scan of ports would push out the entries of others.
 static __noinline int act_by_shape(struct __sk_buff *skb, struct view *view, __u32 from, __u32 ration)
 {
-	struct variant *variant;
 	struct flow_value *value;
-	struct port *port;
+	struct port *port = ration_of(ration);
+	int kind;
 
-	if (!view)
+	if (!view || !port)
 		return -1;
-	variant = find_variant(view, longest(skb, view));
-	if (!variant)
+	kind = make_by_shape(view, longest(skb, view), port);
+	if (kind < 0)
 		return -1;
-	if (variant->value.kind == ACT_DROP) {
+	if (kind == ACT_DROP) {
 		count(CNT_DROP);
 		return TC_ACT_SHOT;
 	}
-	port = ration_of(ration);
-	// What the kernel makes by itself is cheap; it is rationed so that no port drives out all others' entries.
-	if (!port || !draw(&port->made_ns, 2 * port->rate, 2 * port->burst))
-		return -1;
-	if (bpf_map_update_elem(&lc_flows, &view->key, &variant->value, BPF_ANY))
-		return -1;
 	value = bpf_map_lookup_elem(&lc_flows, &view->key);
 	if (!value)
 		return -1;

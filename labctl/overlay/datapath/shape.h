@@ -94,19 +94,64 @@ static __always_inline int is_dhcp(__u16 port)
 	return port == 67 || port == 68 || port == 546 || port == 547;
 }
 
-// The variant that a packet fits, with all that its decision was made from. Left to the agent: fragments,
-// ICMP, and the ports of DHCP, as in labctl.overlay.agent.shortcut.
-static __noinline struct variant *find_variant(const struct view *view, __u32 length)
+// The bucket holds time: each draw costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
+// may race here; then one more than the ration gets through, which does no harm.
+static __always_inline int draw(__u64 *bucket, __u32 rate, __u32 burst)
+{
+	__u64 now, cost, start;
+
+	if (!rate)
+		return 0;
+	now = bpf_ktime_get_ns();
+	cost = 1000000000ull / rate;
+	start = *bucket > now ? *bucket : now;
+	if (start - now > cost * burst)
+		return 0;
+	*bucket = start + cost;
+	return 1;
+}
+
+// Write the entry of a variant that a packet fits, unless it drops; its kind, or -1 where there is none.
+//
+// An element of the map that the agent overwrites serves the next one that it writes at once, perhaps
+// another tenant's, whoever still reads it here. So what was read and copied counts only if the element
+// still stands under its key, and the variant in it. A function of its own, for its stack.
+static __noinline int make(const struct flow_key *at, const struct shape *shape, const struct variant *variant,
+			   const struct flow_key *key, struct port *port)
+{
+	struct flow_value value;
+	struct shape *again;
+
+	if (!at || !shape || !variant || !key || !port)
+		return -1;
+	__builtin_memcpy(&value, &variant->value, sizeof(value));
+	again = bpf_map_lookup_elem(&lc_shapes, at);
+	if (!again || again != shape || variant->value.cookie != value.cookie)
+		return -1;
+	if (value.kind == ACT_DROP)
+		return ACT_DROP;
+	// What the kernel makes by itself is cheap; it is rationed so that no port drives out all others' entries.
+	// One that takes the place of its own, whose shape is no more, drives out nobody's: after a change that
+	// touches many flows all of them go on at once.
+	if (!bpf_map_lookup_elem(&lc_flows, key) && !draw(&port->made_ns, 2 * port->rate, 2 * port->burst))
+		return -1;
+	return bpf_map_update_elem(&lc_flows, key, &value, BPF_ANY) ? -1 : (int)value.kind;
+}
+
+// Make an entry from the variant that a packet fits, with all that its decision was made from; its kind,
+// or -1 where none fits. Left to the agent: fragments, ICMP, and the ports of DHCP, as in
+// labctl.overlay.agent.shortcut.
+static __noinline int make_by_shape(const struct view *view, __u32 length, struct port *port)
 {
 	struct flow_key key;
 
-	if (!view)
-		return NULL;
+	if (!view || !port)
+		return -1;
 	key = view->key;
 	if (key.match_frag || (key.eth_type != ETH_P_IP && key.eth_type != ETH_P_IPV6))
-		return NULL;
+		return -1;
 	if (key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6 || is_dhcp(key.sport) || is_dhcp(key.dport))
-		return NULL;
+		return -1;
 	for (int read = READ_NONE; read <= READ_DESTINATION; read++) {
 		struct shape *shape;
 
@@ -124,8 +169,8 @@ static __noinline struct variant *find_variant(const struct view *view, __u32 le
 			if (length > variant->length || view->ttl < variant->ttl)
 				continue;
 			if (as_asked(&view->key, variant->asked))
-				return variant;
+				return make(&key, shape, variant, &view->key, port);
 		}
 	}
-	return NULL;
+	return -1;
 }
