@@ -265,7 +265,8 @@ class FlowCache:
 
     def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
         """Packed keys of the entries that the kernel made from these shapes."""
-        return [key for rows in self.scan(4096) for key, entry in rows if entry.cookie in cookies]
+        chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, Entry.SIZE, 4096)
+        return [key for rows in chunks for key, value in rows if Entry.cookie_of(value) in cookies]
 
     def set_inside(self, prefixes: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
         """Add prefixes that nothing from outside may claim as its source."""

@@ -63,6 +63,8 @@ _MAPPED = 96
 """Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _VALUE = struct.Struct("=IIIHBB16s6s6sIIIQQQ")
+_COOKIE = struct.Struct("=I")
+_COOKIE_AT = struct.calcsize("=IIIHBB16s6s6s")
 _VARIANT = struct.Struct("=IIHB5x")
 _PORT = struct.Struct("=IIIIQQQ")
 _SETTINGS = struct.Struct("=II4sI16s")
@@ -253,6 +255,11 @@ class Entry:
             self.dmac, self.smac, self.cookie, *_words(self.conns),
             self.last_ns, self.packets, self.octets,
         )  # fmt: skip
+
+    @staticmethod
+    def cookie_of(raw: bytes) -> int:
+        """The cookie alone of a packed entry: many are looked through for it."""
+        return int(_COOKIE.unpack_from(raw, _COOKIE_AT)[0])
 
     @classmethod
     def unpack(cls, raw: bytes) -> Entry:

@@ -329,6 +329,7 @@ def test_an_entry_survives_packing(entry: Entry) -> None:
     if entry.action is Action.TUNNEL:
         return
     assert Entry.unpack(entry.pack()) == entry
+    assert Entry.cookie_of(entry.pack()) == entry.cookie
     assert len(entry.pack()) == Entry.SIZE
 
 
