@@ -46,7 +46,7 @@ def fault_name(fault: FaultResult) -> str:
 def outage_line(result: Result) -> str:
     """What was measured in one line."""
     streams = [stream for run in result.runs for stream in run.streams]
-    judged = [stream for stream in streams if not stream.beside]
+    judged = [stream for run in result.runs for stream in run.judged]
     sent = sum(stream.sent for stream in judged)
     flight, repair = sum(stream.in_flight for stream in judged), sum(stream.repair for stream in judged)
     trials = result.failovers.trials
