@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from fabric import Fabric, Node, inside
 
+from labctl.overlay.agent.fair_queue import Turns
 from labctl.overlay.agent.loop import Loop
-from labctl.overlay.agent.turns import Turns
+from labctl.overlay.config.model import HostKind
+from labctl.overlay.config.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.state import Edit, State
 from labctl.overlay.datapath import cache as cache_module
-from labctl.overlay.model import HostKind
-from labctl.overlay.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
 from labctl.overlay.simulation.topology import Topology
-from labctl.overlay.state import Edit, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

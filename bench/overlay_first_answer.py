@@ -34,16 +34,16 @@ from common import finish, labctl
 from labctl.cli import _overlay
 from labctl.errors import LabctlError
 from labctl.fault import PowerMode, power_off
-from labctl.overlay.environment import plan_environment
+from labctl.lab.lifecycle import open_lab
+from labctl.linux.netns import inside
+from labctl.overlay.config.environment import plan_environment
+from labctl.overlay.config.topology_section import pools_of
 from labctl.overlay.packet import checksum
-from labctl.overlay.section import pools_of
-from labctl.runtime.labs import open_lab
-from labctl.runtime.namespaces import inside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labctl.overlay.model import VmPort
+    from labctl.overlay.config.model import VmPort
 
 TOPOLOGY = Path(__file__).parent.parent / "topologies" / "zero-loss-gateway.yml"
 LAB = "bench-answer"
@@ -351,8 +351,8 @@ def wait_ready() -> None:
         labctl("power", "on", LAB, node)
 
     def clear(edit: object) -> None:
-        from labctl.overlay.environment import remove_tenant  # noqa: PLC0415
-        from labctl.overlay.model import Tenant  # noqa: PLC0415
+        from labctl.overlay.config.environment import remove_tenant  # noqa: PLC0415
+        from labctl.overlay.config.model import Tenant  # noqa: PLC0415
 
         for name in [item.name for item in edit.all(Tenant) if item.name.startswith("e")]:  # type: ignore[attr-defined]
             remove_tenant(edit, name)  # type: ignore[arg-type]

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from common import finish, labctl, shape
 from overlay_first_answer import first_answer
 
-from labctl.runtime.labs import open_lab
-from labctl.vnet.agents import Agents
+from labctl.lab.lifecycle import open_lab
+from labctl.overlay.client.agents import Agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

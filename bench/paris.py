@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from common import finish, labctl
 
+from labctl.journal.file import read_journal
 from labctl.report.markup import Markup, el, join
 from labctl.report.staircase_data import staircase_of
 from labctl.report.style import STYLE
-from labctl.scenario.journal import read_journal
 from labctl.verdict import judge
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from common import finish, labctl, quartiles, shape
 
-from labctl.runtime.settle import destinations
+from labctl.lab.convergence import destinations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def by_labctl(runtime: str, size: int) -> Iterator[list[Router]]:
                 "up", str(TOPOLOGY), "--name", LAB, "--set", f"size={size}", "--runtime", runtime, check=False
             )
         )
-        from labctl.runtime.labs import open_lab  # noqa: PLC0415 - not before the clock has started
+        from labctl.lab.lifecycle import open_lab  # noqa: PLC0415 - not before the clock has started
 
         engine, lab = open_lab(LAB)
         pids = {node: state.init_pid for node, state in engine.states(lab).items()}

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import finish, labctl
 
-from labctl.runtime.labs import open_lab
+from labctl.lab.lifecycle import open_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

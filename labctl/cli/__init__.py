@@ -14,7 +14,7 @@ What every command keeps to:
 * data to stdout (:func:`labctl.cli.console.out`, :func:`~labctl.cli.console.out_json`), talk to
   stderr (:func:`~labctl.cli.console.say`);
 * ``--json`` wherever a machine reads (:data:`labctl.cli.params.Json`);
-* errors are raised as :class:`labctl.errors.LabctlError`; :mod:`labctl.cli.shield` prints them and
+* errors are raised as :class:`labctl.errors.LabctlError`; :mod:`labctl.cli.errors` prints them and
   turns them into exit codes, Ctrl-C and SIGTERM too;
 * colour and live views only where :func:`~labctl.cli.console.is_live` says so;
 * what needs root calls :func:`labctl.cli.console.need_root` before it does anything.
@@ -27,7 +27,7 @@ def main() -> int:
     """The entry point: runs the command line and returns the exit code."""
     import signal
 
-    from labctl.cli.shield import run
+    from labctl.cli.errors import run
 
     code = run()
     # The work is done: a Ctrl-C while Python ends must not print a traceback.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from labctl.overlay.nsdb import Database
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
+    from labctl.overlay.store.nsdb import Database
 
 __all__ = ["change", "facts", "read", "show"]
 
@@ -28,7 +28,7 @@ def facts(lab: str) -> Mapping[str, Any]:
         ActionError: the lab has no overlay.
     """
     from labctl.errors import ActionError
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     _, folder = open_lab(lab)
     try:
@@ -62,8 +62,8 @@ def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
     servers = [*plain["servers"][number:], *plain["servers"][:number]]
 
     def inside() -> _Result:
-        from labctl.overlay.nsdb import Database
-        from labctl.overlay.session import connect
+        from labctl.overlay.store.nsdb import Database
+        from labctl.overlay.store.session import connect
 
         client = connect(servers, session_s=_SESSION_S, in_order=True)
         try:
@@ -72,16 +72,16 @@ def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
             client.stop()
             client.close()
 
-    from labctl.runtime import namespaces
+    from labctl.linux.netns import inside as inside_netns
 
-    return namespaces.inside(netns, inside)
+    return inside_netns(netns, inside)
 
 
 def _controller(lab: str, names: Sequence[str]) -> tuple[Path, int]:
     """The network namespace of the first controller that runs, and its number."""
     from labctl.errors import ActionError
-    from labctl.runtime.base import NodeStatus
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
+    from labctl.lab.runtime import NodeStatus
 
     runtime, folder = open_lab(lab)
     states = runtime.states(folder)

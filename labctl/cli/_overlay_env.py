@@ -45,8 +45,8 @@ def env_create(
     """
     import time
 
-    from labctl.overlay.environment import plan_environment
-    from labctl.overlay.section import pools_of
+    from labctl.overlay.config.environment import plan_environment
+    from labctl.overlay.config.topology_section import pools_of
 
     began = time.monotonic()
     pools = pools_of(_overlay.facts(lab)["section"])
@@ -67,8 +67,8 @@ def _await(lab: str, wanted: dict[str, str], timeout_s: float, began: float) -> 
     """Wait for the VMs and tell how long it took; those that are late."""
     import time
 
-    from labctl.runtime.labs import open_lab
-    from labctl.vnet.agents import Agents, await_guests
+    from labctl.lab.lifecycle import open_lab
+    from labctl.overlay.client.agents import Agents, await_guests
 
     late = await_guests(Agents(*open_lab(lab)), wanted, timeout_s)
     up = len(wanted) - len(late)
@@ -79,7 +79,7 @@ def _await(lab: str, wanted: dict[str, str], timeout_s: float, began: float) -> 
 @env.command("destroy")
 def env_destroy(lab: LabName, name: Name) -> None:
     """Remove an environment with all that is in it, in one transaction."""
-    from labctl.overlay.environment import remove_tenant
+    from labctl.overlay.config.environment import remove_tenant
 
     _overlay.change(lab, lambda edit: remove_tenant(edit, name))
 
@@ -87,7 +87,7 @@ def env_destroy(lab: LabName, name: Name) -> None:
 @env.command("list")
 def env_list(lab: LabName, json: Json = False) -> None:
     """List every VM of every environment."""
-    from labctl.overlay.model import Network, VmPort
+    from labctl.overlay.config.model import Network, VmPort
 
     items = list(_overlay.read(lab, lambda database: database.state()).items())
     owner = {item.name: item.tenant for item in items if isinstance(item, Network)}

@@ -8,7 +8,7 @@ from labctl.cli import _overlay
 from labctl.cli.params import Json, LabName, NodeName
 
 if TYPE_CHECKING:
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 __all__ = ["gateway"]
 
@@ -23,8 +23,8 @@ def gateway_add(lab: LabName, node: NodeName) -> None:
     from ipaddress import ip_address
 
     from labctl.errors import ActionError
-    from labctl.overlay.model import HostKind
-    from labctl.overlay.plan import plan_host
+    from labctl.overlay.config.model import HostKind
+    from labctl.overlay.config.plan import plan_host
 
     known = {host["name"]: host for host in _overlay.facts(lab)["hosts"]}
     host = known.get(node)
@@ -50,7 +50,7 @@ def gateway_remove(
     """Let a node be a gateway no more; it is drained first, so that nobody notices."""
     import time
 
-    from labctl.overlay.model import Host
+    from labctl.overlay.config.model import Host
 
     def drain(edit: "Edit") -> bool:
         _known(edit, node)
@@ -86,7 +86,7 @@ def gateway_drain(
 @gateway.command("list")
 def gateway_list(lab: LabName, json: Json = False) -> None:
     """List the gateways: their tunnel addresses, and whether their agents are in touch."""
-    from labctl.overlay.model import GatewaySet, Host, HostKind
+    from labctl.overlay.config.model import GatewaySet, Host, HostKind
 
     state, alive = _overlay.read(lab, lambda database: (database.state(), database.alive()))
     items = list(state.items())
@@ -106,7 +106,7 @@ def gateway_list(lab: LabName, json: Json = False) -> None:
 
 def _known(edit: "Edit", node: str) -> None:
     from labctl.errors import ActionError
-    from labctl.overlay.model import Host, HostKind
+    from labctl.overlay.config.model import Host, HostKind
 
     if not edit.has(Host, node) or edit.get(Host, node).kind is not HostKind.GATEWAY:
         raise ActionError(f"{node} is no gateway of the overlay")
@@ -116,8 +116,8 @@ def _set_draining(edit: "Edit", node: str, *, draining: bool) -> bool:
     """Whether that was news."""
     from dataclasses import replace
 
-    from labctl.overlay.model import GatewaySet
-    from labctl.overlay.plan import GATEWAYS
+    from labctl.overlay.config.model import GatewaySet
+    from labctl.overlay.config.plan import GATEWAYS
 
     gateways = edit.get(GatewaySet, GATEWAYS)
     names = {*gateways.draining, node} if draining else {*gateways.draining} - {node}

@@ -9,7 +9,7 @@ from labctl.cli.console import out
 from labctl.cli.params import Json, LabName
 
 if TYPE_CHECKING:
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 __all__ = ["rule"]
 
@@ -40,9 +40,9 @@ def rule_add(
 ) -> None:
     """Add a rule to a security group; print the names of what was made."""
     from labctl.errors import InputError, Problem
-    from labctl.overlay.model import Direction
-    from labctl.overlay.model import Group as GroupItem
-    from labctl.overlay.plan import RuleSpec, plan_group, plan_rule
+    from labctl.overlay.config.model import Direction
+    from labctl.overlay.config.model import Group as GroupItem
+    from labctl.overlay.config.plan import RuleSpec, plan_group, plan_rule
 
     if way not in tuple(Direction):
         raise InputError([Problem("overlay", 0, 0, f"a direction is 'in' or 'out', not {way!r}")])
@@ -62,7 +62,7 @@ def rule_remove(
     lab: LabName, name: Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule.")]
 ) -> None:
     """Remove a rule; its connections end with it."""
-    from labctl.overlay.model import Rule
+    from labctl.overlay.config.model import Rule
 
     def remove(edit: "Edit") -> None:
         edit.get(Rule, name)
@@ -80,7 +80,7 @@ def rule_use(
     """Put a VM into security groups, in place of those that it is in."""
     from dataclasses import replace
 
-    from labctl.overlay.model import VmPort
+    from labctl.overlay.config.model import VmPort
 
     _overlay.change(lab, lambda edit: edit.put(replace(edit.get(VmPort, vm), groups=tuple(groups))))
 
@@ -92,7 +92,7 @@ def rule_list(
     json: Json = False,
 ) -> None:
     """List the rules of the security groups."""
-    from labctl.overlay.model import Rule
+    from labctl.overlay.config.model import Rule
 
     items = _overlay.read(lab, lambda database: database.state()).items()
     rules = sorted(

@@ -82,7 +82,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the command; what typer would swallow or end the process for goes on to the shield."""
-        from labctl.cli.shield import Escaped
+        from labctl.cli.errors import Escaped
 
         try:
             return super().invoke(ctx)

@@ -33,10 +33,10 @@ def command(
 
     Made from the journals alone; what the scenarios expected of their designs plays no part.
     """
+    from labctl.journal.file import JOURNAL_NAME, read_journal
     from labctl.report.compare import HEADS, compare_page, rows, run_facts
     from labctl.report.compare_data import design_of
     from labctl.report.staircase_data import staircase_of
-    from labctl.scenario.journal import JOURNAL_NAME, read_journal
     from labctl.verdict import judge
 
     designs, stairs = [], {}
@@ -81,7 +81,7 @@ def _named(given: Path) -> tuple[str, Path]:
 
 def _results(name: str, folder: Path) -> list[tuple[str, Path]]:
     """The folder itself, or those that `labctl run` of several scenarios left in it, by name."""
-    from labctl.scenario.journal import JOURNAL_NAME
+    from labctl.journal.file import JOURNAL_NAME
 
     if (folder / JOURNAL_NAME).exists():
         return [(name, folder)]

@@ -12,8 +12,8 @@ from labctl.cli.params import Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labctl.doctor.model import Finding, Purpose
     from labctl.events import Event
-    from labctl.runtime.doctor import Finding, Purpose
 
 __all__ = ["command"]
 
@@ -53,7 +53,7 @@ def command(
     Every kernel feature is really tried, in a namespace that is thrown away. Exit code 0 if nothing
     is missing for the purpose (for all: for the embedded runtime), 2 if something is.
     """
-    from labctl.runtime.doctor import examine, healthy
+    from labctl.doctor.run import examine, healthy
 
     # Unasked, the container engine is not put onto a machine that does not have one.
     purposes = _purposes(purpose or (For.EMBEDDED if install else For.ALL))
@@ -69,9 +69,10 @@ def command(
 
 def _install(findings: "Sequence[Finding]") -> bool:
     """Install what is needed, then what is useful; whether there was anything to install."""
+    from labctl.doctor.install import install
+    from labctl.doctor.model import Status
+    from labctl.doctor.run import packages_of
     from labctl.errors import HostError
-    from labctl.runtime.doctor import Status, packages_of
-    from labctl.runtime.doctor_install import install
 
     def tell(event: "Event") -> None:
         say(str(event.data["line"]))
@@ -88,7 +89,7 @@ def _install(findings: "Sequence[Finding]") -> bool:
 
 
 def _purposes(purpose: For) -> "frozenset[Purpose]":
-    from labctl.runtime.doctor import ALL, Purpose
+    from labctl.doctor.model import ALL, Purpose
 
     if purpose is For.ALL:
         return ALL
@@ -96,7 +97,7 @@ def _purposes(purpose: For) -> "frozenset[Purpose]":
 
 
 def _show(findings: "Sequence[Finding]", *, quiet: bool) -> None:
-    from labctl.runtime.doctor import Status
+    from labctl.doctor.model import Status
 
     marks = {
         Status.OK: ("ok", "32"),

@@ -6,10 +6,10 @@ import typer
 
 from labctl.cli.console import need_root, say
 from labctl.cli.params import LabOrFile
-from labctl.cli.pick import lab_of
 from labctl.cli.progress import watching
+from labctl.cli.resolve import lab_of
 from labctl.errors import LabctlError, LabNotFoundError
-from labctl.runtime.state import LabDir, labs
+from labctl.lab.state import LabDir, labs
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ def command(
 
 
 def _down(lab: LabDir) -> None:
-    from labctl.runtime.labs import take_down
+    from labctl.lab.lifecycle import take_down
 
     with watching("stopping", nodes=_running(lab)) as (listen, _):
         take_down(lab, listen)
@@ -52,7 +52,7 @@ def _down(lab: LabDir) -> None:
 
 def _running(lab: LabDir) -> list[str]:
     """Names for the progress; none of a lab of which too little is left."""
-    from labctl.runtime.store import definition_of
+    from labctl.lab.definition_cache import definition_of
 
     try:
         return [node.name for node in definition_of(lab).nodes]

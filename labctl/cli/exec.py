@@ -7,11 +7,11 @@ import typer
 
 from labctl.cli.console import need_root
 from labctl.cli.params import LabName, NodeName
-from labctl.cli.pick import planned_nodes
+from labctl.cli.resolve import planned_nodes
 
 if TYPE_CHECKING:
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["CONTEXT", "command"]
 
@@ -38,7 +38,7 @@ def command(
 
 def become(lab: str, node: str, argv: list[str]) -> None:
     """Replace this process by the command in the node."""
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
     planned = planned_nodes(lab_dir)
@@ -51,7 +51,7 @@ def become(lab: str, node: str, argv: list[str]) -> None:
 def _in_guest(runtime: "Runtime", lab_dir: "LabDir", name: str, argv: list[str]) -> tuple[str, list[str]]:
     """The node that a VM lives on, and the words to be said there; what was given if there is no such VM."""
     from labctl.errors import ActionError
-    from labctl.vnet.agents import Agents, guest_words
+    from labctl.overlay.client.agents import Agents, guest_words
 
     try:
         guest = Agents(runtime, lab_dir).guests()[name]

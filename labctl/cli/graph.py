@@ -39,11 +39,11 @@ def command(
     """
     lab = _load(topology, set_ or [])
     if form is Format.SVG:
-        from labctl.cli.drawing.svg import draw
+        from labctl.drawing.svg import draw
     elif form is Format.DOT:
-        from labctl.cli.drawing.dot import draw
+        from labctl.drawing.dot import draw
     else:
-        from labctl.cli.drawing.mermaid import draw
+        from labctl.drawing.mermaid import draw
     text = draw(lab)
     if output is None:
         out(text)
@@ -55,7 +55,7 @@ def command(
 
 
 def _load(path: Path, sets: list[str]) -> Lab:
-    from labctl.runtime.parse import is_definition, read_definition
+    from labctl.clab.parse import is_definition, read_definition
 
     if not is_definition(path):
         from labctl.load import load_topology

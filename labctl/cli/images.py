@@ -31,7 +31,7 @@ def build(
 
     Their tag is the version of labctl. Layers that are there already are not built again.
     """
-    from labctl.runtime.images import build as build_images
+    from labctl.runtime.containerlab.images import build as build_images
 
     def tell(event: Event) -> None:
         if event.kind == "image.building":
@@ -49,7 +49,7 @@ def build(
 @app.command("ls")
 def ls(json: Json = False) -> None:
     """List the images and what the Docker engine holds of them."""
-    from labctl.runtime.images import shipped
+    from labctl.runtime.containerlab.images import shipped
 
     images = shipped()
     if json:

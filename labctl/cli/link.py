@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import need_root, out, out_json
-from labctl.cli.effects import as_json, as_lines
+from labctl.cli.format_effect import as_json, as_lines
 from labctl.cli.params import Json, LabName, node_names
 
 __all__ = ["app"]
@@ -53,7 +53,7 @@ def _act(action: str, lab: str, a: str, b: str, json: bool) -> None:
     need_root("acting on a link")
     from labctl.events import silent
     from labctl.fault import link
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
     effect = getattr(link, action)(runtime, lab_dir, a, b, silent)

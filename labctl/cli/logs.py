@@ -12,7 +12,7 @@ def command(lab: LabName, node: NodeName) -> None:
 
     Both streams of the node's first process, as they came.
     """
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
     sys.stdout.flush()

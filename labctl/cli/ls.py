@@ -5,7 +5,7 @@ import time
 from labctl.cli.console import out, out_json, say, table
 from labctl.cli.params import Json
 from labctl.errors import LabNotFoundError
-from labctl.runtime.state import LabDir, labs
+from labctl.lab.state import LabDir, labs
 
 __all__ = ["command"]
 

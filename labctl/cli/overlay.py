@@ -11,7 +11,7 @@ from labctl.cli._overlay_rule import rule
 from labctl.cli.params import Json, LabName
 
 if TYPE_CHECKING:
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 __all__ = ["app"]
 
@@ -37,7 +37,7 @@ Dns = Annotated[
 @tenant.command("add")
 def tenant_add(lab: LabName, name: TenantName) -> None:
     """Add a tenant with a router to the outside."""
-    from labctl.overlay.plan import plan_tenant
+    from labctl.overlay.config.plan import plan_tenant
 
     _overlay.change(lab, lambda edit: plan_tenant(edit, name))
 
@@ -45,7 +45,7 @@ def tenant_add(lab: LabName, name: TenantName) -> None:
 @tenant.command("remove")
 def tenant_remove(lab: LabName, name: TenantName) -> None:
     """Remove a tenant with all that it owns."""
-    from labctl.overlay.environment import remove_tenant
+    from labctl.overlay.config.environment import remove_tenant
 
     _overlay.change(lab, lambda edit: remove_tenant(edit, name))
 
@@ -53,7 +53,7 @@ def tenant_remove(lab: LabName, name: TenantName) -> None:
 @tenant.command("peer")
 def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
     """Let two tenants' networks reach each other."""
-    from labctl.overlay.plan import plan_peering
+    from labctl.overlay.config.plan import plan_peering
 
     _overlay.change(lab, lambda edit: plan_peering(edit, one, other))
 
@@ -61,7 +61,7 @@ def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
 @tenant.command("part")
 def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
     """Keep two tenants apart again."""
-    from labctl.overlay.model import Peering
+    from labctl.overlay.config.model import Peering
 
     def part(edit: "Edit") -> None:
         for peering in edit.all(Peering):
@@ -74,7 +74,7 @@ def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
 @tenant.command("list")
 def tenant_list(lab: LabName, json: Json = False) -> None:
     """List the tenants, with how much each has."""
-    from labctl.overlay.model import Network, Peering, Tenant, VmPort
+    from labctl.overlay.config.model import Network, Peering, Tenant, VmPort
 
     state = _overlay.read(lab, lambda database: database.state())
     items = list(state.items())
@@ -103,8 +103,8 @@ def network_add(
     from ipaddress import ip_address, ip_network
 
     from labctl.errors import InputError, Problem
-    from labctl.overlay.plan import plan_network
-    from labctl.overlay.section import pools_of
+    from labctl.overlay.config.plan import plan_network
+    from labctl.overlay.config.topology_section import pools_of
 
     try:
         prefixes = [ip_network(text) for text in (ipv4, ipv6) if text]
@@ -120,7 +120,7 @@ def network_add(
 @network.command("remove")
 def network_remove(lab: LabName, name: NetworkName) -> None:
     """Remove a network with all that is on it."""
-    from labctl.overlay.environment import remove_network
+    from labctl.overlay.config.environment import remove_network
 
     _overlay.change(lab, lambda edit: remove_network(edit, name))
 
@@ -128,7 +128,7 @@ def network_remove(lab: LabName, name: NetworkName) -> None:
 @network.command("list")
 def network_list(lab: LabName, json: Json = False) -> None:
     """List the networks with their prefixes."""
-    from labctl.overlay.model import Network, Subnet, VmPort
+    from labctl.overlay.config.model import Network, Subnet, VmPort
 
     items = list(_overlay.read(lab, lambda database: database.state()).items())
     rows = []

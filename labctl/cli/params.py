@@ -25,7 +25,7 @@ RUNTIMES = ("auto", "netns", "containerlab")
 
 def lab_names(incomplete: str) -> list[str]:
     """Names of the labs of this machine, for shell completion."""
-    from labctl.runtime.state import labs
+    from labctl.lab.state import labs
 
     return [lab.name for lab in labs() if lab.name.startswith(incomplete)]
 
@@ -36,7 +36,7 @@ def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _nodes_of(lab: str) -> Iterator[str]:
-    from labctl.runtime.state import STATE_ROOT
+    from labctl.lab.state import STATE_ROOT
 
     try:
         planned = json.loads((STATE_ROOT / lab / "def" / "lab.json").read_text())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import need_root, out, out_json, say
-from labctl.cli.effects import as_json, as_lines
+from labctl.cli.format_effect import as_json, as_lines
 from labctl.cli.params import Json, LabName, NodeName, Timeout
 from labctl.fault.types import Effect, PowerMode
 
@@ -77,7 +77,7 @@ def cycle(
 def _off(lab: str, node: str, mode: PowerMode) -> Effect:
     from labctl.events import silent
     from labctl.fault.power import power_off
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
     return power_off(runtime, lab_dir, node, mode, silent)
@@ -86,7 +86,7 @@ def _off(lab: str, node: str, mode: PowerMode) -> Effect:
 def _on(lab: str, node: str, wait_s: float) -> Effect:
     from labctl.events import silent
     from labctl.fault.power import power_on
-    from labctl.runtime.labs import open_lab, wait_ready
+    from labctl.lab.lifecycle import open_lab, wait_ready
 
     runtime, lab_dir = open_lab(lab)
     effect = power_on(runtime, lab_dir, node, silent)

@@ -13,10 +13,10 @@ import typer
 
 from labctl.cli.console import need_root, out, out_json, say, table
 from labctl.cli.params import Json, LabName, node_names
-from labctl.cli.pick import planned_nodes
+from labctl.cli.resolve import planned_nodes
+from labctl.lab.runtime import Runtime
+from labctl.lab.state import LabDir
 from labctl.probe.types import Stream, StreamTally
-from labctl.runtime.base import Runtime
-from labctl.runtime.state import LabDir
 
 __all__ = ["command", "probe"]
 
@@ -87,7 +87,7 @@ def command(
     Exit code 0: all arrived. 1: some were lost. 3: the sender or the receiver could not keep up, so
     that nobody can tell. VMs that labctl overlay env create made are named like nodes.
     """
-    from labctl.runtime.labs import open_lab
+    from labctl.lab.lifecycle import open_lab
 
     need_root("sending inside a node")
     runtime, lab_dir = open_lab(lab)
@@ -115,8 +115,8 @@ def probe(
     Raises:
         ProbeError: traffic could not be sent or received at all.
     """
+    from labctl.overlay.client.agents import netns_of
     from labctl.probe import start_traffic
-    from labctl.vnet.agents import netns_of
 
     with start_traffic(lambda node: netns_of(runtime, lab, node), streams, max_s=duration_s + 60) as traffic:
         end_ns = traffic.started_ns + int(duration_s * 1e9)
@@ -153,7 +153,7 @@ def address_of(runtime: Runtime, lab: LabDir, node: str, family: int) -> str:
     if planned:
         return str(planned).partition("/")[0]
     from labctl.errors import ProbeError
-    from labctl.vnet.agents import netns_of
+    from labctl.overlay.client.agents import netns_of
 
     netns = netns_of(runtime, lab, node)
     words = ["nsenter", f"--net={netns}", "ip", "-j", f"-{family}", "addr", "show", "scope", "global"]

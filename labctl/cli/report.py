@@ -23,9 +23,9 @@ def command(
     The exit code is the verdict's, as that of labctl run. A folder of several scenarios' results is
     told one after the other.
     """
+    from labctl.journal.file import JOURNAL_NAME
     from labctl.report.terminal import summary
     from labctl.report.write import judge_folder, write_report
-    from labctl.scenario.journal import JOURNAL_NAME
     from labctl.verdict import worst
 
     folders = (

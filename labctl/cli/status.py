@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from labctl.clab.definition import NodeSpec
 from labctl.cli.console import out, out_json, table
 from labctl.cli.params import Json, LabOrFile
-from labctl.cli.pick import lab_of, planned_nodes
-from labctl.runtime.base import NodeState, NodeStatus, Runtime
-from labctl.runtime.definition import NodeSpec
-from labctl.runtime.state import LabDir
+from labctl.cli.resolve import lab_of, planned_nodes
+from labctl.lab.runtime import NodeState, NodeStatus, Runtime
+from labctl.lab.state import LabDir
 
 __all__ = ["command", "describe"]
 
@@ -42,8 +42,8 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
     Raises:
         LabNotFoundError: no such lab.
     """
-    from labctl.runtime.labs import open_lab
-    from labctl.runtime.store import definition_of
+    from labctl.lab.definition_cache import definition_of
+    from labctl.lab.lifecycle import open_lab
 
     runtime, lab = open_lab(lab_of(name_or_topology).name)
     record = lab.record()
@@ -84,7 +84,7 @@ def _lacking(
     runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeSpec]
 ) -> dict[str, str]:
     """What each node lacks to be ready, in one line; empty where nothing."""
-    from labctl.runtime.ready import lacks
+    from labctl.lab.readiness import lacks
 
     def ask(node: str) -> str:
         if states[node].status != NodeStatus.RUNNING:

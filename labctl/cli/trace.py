@@ -11,9 +11,9 @@ from labctl.cli.params import Json, LabName, node_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.vnet.decide import Verdict
-    from labctl.vnet.sighting import Sighting
-    from labctl.vnet.trace import Trace
+    from labctl.overlay.client.hop_decision import Verdict
+    from labctl.overlay.client.observation import Sighting
+    from labctl.overlay.client.trace import Trace
 
 __all__ = ["command"]
 
@@ -50,9 +50,9 @@ def command(
 
     Exit code 0: it arrived, or was answered in its target's place. 1: neither.
     """
-    from labctl.runtime.labs import open_lab
-    from labctl.vnet.trace import trace
-    from labctl.vnet.words import read_words
+    from labctl.lab.lifecycle import open_lab
+    from labctl.overlay.client.packet_spec import read_words
+    from labctl.overlay.client.trace import trace
 
     wanted = read_words(" ".join(words))
     need_root("sending and listening inside nodes")
@@ -130,7 +130,7 @@ def _entry(entry: Any) -> str:  # noqa: ANN401 - a row of JSON, or None
 
 
 def _show_hops(seen: "Sequence[Sighting]") -> None:
-    from labctl.vnet.hops import hops
+    from labctl.overlay.client.hops import hops
 
     start = seen[0].t_ns
     rows = []

@@ -7,9 +7,9 @@ import typer
 
 from labctl.cli.console import need_root, out_json, say
 from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Templates, Timeout
-from labctl.cli.pick import planned_nodes
 from labctl.cli.progress import watching
-from labctl.runtime.state import LabDir
+from labctl.cli.resolve import planned_nodes
+from labctl.lab.state import LabDir
 
 __all__ = ["command"]
 
@@ -29,7 +29,7 @@ def command(
     When a node does not start, or is not ready in time, everything is taken down again.
     """
     need_root("making nodes and links")
-    from labctl.runtime.labs import bring_up
+    from labctl.lab.lifecycle import bring_up
 
     begin = time.monotonic()
     with watching("loading") as (listen, progress):

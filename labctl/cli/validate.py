@@ -71,8 +71,8 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
 
 
 def _definition(file: Path) -> str:
+    from labctl.clab.parse import read_definition
     from labctl.load.document import read_document
-    from labctl.runtime.parse import read_definition
 
     read_document(file)  # what is no readable YAML is told in the same words as for the other kinds
     definition = read_definition(file)

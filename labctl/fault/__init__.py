@@ -1,10 +1,10 @@
 """Acts on a running lab: power, links. Each fault is written down before it takes hold and can be undone."""
 
 from labctl.fault.fencing import fence
-from labctl.fault.ledger import Fault, faults
 from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node
 from labctl.fault.power import power_off, power_on
 from labctl.fault.process import kill_process
+from labctl.fault.registry import Fault, faults
 from labctl.fault.types import CarrierChange, Effect, PowerMode
 from labctl.fault.undo import undo_all
 

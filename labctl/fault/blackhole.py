@@ -11,7 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError
-from labctl.runtime.enter import program
+from labctl.runtime.embedded.nsenter import program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,16 +6,16 @@ import difflib
 from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError
-from labctl.runtime import procs
-from labctl.runtime.store import definition_of
+from labctl.lab.definition_cache import definition_of
+from labctl.linux import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.definition import Cable, CableEnd, Definition
-    from labctl.runtime.state import LabDir
+    from labctl.clab.definition import Cable, CableEnd, Definition
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["cable_between", "far_ends", "known_node", "label", "own_ends", "place"]
 
@@ -99,4 +99,4 @@ def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
         return runtime.netns(lab, node)
     except ActionError:
         parked = lab.parked / node
-        return parked if procs.pinned(parked) else None
+        return parked if processes.pinned(parked) else None

@@ -21,8 +21,8 @@ from labctl.fault.types import PowerMode
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.fault.types import Effect
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["ACTION", "FOLDER", "fence"]
 

@@ -6,7 +6,7 @@ import signal
 import time
 
 from labctl.errors import ActionError
-from labctl.runtime import procs
+from labctl.linux import processes
 
 __all__ = ["freeze", "thaw"]
 
@@ -26,20 +26,20 @@ def freeze(init_pid: int) -> int:
     Raises:
         ActionError: they fork faster than they can be stopped, or one does not stop.
     """
-    space = procs.namespace_of(init_pid, "pid")
+    space = processes.namespace_of(init_pid, "pid")
     if space is None:
         return 0
     known: set[int] = set()
     for _ in range(_ROUNDS):
-        fresh = set(procs.members("pid", {space})) - known
+        fresh = set(processes.members("pid", {space})) - known
         if not fresh:
             break
-        procs.signal_all(fresh, signal.SIGSTOP)
+        processes.signal_all(fresh, signal.SIGSTOP)
         known |= fresh
     else:
         raise ActionError("processes of the node fork faster than they can be stopped")
     end = time.monotonic() + _STOPPED_S
-    while moving := [pid for pid in known if not procs.halted(pid)]:
+    while moving := [pid for pid in known if not processes.halted(pid)]:
         if time.monotonic() > end:
             raise ActionError(f"processes {moving} have not stopped within {_STOPPED_S:g} s")
         time.sleep(0.0005)
@@ -48,9 +48,9 @@ def freeze(init_pid: int) -> int:
 
 def thaw(init_pid: int) -> int:
     """SIGCONT every process of a PID namespace; how many there were."""
-    space = procs.namespace_of(init_pid, "pid")
+    space = processes.namespace_of(init_pid, "pid")
     if space is None:
         return 0
-    found = procs.members("pid", {space})
-    procs.signal_all(found, signal.SIGCONT)
+    found = processes.members("pid", {space})
+    processes.signal_all(found, signal.SIGCONT)
     return len(found)

@@ -12,19 +12,19 @@ from labctl.events import now_ns
 from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import cable_between, known_node, label, own_ends, place
-from labctl.fault.ledger import Fault, faults, forget, holding, note
 from labctl.fault.linkstate import CUT, hold_down, let_up
+from labctl.fault.registry import Fault, faults, forget, holding, note
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from labctl.clab.definition import Cable, CableEnd
     from labctl.events import Listener
     from labctl.fault.types import CarrierChange, Effect
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.definition import Cable, CableEnd
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = [
     "BLACKHOLE",

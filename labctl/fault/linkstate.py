@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import ActionError
 from labctl.fault import routes
 from labctl.fault.ends import label, place
-from labctl.fault.ledger import Fault, faults, note
-from labctl.runtime import netlink
-from labctl.runtime.namespaces import inside
-from labctl.runtime.store import definition_of
+from labctl.fault.registry import Fault, faults, note
+from labctl.lab.definition_cache import definition_of
+from labctl.linux import netlink
+from labctl.linux.netns import inside
 
 if TYPE_CHECKING:
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.definition import Cable, CableEnd
-    from labctl.runtime.state import LabDir
+    from labctl.clab.definition import Cable, CableEnd
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["CUT", "held_end", "hold_down", "let_up"]
 

@@ -21,32 +21,32 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from labctl.clab.definition import HOLDS, STOP_PROGRAM
 from labctl.errors import ActionError, LabctlError
 from labctl.events import Event, now_ns
-from labctl.fault import cords
+from labctl.fault import node_links
+from labctl.fault.dependents import guests_of, host_of
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import far_ends, known_node, label, own_ends, place
 from labctl.fault.freeze import freeze, thaw
-from labctl.fault.guests import guests_of, host_of
-from labctl.fault.ledger import Fault, faults, forget, holding, note
 from labctl.fault.link import close_again
 from labctl.fault.linkstate import hold_down
+from labctl.fault.registry import Fault, faults, forget, holding, note
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
-from labctl.runtime import procs
-from labctl.runtime.base import NodeStatus
-from labctl.runtime.definition import HOLDS, STOP_PROGRAM
-from labctl.runtime.hashseed import spread
-from labctl.runtime.namespaces import pin, unpin
-from labctl.runtime.store import definition_of
+from labctl.lab.definition_cache import definition_of
+from labctl.lab.ecmp_seed import spread
+from labctl.lab.runtime import NodeStatus
+from labctl.linux import processes
+from labctl.linux.netns import pin, unpin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from labctl.clab.definition import Cable, CableEnd, Definition
     from labctl.events import Listener
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.definition import Cable, CableEnd, Definition
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["ACTION", "power_off", "power_on"]
 
@@ -148,7 +148,7 @@ def _power_on(runtime: Runtime, lab: LabDir, definition: Definition, node: str, 
     with holding(lab, {node, *(end.node for end in far_ends(definition, node))}):
         state = runtime.states(lab)[node]
         parked = lab.parked / node
-        if state.init_pid and not procs.pinned(parked):
+        if state.init_pid and not processes.pinned(parked):
             # Even if PID 1 runs: whoever froze the others may have been killed at it.
             thaw(state.init_pid)
             forget(lab, ACTION, node)
@@ -177,7 +177,7 @@ def _cut(
     pin(netns, lab.parked / node)
     with (
         CarrierWatch(peers, carrier=False) as watch,
-        cords.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
+        node_links.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
     ):
         stopped = freeze(runtime.states(lab)[node].init_pid)
         not_before = now_ns()
@@ -185,7 +185,7 @@ def _cut(
         seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)
     runtime.kill(lab, node)
-    cords.hush(lab.parked / node)
+    node_links.hush(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
     effect.detail.update({"mode": mode.value, "processes": stopped})
     effect.detail.update({"not_before_ns": not_before, "pull_ns": pulled})
@@ -196,7 +196,7 @@ def _cut(
 
 def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, requested: int) -> Effect:
     parked = lab.parked / node
-    if not procs.pinned(parked):
+    if not processes.pinned(parked):
         _park_what_is_left(lab, node)
     cut = {fault.target for fault in faults(lab) if fault.action == "link-cut"}
     for cable in definition.cables_of(node):
@@ -214,9 +214,9 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
-        cords.carry(parked, netns, names)
+        node_links.carry(parked, netns, names)
         close_again(lab, netns, own_ends(definition, node))
-        cords.plug(netns, [name for name in names if name not in holds])
+        node_links.plug(netns, [name for name in names if name not in holds])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)
@@ -230,14 +230,14 @@ def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     """
     parked = lab.parked / node
     where = runtime.netns(lab, node) if runtime.states(lab)[node].init_pid else lab.netns / node
-    space = procs.pinned(where)
+    space = processes.pinned(where)
     if space is None:
         return
-    if space == procs.pinned(parked):
-        with cords.Pull(parked, names) as cord:
+    if space == processes.pinned(parked):
+        with node_links.Pull(parked, names) as cord:
             cord.pull()
     else:
-        cords.carry(where, parked, names)
+        node_links.carry(where, parked, names)
     runtime.kill(lab, node)
 
 
@@ -247,7 +247,7 @@ def _own(cable: Cable, node: str) -> str:
 
 def _park_what_is_left(lab: LabDir, node: str) -> None:
     """A node that died by itself: its cables are in the namespace that the runtime still pins."""
-    if not procs.pinned(lab.netns / node):
+    if not processes.pinned(lab.netns / node):
         raise ActionError(f"the cables of {node} are lost: its namespace is gone; take the lab down and up")
     pin(lab.netns / node, lab.parked / node)
 

@@ -11,14 +11,14 @@ from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import known_node
-from labctl.fault.ledger import holding
-from labctl.runtime import procs
+from labctl.fault.registry import holding
+from labctl.linux import processes
 
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.fault.types import Effect
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["ACTION", "is_called", "kill_process"]
 
@@ -51,14 +51,14 @@ def kill_process(runtime: Runtime, lab: LabDir, node: str, process: str, listen:
     requested = now_ns()
     with holding(lab, (node,)):
         init = runtime.states(lab)[node].init_pid
-        space = procs.namespace_of(init, "pid") if init else None
+        space = processes.namespace_of(init, "pid") if init else None
         if space is None:
             raise ActionError(f"{node} is not running")
         before = _called(process, space, init)
         if not before:
             raise ActionError(f"{node} runs no process called {process}; it runs {_running(space)}")
         killed_at = now_ns()
-        stubborn = procs.end(before, _END_S)
+        stubborn = processes.end(before, _END_S)
         gone_at = now_ns()
         if stubborn:
             raise ActionError(f"{node}: {process} has not ended within {_END_S:g} s")
@@ -83,15 +83,15 @@ def is_called(command_line: bytes, process: str) -> bool:
     return any(re.split(rb"[/.]", word)[-1] == wanted or word == wanted for word in command_line.split(b"\0"))
 
 
-def _called(process: str, space: procs.Namespace, init: int) -> list[int]:
+def _called(process: str, space: processes.Namespace, init: int) -> list[int]:
     return [
         pid
-        for pid in procs.members("pid", {space})
-        if pid != init and is_called(_command_line(pid), process) and not procs.halted(pid)
+        for pid in processes.members("pid", {space})
+        if pid != init and is_called(_command_line(pid), process) and not processes.halted(pid)
     ]
 
 
-def _back(process: str, space: procs.Namespace, init: int, before: set[int]) -> int:
+def _back(process: str, space: processes.Namespace, init: int, before: set[int]) -> int:
     """When another one of that name was seen; 0 if none was."""
     end = time.monotonic() + _BACK_S
     while time.monotonic() < end:
@@ -101,9 +101,9 @@ def _back(process: str, space: procs.Namespace, init: int, before: set[int]) -> 
     return 0
 
 
-def _running(space: procs.Namespace) -> str:
+def _running(space: processes.Namespace) -> str:
     """The programs of a node, for a message."""
-    words = (_command_line(pid).split(b"\0")[0] for pid in procs.members("pid", {space}))
+    words = (_command_line(pid).split(b"\0")[0] for pid in processes.members("pid", {space}))
     names = {word.rpartition(b"/")[2].decode(errors="replace") for word in words if word}
     return ", ".join(sorted(names)) or "nothing"
 

@@ -10,7 +10,7 @@ import errno
 import socket
 import struct
 
-from labctl.runtime import netlink
+from labctl.linux import netlink
 
 __all__ = ["put_back", "static_by"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError, LabctlError
 from labctl.fault import link, power
-from labctl.fault.ledger import Fault, faults
+from labctl.fault.registry import Fault, faults
 
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.fault.types import Effect
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["undo", "undo_all"]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Self
 
 from labctl.events import now_ns
 from labctl.fault.types import CarrierChange
-from labctl.runtime import netlink
-from labctl.runtime.namespaces import inside
+from labctl.linux import netlink
+from labctl.linux.netns import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from labctl.runtime.definition import CableEnd
+    from labctl.clab.definition import CableEnd
 
 __all__ = ["CarrierWatch"]
 

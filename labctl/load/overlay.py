@@ -1,7 +1,7 @@
 """The ``overlay:`` section and the nodes that it is about: virtual machines cabled, all of it planned.
 
 A role says by its var ``overlay`` what its nodes are to the overlay: ``compute``, ``gateway``,
-``controller`` or ``vm``. What a section means stands in :mod:`labctl.overlay.section`.
+``controller`` or ``vm``. What a section means stands in :mod:`labctl.overlay.config.topology_section`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from labctl.load.drafts import NodeDraft, Path
     from labctl.load.roles import Role
     from labctl.model.lab import Lab, Node
-    from labctl.overlay.model import VmPort
+    from labctl.overlay.config.model import VmPort
 
 __all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
 
@@ -130,8 +130,8 @@ def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) 
     if given is None and not any(parts.values()):
         return lab
     # Most topologies have no overlay, and need not wait for what it brings in.
-    from labctl.overlay.model import GatewaySet, VmPort  # noqa: PLC0415
-    from labctl.overlay.section import Facts, plan_overlay, underlay_of  # noqa: PLC0415
+    from labctl.overlay.config.model import GatewaySet, VmPort  # noqa: PLC0415
+    from labctl.overlay.config.topology_section import Facts, plan_overlay, underlay_of  # noqa: PLC0415
 
     section = _expanded(document, given or {})
     plain = {

@@ -129,8 +129,8 @@ class Lab:
         links: in topology order; ``links[i].index == i``.
         vars: the topology's variables after ``--set``.
         overlay: what the state database of the lab's overlay begins with, as plain values (see
-            :mod:`labctl.overlay.section`); empty where there is no overlay. ``section``: as in the
-            topology; ``hosts``, ``vms``: the nodes it is about; ``controllers``: names;
+            :mod:`labctl.overlay.config.topology_section`); empty where there is no overlay. ``section``:
+            as in the topology; ``hosts``, ``vms``: the nodes it is about; ``controllers``: names;
             ``servers``: ``address:port`` of each; ``anycast``: the gateways' common address.
         templates: the user's template folders, absolute; the first lies on top, ours below all.
     """

@@ -274,7 +274,7 @@ class Forward:
         mtu: longest IP packet, bytes; a longer one must go to the simulation again.
         conns: connections that exist from now on: to be remembered, and refreshed by every packet
             of this flow. All of them belong to ports of this host.
-        tags: what the decision was made from; see :mod:`labctl.overlay.simulation.tags`.
+        tags: what the decision was made from; see :mod:`labctl.overlay.simulation.dependencies`.
         match: which packets the decision holds for.
         read: port numbers that it was made from: a packet that differs in another one, and gets the
             same answers about its connections, meets the same decision.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labctl.probe.manners import libc
+from labctl.probe.process_setup import libc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from labctl.errors import ProbeError
-from labctl.probe.manners import libc
-from labctl.runtime import namespaces
+from labctl.linux.netns import inside
+from labctl.probe.process_setup import libc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def open_packet_socket(
         return sock
 
     try:
-        return namespaces.inside(netns, make)
+        return inside(netns, make)
     except OSError as error:
         where = f"interface {interface!r} in {netns}" if interface else str(netns)
         raise ProbeError(f"{where}: {error.strerror or error}") from error

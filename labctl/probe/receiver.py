@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from labctl.probe import manners, payload, record
+from labctl.linux.netns import inside
+from labctl.probe import payload, process_setup, shared_memory
 from labctl.probe.clock import realtime_offset_ns
 from labctl.probe.mmsg import Inbox
 from labctl.probe.packetsocket import SO_RCVBUFFORCE, SO_TIMESTAMPNS, attach
-from labctl.runtime import namespaces
 
 __all__ = ["Lane", "main"]
 
@@ -55,7 +55,7 @@ class Lane:
     def __init__(self, config: dict[str, Any], sock: socket.socket) -> None:
         self.sock = sock
         self.fd = sock.fileno()
-        self.sheet = record.Sheet(config["sheet_fd"], config["capacity"])
+        self.sheet = shared_memory.Sheet(config["sheet_fd"], config["capacity"])
         self.log = self.sheet.array().reshape(-1, 2)
         self.session: int = config["session"]
         self.stream: int = config["stream"]
@@ -89,19 +89,21 @@ class Lane:
         rows[:, 0] = index[ours][:room]
         rows[:, 1] = stamps[ours][:room]
         self.count += room
-        words[record.FOREIGN] += got - mine
-        words[record.UNLOGGED] += mine - room
+        words[shared_memory.FOREIGN] += got - mine
+        words[shared_memory.UNLOGGED] += mine - room
         # Rows first, count last: the parent never reads a row that is not whole.
-        words[record.COUNT] = self.count
+        words[shared_memory.COUNT] = self.count
 
     def note(self, offset_ns: int) -> None:
         """Write down what the kernel could not keep, and how the clocks stand to one another."""
         words = self.sheet.words
-        words[record.OVERFLOWED] = (self._drops() - self._drops_before) & 0xFFFFFFFF
-        if not words[record.OFFSET_FIRST]:
-            words[record.OFFSET_FIRST] = words[record.OFFSET_MIN] = words[record.OFFSET_MAX] = offset_ns
-        words[record.OFFSET_MIN] = min(words[record.OFFSET_MIN], offset_ns)
-        words[record.OFFSET_MAX] = max(words[record.OFFSET_MAX], offset_ns)
+        words[shared_memory.OVERFLOWED] = (self._drops() - self._drops_before) & 0xFFFFFFFF
+        if not words[shared_memory.OFFSET_FIRST]:
+            words[shared_memory.OFFSET_FIRST] = words[shared_memory.OFFSET_MIN] = words[
+                shared_memory.OFFSET_MAX
+            ] = offset_ns
+        words[shared_memory.OFFSET_MIN] = min(words[shared_memory.OFFSET_MIN], offset_ns)
+        words[shared_memory.OFFSET_MAX] = max(words[shared_memory.OFFSET_MAX], offset_ns)
 
     def _drops(self) -> int:
         raw = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
@@ -124,7 +126,7 @@ def open_socket(config: dict[str, Any]) -> tuple[socket.socket, int]:
         sock = socket.socket(family, socket.SOCK_DGRAM)
         return sock, _bind(sock, config["address"], config["port"])
 
-    sock, port = namespaces.inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
+    sock, port = inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
     for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
@@ -176,15 +178,15 @@ def run(lanes: list[Lane]) -> None:
             lane.note(offset)
         if stopping:
             return
-        stopping = all(lane.sheet.words[record.STOP] for lane in lanes)
+        stopping = all(lane.sheet.words[shared_memory.STOP] for lane in lanes)
         if not stopping:
             time.sleep(_INTERVAL_S)
 
 
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
-    manners.die_with(int(sys.argv[1]), "labctl-receiver")
-    manners.raise_file_limit()
+    process_setup.die_with(int(sys.argv[1]), "labctl-receiver")
+    process_setup.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
     if configs is None:
         return
@@ -193,7 +195,7 @@ def main() -> None:
         try:
             sock, port = open_socket(config)
         except OSError as error:
-            manners.say(
+            process_setup.say(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot receive at "
                     f"{config['address']}: {os.strerror(error.errno or 0)}"
@@ -202,10 +204,10 @@ def main() -> None:
             sys.exit(1)
         lanes.append(Lane(config, sock))
         ports.append(port)
-    priority = manners.urgent(realtime=False)
-    manners.say({"ready": True, "ports": ports, "priority": priority})
+    priority = process_setup.urgent(realtime=False)
+    process_setup.say({"ready": True, "ports": ports, "priority": priority})
     run(lanes)
-    manners.say({"done": True})
+    process_setup.say({"done": True})
 
 
 if __name__ == "__main__":

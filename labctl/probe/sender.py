@@ -24,10 +24,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.probe import manners, record
-from labctl.probe.record import HEADER_WORDS
+from labctl.linux.netns import inside
+from labctl.probe import process_setup, shared_memory
 from labctl.probe.schedule import CATCH_UP_NS
-from labctl.runtime import namespaces
+from labctl.probe.shared_memory import HEADER_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Lane:
     """One stream being sent: its sockets, its templates, its place in the schedule."""
 
     def __init__(self, config: dict[str, Any], sockets: Sequence[socket.socket]) -> None:
-        self.sheet = record.Sheet(config["sheet_fd"], config["capacity"])
+        self.sheet = shared_memory.Sheet(config["sheet_fd"], config["capacity"])
         self.period: float = config["period_ns"]
         self.flows: int = config["flows"]
         addresses = config["destinations"] or [config["destination"]] * self.flows
@@ -96,13 +96,13 @@ class Lane:
                 sends[flow](buffer, targets[flow])
             except OSError as error:
                 words[HEADER_WORDS + k] = -now
-                words[record.ERRNO_AT + min(error.errno or 0, 255)] += 1
+                words[shared_memory.ERRNO_AT + min(error.errno or 0, 255)] += 1
             else:
                 words[HEADER_WORDS + k] = now
             k += 1
             due = start + int(k * period)
         self.next = k
-        words[record.NEXT] = k
+        words[shared_memory.NEXT] = k
         return due
 
 
@@ -115,7 +115,7 @@ def run(lanes: Sequence[Lane], start_ns: int) -> None:
     while active:
         nearest = 1 << 62
         for lane in tuple(active):
-            due = lane.burst(lane.sheet.words[record.STOP_NS])
+            due = lane.burst(lane.sheet.words[shared_memory.STOP_NS])
             if due:
                 nearest = min(nearest, due)
             else:
@@ -139,7 +139,7 @@ def open_sockets(config: dict[str, Any]) -> tuple[list[socket.socket], list[int]
             return [_echo_socket(family, config["source"])], list(config["source_ports"])
         return _flow_sockets(family, config["source"], config["source_ports"])
 
-    return namespaces.inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
+    return inside(Path(f"/proc/self/fd/{config['netns_fd']}"), make)
 
 
 def _flow_sockets(family: int, source: str, wanted: Sequence[int]) -> tuple[list[socket.socket], list[int]]:
@@ -189,8 +189,8 @@ def _prepare(sock: socket.socket, family: int) -> None:
 
 def main() -> None:
     """Talk with the parent; see the module's docstring."""
-    manners.die_with(int(sys.argv[1]), "labctl-sender")
-    manners.raise_file_limit()
+    process_setup.die_with(int(sys.argv[1]), "labctl-sender")
+    process_setup.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
     if configs is None:
         return
@@ -199,14 +199,14 @@ def main() -> None:
         try:
             opened.append(open_sockets(config))
         except OSError as error:
-            manners.say(
+            process_setup.say(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot send from "
                     f"{config['source']}: {os.strerror(error.errno or 0)}"
                 }
             )
             sys.exit(1)
-    manners.say({"ports": [ports for _sockets, ports in opened]})
+    process_setup.say({"ports": [ports for _sockets, ports in opened]})
     templates = json.loads(sys.stdin.readline() or "null")
     if templates is None:
         return
@@ -215,15 +215,15 @@ def main() -> None:
         for config, template, (sockets, _ports) in zip(configs, templates, opened, strict=True)
     ]
     total_pps = sum(1e9 / lane.period for lane in lanes)
-    priority = manners.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
+    priority = process_setup.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
     gc.disable()
     gc.freeze()
-    manners.say({"ready": True, "priority": priority})
+    process_setup.say({"ready": True, "priority": priority})
     start = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
     run(lanes, start["start_ns"])
-    manners.say({"done": True})
+    process_setup.say({"done": True})
 
 
 if __name__ == "__main__":

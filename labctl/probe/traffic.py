@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from labctl.errors import ProbeError
 from labctl.events import now_ns
-from labctl.probe import groups, payload, record, spec
+from labctl.probe import payload, placement, shared_memory, spec
+from labctl.probe.backlog import backlog_dropped
 from labctl.probe.helpers import Helper
 from labctl.probe.schedule import Schedule
-from labctl.probe.softnet import backlog_dropped
 from labctl.probe.types import ReceiverHealth
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class _Flowing:
     """One stream under way: its two records and the ports that it got."""
 
     stream: Stream
-    departures: record.Sheet
-    arrivals: record.Sheet
+    departures: shared_memory.Sheet
+    arrivals: shared_memory.Sheet
     packets: int
     source_ports: list[int]
     destination_port: int = 0
@@ -60,14 +60,14 @@ class _Flowing:
     def health(self) -> ReceiverHealth:
         words = self.arrivals.words
         return ReceiverHealth(
-            overflowed=words[record.OVERFLOWED] + words[record.UNLOGGED],
-            foreign=words[record.FOREIGN],
+            overflowed=words[shared_memory.OVERFLOWED] + words[shared_memory.UNLOGGED],
+            foreign=words[shared_memory.FOREIGN],
             backlog_dropped=backlog_dropped() - self.backlog_before,
-            clock_drift_ns=words[record.OFFSET_MAX] - words[record.OFFSET_MIN],
+            clock_drift_ns=words[shared_memory.OFFSET_MAX] - words[shared_memory.OFFSET_MIN],
         )
 
     def refusals(self) -> tuple[tuple[str, int], ...]:
-        counts = self.departures.words[record.ERRNO_AT : record.ERRNO_AT + 256]
+        counts = self.departures.words[shared_memory.ERRNO_AT : shared_memory.ERRNO_AT + 256]
         return tuple(
             (errno.errorcode.get(number, "?"), count) for number, count in enumerate(counts) if count
         )
@@ -80,7 +80,7 @@ class _Flowing:
         return Samples(
             schedule=schedule,
             departures=self.departures.array()[: min(due, self.packets)],
-            arrivals=self.arrivals.array().reshape(-1, 2)[: self.arrivals.words[record.COUNT]],
+            arrivals=self.arrivals.array().reshape(-1, 2)[: self.arrivals.words[shared_memory.COUNT]],
             source_ports=self.source_ports,
             destination_port=self.destination_port,
             receiver=self.health(),
@@ -161,14 +161,14 @@ class Traffic:
                     f"the traffic ended by itself, after {self._length_s():g} s, before it was stopped"
                 )
             for each in self._flowing:
-                each.stopped_ns = each.departures.words[record.STOP_NS] = max(stop_ns, self.started_ns)
+                each.stopped_ns = each.departures.words[shared_memory.STOP_NS] = max(stop_ns, self.started_ns)
             for sender in self._senders:
                 sender.finish(_PATIENCE_S)
             # What was due before the order to stop may have left a moment after it.
             end_ns = max(now_ns(), self.started_ns)
             self._drain(end_ns, drain_s)
             for each in self._flowing:
-                each.arrivals.words[record.STOP] = 1
+                each.arrivals.words[shared_memory.STOP] = 1
             for receiver in self._receivers:
                 receiver.finish(_PATIENCE_S)
             self._final = [each.samples() for each in self._flowing]
@@ -249,8 +249,8 @@ def start_traffic(
     Raises:
         ProbeError: a stream that cannot be started, in one clear line.
     """
-    groups.check(streams)
-    longest_s = groups.duration_s(streams, max_s, memory_bytes)
+    placement.check(streams)
+    longest_s = placement.duration_s(streams, max_s, memory_bytes)
     with contextlib.ExitStack() as passing, contextlib.ExitStack() as cleanup:
         nodes = {name for stream in streams for name in (stream.source, _receiving_node(stream))}
         netns = {name: _open_netns(netns_of, name, passing) for name in sorted(nodes)}
@@ -258,7 +258,7 @@ def start_traffic(
         by_name = {each.stream.name: each for each in flowing}
         receivers = [_receiver(flowing, netns)]
         cleanup.callback(receivers[0].close)
-        sending = [[by_name[stream.name] for stream in group] for group in groups.sender_groups(streams)]
+        sending = [[by_name[stream.name] for stream in group] for group in placement.sender_groups(streams)]
         senders = []
         for group in sending:
             senders.append(_sender(group, netns))
@@ -283,7 +283,7 @@ def start_traffic(
         traffic.ends_ns = traffic.started_ns + int(longest_s * 1e9)
         for each in flowing:
             each.start_ns = traffic.started_ns
-            each.departures.words[record.STOP_NS] = traffic.ends_ns
+            each.departures.words[shared_memory.STOP_NS] = traffic.ends_ns
         for sender in senders:
             sender.say({"start_ns": traffic.started_ns})
         traffic.own(cleanup.pop_all())
@@ -307,10 +307,10 @@ def _records(streams: Sequence[Stream], longest_s: float, cleanup: contextlib.Ex
     flowing = []
     next_port: dict[str, int] = {}
     for stream in streams:
-        count = groups.packets(stream, longest_s)
-        departures = record.Sheet.new("labctl-departures", count)
+        count = placement.packets(stream, longest_s)
+        departures = shared_memory.Sheet.new("labctl-departures", count)
         cleanup.callback(departures.close)
-        arrivals = record.Sheet.new("labctl-arrivals", 4 * count)
+        arrivals = shared_memory.Sheet.new("labctl-arrivals", 4 * count)
         cleanup.callback(arrivals.close)
         first = next_port.get(stream.source, _FIRST_SOURCE_PORT)
         next_port[stream.source] = first + stream.flows

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from labctl.report.compare_data import quantile, shared
 from labctl.report.compare_plot import COLOURS, flow_plot, quantile_plot, share_plot
+from labctl.report.format import count, span
 from labctl.report.markup import Markup, el, join
 from labctl.report.staircase import STAIRS_STYLE, section
 from labctl.report.style import STYLE
-from labctl.report.words import count, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

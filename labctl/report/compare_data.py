@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
-from labctl.report.words import fault_name
+from labctl.report.format import fault_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

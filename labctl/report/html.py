@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from labctl.report.format import bar, count, outage_line, series_lines
 from labctl.report.markup import Markup, el, join
 from labctl.report.style import STYLE
 from labctl.report.tables import action_table, expectation_table, flow_table, run_table, stream_table
 from labctl.report.timeline_plot import timeline_plot
-from labctl.report.words import bar, count, outage_line, series_lines
 from labctl.report.zoom_plot import zoom_plots
 from labctl.verdict.schema import Verdict
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from labctl.report.words import bar, fault_name
+from labctl.report.format import bar, fault_name
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:

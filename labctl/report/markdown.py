@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.report.words import bar, count, fault_name, outage_line, series_lines, signed_s, span
+from labctl.report.format import bar, count, fault_name, outage_line, series_lines, signed_s, span
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:

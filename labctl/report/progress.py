@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labctl.report.words import span
+from labctl.report.format import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

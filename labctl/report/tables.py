@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.report.format import bar, count, fault_name, signed_s, span
 from labctl.report.markup import Markup, el
-from labctl.report.words import bar, count, fault_name, signed_s, span
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:

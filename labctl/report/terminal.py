@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from labctl.report.words import bar, count, fault_name, outage_line, series_lines, span
+from labctl.report.format import bar, count, fault_name, outage_line, series_lines, span
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.report.axis import Scale, draw_axis
+from labctl.report.format import count, fault_name, signed_s, span
 from labctl.report.markup import Markup, el, join
-from labctl.report.words import count, fault_name, signed_s, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.scenario.journal import JOURNAL_NAME, read_journal
+from labctl.journal.file import JOURNAL_NAME, read_journal
 from labctl.verdict import judge
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.report.axis import Scale, draw_axis
+from labctl.report.format import count, fault_name, span
 from labctl.report.markup import Markup, el, join
-from labctl.report.words import count, fault_name, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""Definition -> running lab, behind one seam (:mod:`labctl.runtime.base`)."""
+"""Definition -> running lab, behind one seam (:mod:`labctl.lab.runtime`)."""

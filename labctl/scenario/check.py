@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from labctl.load.hints import nearest
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.durations import format_duration
+from labctl.scenario.endpoint_survival import check_mortal
 from labctl.scenario.model import (
     ACTIONS,
     Condition,
@@ -21,7 +22,6 @@ from labctl.scenario.model import (
     TrafficSpec,
     Width,
 )
-from labctl.scenario.mortal import check_mortal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

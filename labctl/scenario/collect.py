@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.events import Listener
+    from labctl.scenario.backend import World
     from labctl.scenario.model import Collection
-    from labctl.scenario.world import World
 
 __all__ = ["Collector"]
 

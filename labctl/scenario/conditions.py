@@ -11,7 +11,7 @@ from labctl.scenario.model import Condition, Delay, FirstAnswer, Loss, Ready, Wi
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from labctl.scenario.world import RunningTraffic, World
+    from labctl.scenario.backend import RunningTraffic, World
 
 __all__ = ["Measured", "Waiting"]
 

@@ -12,12 +12,12 @@ from labctl import fault
 from labctl.errors import ActionError, LabctlError, LabExistsError, LabNotFoundError
 from labctl.events import now_ns
 from labctl.fault.types import PowerMode
+from labctl.lab.definition_cache import definition_of
+from labctl.lab.lifecycle import bring_up, open_lab, take_down
+from labctl.lab.readiness import lacks
+from labctl.lab.state import LabDir
 from labctl.model.codec import load_lab
 from labctl.probe import start_traffic, witness
-from labctl.runtime.labs import bring_up, open_lab, take_down
-from labctl.runtime.ready import lacks
-from labctl.runtime.state import LabDir
-from labctl.runtime.store import definition_of
 from labctl.scenario import overlay, ping
 from labctl.scenario.plan import address_of
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.lab.runtime import Runtime
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
-    from labctl.runtime.base import Runtime
+    from labctl.scenario.backend import RunningTraffic, RunningWitness
     from labctl.scenario.model import Action
-    from labctl.scenario.world import RunningTraffic, RunningWitness
 
 __all__ = ["LiveWorld"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from labctl.clab.as_lab import is_definition, read_foreign
 from labctl.errors import InputError, Problem
 from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
-from labctl.scenario.foreign import is_definition, read_foreign
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Action,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from labctl.errors import ActionError
 
 if TYPE_CHECKING:
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 __all__ = ["first_answer", "read_answer"]
 

@@ -18,10 +18,10 @@ from labctl.scenario.timeline import Timeline
 
 if TYPE_CHECKING:
     from labctl.events import Listener
+    from labctl.scenario.backend import RunningTraffic, World
     from labctl.scenario.conditions import Measured
     from labctl.scenario.model import Condition
     from labctl.scenario.plan import Plan
-    from labctl.scenario.world import RunningTraffic, World
 
 __all__ = ["DRAIN_S", "run_once"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from labctl.errors import HostError, LabctlError, LabInterrupted
 from labctl.events import Event, Fanout, now_ns
+from labctl.journal.file import FORMAT, JOURNAL_NAME, JournalWriter
 from labctl.model.codec import lab_to_dict
 from labctl.scenario.facts import clocks, machine, versions
-from labctl.scenario.journal import FORMAT, JOURNAL_NAME, JournalWriter
 from labctl.scenario.plan import make_plan
 from labctl.scenario.runner import run_once
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.model.lab import Lab
+    from labctl.scenario.backend import World
     from labctl.scenario.model import Scenario
     from labctl.scenario.plan import Plan
-    from labctl.scenario.world import World
 
 __all__ = ["LabSource", "Series", "run_series"]
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.events import Listener
+    from labctl.scenario.backend import RunningWitness, World
     from labctl.scenario.conditions import Measured, Waiting
     from labctl.scenario.plan import Plan, PlannedStep
-    from labctl.scenario.world import RunningWitness, World
 
 __all__ = ["Timeline"]
 

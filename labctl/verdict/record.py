@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError, Problem
+from labctl.journal.file import FORMAT
 from labctl.probe.types import (
     FlowTally,
     GeneratorHealth,
@@ -14,7 +15,6 @@ from labctl.probe.types import (
     Stream,
     StreamTally,
 )
-from labctl.scenario.journal import FORMAT
 from labctl.scenario.model import ACTIONS, Expectation
 
 if TYPE_CHECKING:

@@ -12,21 +12,21 @@ import pytest
 from triangle import NODES, write_triangle
 
 from labctl import fault
+from labctl.clab.parse import read_definition
 from labctl.events import silent
 from labctl.fault.types import CarrierChange, Effect, PowerMode
-from labctl.runtime import labs
-from labctl.runtime.base import ExecResult
-from labctl.runtime.fake import FakeRuntime
-from labctl.runtime.parse import read_definition
-from labctl.runtime.ready import wait_ready
-from labctl.runtime.state import LabDir, LabRecord
-from labctl.runtime.store import definition_of
+from labctl.lab import lifecycle
+from labctl.lab.definition_cache import definition_of
+from labctl.lab.readiness import wait_ready
+from labctl.lab.runtime import ExecResult
+from labctl.lab.state import LabDir, LabRecord
+from labctl.testing.runtime import FakeRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labctl.events import Event
-    from labctl.runtime.base import Runtime
+    from labctl.lab.runtime import Runtime
 
 READY_S = 60.0
 
@@ -69,7 +69,7 @@ class Subject:
         wait_ready(self.runtime, self.lab, nodes or NODES, READY_S, self.events.append)
 
     def down(self) -> None:
-        labs.take_down(self.lab, self.events.append)
+        lifecycle.take_down(self.lab, self.events.append)
 
 
 class FakeSubject(Subject):
@@ -138,15 +138,15 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 def _real(runtime: str, path: Path, name: str) -> Subject:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    lacks = labs._runtime(runtime).missing(read_definition(path))
+    lacks = lifecycle._runtime(runtime).missing(read_definition(path))
     if lacks:
         pytest.skip(f"runtime {runtime}: {'; '.join(lacks)}")
     events: list[Event] = []
     root = Path("/run") / f"labctl-{name}"
-    lab = labs.bring_up(
+    lab = lifecycle.bring_up(
         path, name=None, sets=(), runtime=runtime, timeout_s=READY_S, listen=events.append, root=root
     )
-    return Subject(labs.open_lab(name, root)[0], lab, path, events)
+    return Subject(lifecycle.open_lab(name, root)[0], lab, path, events)
 
 
 def _fake(path: Path, name: str, folder: Path) -> Subject:

@@ -14,12 +14,12 @@ from labctl import fault
 from labctl.errors import HostError, NodeError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
-from labctl.runtime import labs
+from labctl.lab import lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labctl.runtime.state import LabDir
+    from labctl.lab.state import LabDir
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -46,13 +46,15 @@ def _up(folder: Path, text: str) -> LabDir:
     path = folder / "foreign.clab.yml"
     path.write_text(f"name: {name}\n{text}")
     root = Path("/run") / f"labctl-{name}"
-    return labs.bring_up(path, name=None, sets=(), runtime="netns", timeout_s=20, listen=silent, root=root)
+    return lifecycle.bring_up(
+        path, name=None, sets=(), runtime="netns", timeout_s=20, listen=silent, root=root
+    )
 
 
 def test_hosts_on_a_bridge_meet_and_meet_again_after_power_cycles(tmp_path: Path) -> None:
     lab = _up(tmp_path, BRIDGED)
     try:
-        runtime, _ = labs.open_lab(lab.name, lab.root)
+        runtime, _ = lifecycle.open_lab(lab.name, lab.root)
         ping = ["ping", "-c1", "-W1", "192.168.1.2"]
         assert _within(3.0, lambda: runtime.exec(lab, "pc1", ping).ok)
         for node in ("pc1", "sw"):
@@ -60,7 +62,7 @@ def test_hosts_on_a_bridge_meet_and_meet_again_after_power_cycles(tmp_path: Path
             fault.power_on(runtime, lab, node, silent)
             assert _within(3.0, lambda: runtime.exec(lab, "pc1", ping).ok), node
     finally:
-        labs.take_down(lab, silent)
+        lifecycle.take_down(lab, silent)
 
 
 def test_a_command_under_exec_that_fails_is_told_and_takes_the_lab_down(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every runtime must do, each thing twice: the seam of labctl.runtime.base as tests."""
+"""What every runtime must do, each thing twice: the seam of labctl.lab.runtime as tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from labctl import fault
 from labctl.errors import ActionError, LabExistsError, LabNotFoundError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
-from labctl.runtime import labs, procs
-from labctl.runtime.base import NodeStatus
+from labctl.lab import lifecycle
+from labctl.lab.runtime import NodeStatus
+from labctl.linux import processes
 
 if TYPE_CHECKING:
     from conftest import Subject
@@ -326,7 +327,7 @@ def test_a_second_up_is_refused_and_changes_nothing(subject: Subject) -> None:
         pytest.skip("the fake is not brought up by labs")
     before = subject.runtime.states(subject.lab)
     with pytest.raises(LabExistsError, match="up already"):
-        labs.bring_up(
+        lifecycle.bring_up(
             subject.path,
             name=None,
             sets=(),
@@ -363,7 +364,7 @@ def _await_reaped(pids: list[int]) -> None:
     end = time.monotonic() + 2.0
     while there := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < end, there
-        assert all(procs.halted(pid) for pid in there)
+        assert all(processes.halted(pid) for pid in there)
         time.sleep(0.01)
 
 

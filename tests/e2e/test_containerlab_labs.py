@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.journal.file import read_journal
 from labctl.nova.tenant import COMMANDS_A_NETWORK
 from labctl.report.staircase_data import staircase_of
-from labctl.runtime.containerlab_engine import Engine
-from labctl.scenario.journal import read_journal
+from labctl.runtime.containerlab.docker import Engine
 from labctl.verdict import judge
 
 if TYPE_CHECKING:

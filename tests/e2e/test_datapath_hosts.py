@@ -16,11 +16,11 @@ from fabric import Fabric, inside
 from trialrun import built
 from virtual import World, two_tenants
 
-from labctl.overlay.agent.turns import Turns
+from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.config.model import VmPort
 from labctl.overlay.datapath import layout
 from labctl.overlay.datapath.layout import Action, Entry, PortRecord, Settings
 from labctl.overlay.flow import FROM_TUNNEL, ConnKey, FlowKey
-from labctl.overlay.model import VmPort
 from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.topology import Change
 

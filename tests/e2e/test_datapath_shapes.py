@@ -12,11 +12,11 @@ from fabric import Fabric, inside
 from trialrun import built
 from virtual import World, two_tenants
 
+from labctl.overlay.config.model import Direction, Group, Host, Rule, VmPort
+from labctl.overlay.config.plan import RuleSpec, plan_group, plan_tenant
 from labctl.overlay.datapath.layout import PortRecord
 from labctl.overlay.flow import ConnKey
-from labctl.overlay.model import Direction, Group, Host, Rule, VmPort
 from labctl.overlay.packet import TCP
-from labctl.overlay.plan import RuleSpec, plan_group, plan_tenant
 from labctl.overlay.simulation.topology import Change
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fabric import Node
 
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 pytestmark = pytest.mark.netns
 UNDERLAY = {"compute1": ("198.18.0.1",), "compute2": ("198.18.0.2",)}

@@ -18,12 +18,12 @@ from mutations import changes_between, mutate
 from trialrun import built
 from virtual import COMPUTES, OUTSIDE4, OUTSIDE6, address, frame, random_world
 
-from labctl.overlay.agent.ahead import prefixes
 from labctl.overlay.agent.entries import entry_of, rewritten
-from labctl.overlay.agent.synthetic import packet_of
+from labctl.overlay.agent.preinstalled import prefixes
+from labctl.overlay.agent.probe_packet import packet_of
+from labctl.overlay.config.model import GatewaySet, Host, VmPort
 from labctl.overlay.datapath.layout import Action, Entry, Wanted
 from labctl.overlay.flow import FROM_TUNNEL, Answer, ConnKey, Drop, FlowKey, Forward, ToPort
-from labctl.overlay.model import GatewaySet, Host, VmPort
 from labctl.overlay.packet import BROADCAST, ICMP, IP4, IP6, TCP, UDP, address_of, is_ipv4, mac_bytes, parse
 from labctl.overlay.simulation.engine import simulate
 from labctl.overlay.simulation.topology import Topology
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from fabric import Node
 
+    from labctl.overlay.config.state import Edit
     from labctl.overlay.flow import Packet
-    from labctl.overlay.state import Edit
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "40"))

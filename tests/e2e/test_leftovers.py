@@ -19,9 +19,9 @@ from triangle import write_triangle
 from labctl import fault
 from labctl.errors import LabError, LabExistsError, LabInterrupted, NodeError
 from labctl.events import silent
-from labctl.runtime import cleanup, labs
-from labctl.runtime.base import NodeStatus
-from labctl.runtime.state import LabDir
+from labctl.lab import cleanup, lifecycle
+from labctl.lab.runtime import NodeStatus
+from labctl.lab.state import LabDir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ BRING_UP = """
 import sys
 from pathlib import Path
 from labctl.events import silent
-from labctl.runtime.labs import bring_up
+from labctl.lab.lifecycle import bring_up
 bring_up(Path(sys.argv[1]), name=None, sets=(), runtime="netns", timeout_s=30, listen=silent,
          root=Path(sys.argv[2]))
 """
@@ -50,7 +50,7 @@ import sys
 from pathlib import Path
 from labctl import fault
 from labctl.events import silent
-from labctl.runtime.labs import open_lab
+from labctl.lab.lifecycle import open_lab
 runtime, lab = open_lab(sys.argv[1], Path(sys.argv[2]))
 print("begin", flush=True)
 while True:
@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     where = Path("/run") / f"labctl-{tmp_path.name}"
     yield where
     for entry in where.iterdir() if where.exists() else ():
-        labs.take_down(LabDir(entry.name, where), silent)
+        lifecycle.take_down(LabDir(entry.name, where), silent)
 
 
 @pytest.mark.slow
@@ -104,10 +104,10 @@ def _time_of_up(host: Machine, path: Path) -> float:
 def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path, root: Path) -> None:
     """Whatever half-made fault a killed labctl leaves, undo_all makes whole; and down leaves nothing."""
     path = write_triangle(tmp_path / "def", "faulty")
-    lab = labs.bring_up(
+    lab = lifecycle.bring_up(
         path, name=None, sets=(), runtime="netns", timeout_s=READY_S, listen=silent, root=root
     )
-    runtime, _ = labs.open_lab("faulty", root)
+    runtime, _ = lifecycle.open_lab("faulty", root)
     chance = random.Random(7)
     for _ in range(12):
         child = subprocess.Popen([sys.executable, "-c", CYCLE, lab.name, str(root)], stdout=subprocess.PIPE)
@@ -118,12 +118,12 @@ def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path,
             child.kill()
         fault.undo_all(runtime, lab, silent)
         assert fault.faults(lab) == ()
-        labs.wait_ready(runtime, lab, ["a", "b", "c"], READY_S, silent)
+        lifecycle.wait_ready(runtime, lab, ["a", "b", "c"], READY_S, silent)
         assert {state.status for state in runtime.states(lab).values()} == {NodeStatus.RUNNING}
         for address in ("10.77.0.1", "10.77.0.4", "fd77:0::2", "fd77:2::1"):
             assert runtime.exec(lab, "a", ["ping", "-c1", "-W2", address]).ok
         assert runtime.exec(lab, "b", ["ping", "-c1", "-W2", "10.77.0.3"]).ok
-    labs.take_down(lab, silent)
+    lifecycle.take_down(lab, silent)
     _assert_gone(root)
 
 
@@ -131,7 +131,7 @@ def test_a_helper_whose_labctl_was_killed_before_it_was_up_boots_nothing(tmp_pat
     pidfile = tmp_path / "pid"
     plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "cables": []}
     somebody_else = str(os.getppid())
-    line = [sys.executable, "-c", "from labctl.runtime.nsinit import main; main()", somebody_else]
+    line = [sys.executable, "-c", "from labctl.runtime.embedded.launcher import main; main()", somebody_else]
     done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert not pidfile.exists()
@@ -147,7 +147,7 @@ def test_a_killed_up_is_not_taken_for_a_running_lab(tmp_path: Path, root: Path) 
     child.wait()
     with pytest.raises(LabExistsError, match="labctl down half"):
         _up(path, root)
-    labs.take_down(LabDir("half", root), silent)
+    lifecycle.take_down(LabDir("half", root), silent)
     _assert_gone(root)
 
 
@@ -204,16 +204,18 @@ def test_a_signal_on_the_way_up_takes_everything_down(
             os.kill(os.getpid(), number)
 
     with pytest.raises(LabInterrupted):
-        labs.bring_up(path, name=None, sets=(), runtime="netns", timeout_s=READY_S, listen=stop, root=root)
+        lifecycle.bring_up(
+            path, name=None, sets=(), runtime="netns", timeout_s=READY_S, listen=stop, root=root
+        )
     _assert_gone(root)
 
 
 def test_down_ends_what_came_in_from_outside_and_what_was_left_in_a_node(tmp_path: Path, root: Path) -> None:
     lab = _up(write_triangle(tmp_path / "def", "guests"), root)
-    runtime, _ = labs.open_lab("guests", root)
+    runtime, _ = lifecycle.open_lab("guests", root)
     guest = subprocess.Popen(["nsenter", f"--net={runtime.netns(lab, 'a')}", "sleep", "98761"])
     assert runtime.exec(lab, "b", ["sh", "-c", "setsid sleep 98762 >/dev/null 2>&1 &"]).ok
-    labs.take_down(lab, silent)
+    lifecycle.take_down(lab, silent)
     assert guest.wait(5) == -signal.SIGKILL
     assert not any(b"98762" in words for words in _of_every_process("cmdline"))
     _assert_gone(root)
@@ -230,7 +232,7 @@ def test_nothing_of_a_lab_is_seen_by_the_host_outside_of_its_folder(tmp_path: Pa
 
 def test_a_node_changes_no_file_of_the_host(tmp_path: Path, root: Path) -> None:
     lab = _up(write_triangle(tmp_path / "def", "tidy"), root)
-    runtime, _ = labs.open_lab("tidy", root)
+    runtime, _ = lifecycle.open_lab("tidy", root)
     mark = f"mark-{tmp_path.name}"
     folders = ("/etc", "/usr", "/var/lib", "/root", "/opt", "/tmp", "/run", "/var/log", "/dev/shm")  # noqa: S108
     for folder in folders:
@@ -246,7 +248,7 @@ def test_a_node_changes_no_file_of_the_host(tmp_path: Path, root: Path) -> None:
 
 
 def _up(path: Path, root: Path, timeout_s: float = READY_S) -> LabDir:
-    return labs.bring_up(
+    return lifecycle.bring_up(
         path, name=None, sets=(), runtime="netns", timeout_s=timeout_s, listen=silent, root=root
     )
 

@@ -15,19 +15,19 @@ from kazoo.client import KazooClient
 from virtual import start, two_tenants
 
 from labctl.errors import ActionError, InputError
-from labctl.overlay.environment import remove_network
-from labctl.overlay.mirror import POLL_S, Mirror, Update
-from labctl.overlay.model import Group, Network, Subnet, Tenant, VmPort
-from labctl.overlay.nsdb import LOG_LENGTH, Database, Head
-from labctl.overlay.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
-from labctl.overlay.session import connect, make_client
+from labctl.overlay.config.environment import remove_network
+from labctl.overlay.config.model import Group, Network, Subnet, Tenant, VmPort
+from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.store.mirror import POLL_S, Mirror, Update
+from labctl.overlay.store.nsdb import LOG_LENGTH, Database, Head
+from labctl.overlay.store.session import connect, make_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 pytestmark = [
     pytest.mark.netns,  # it runs where the machine has what a whole lab needs
@@ -245,7 +245,7 @@ def test_a_mirror_follows_and_tells_what_is_touched(
 def test_a_mirror_that_missed_more_than_the_log_holds_reads_all_again(
     database: Database, mirrors: Callable[..., tuple[Mirror, Told]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labctl.overlay.nsdb.LOG_LENGTH", 2)
+    monkeypatch.setattr("labctl.overlay.store.nsdb.LOG_LENGTH", 2)
     assert LOG_LENGTH > 2
     database.change(put_world)
     mirror, told = mirrors()

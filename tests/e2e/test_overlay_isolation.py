@@ -19,12 +19,12 @@ import pytest
 from forgery import FORGERIES, Party, Scene, forged, honest, token_of, tunnelled
 from machine import Machine, machine
 
+from labctl.linux.netns import inside
 from labctl.load import load_topology
-from labctl.overlay.model import RouterPort, VmPort
+from labctl.overlay.config.model import RouterPort, VmPort
+from labctl.overlay.config.topology_section import Facts, plan_overlay
 from labctl.overlay.packet import UDP, address_of, parse
-from labctl.overlay.section import Facts, plan_overlay
 from labctl.probe.frames import Capture, Frame, capture, send_frames
-from labctl.runtime.namespaces import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

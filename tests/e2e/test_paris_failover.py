@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from machine import Machine, machine
 
+from labctl.journal.file import read_journal
 from labctl.nova.tenant import COMMANDS_A_NETWORK
 from labctl.report.staircase_data import staircase_of
-from labctl.scenario.journal import read_journal
 from labctl.verdict import judge
 from labctl.verdict.schema import Verdict
 

@@ -16,17 +16,17 @@ from labctl import fault
 from labctl.events import now_ns, silent
 from labctl.fault.ends import far_ends
 from labctl.fault.types import Effect, PowerMode
-from labctl.runtime import labs
-from labctl.runtime.ready import wait_ready
-from labctl.runtime.store import definition_of
+from labctl.lab import lifecycle
+from labctl.lab.definition_cache import definition_of
+from labctl.lab.readiness import wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wiretap import Segment
 
-    from labctl.runtime.base import Runtime
-    from labctl.runtime.state import LabDir
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
 
 pytestmark = [
     pytest.mark.netns,
@@ -49,13 +49,13 @@ def gateways() -> Iterator[tuple[Runtime, LabDir]]:
     """The lab of the first demonstration: real FRR everywhere."""
     name = f"pc-{uuid.uuid4().hex[:8]}"
     root = Path("/run") / f"labctl-{name}"
-    lab = labs.bring_up(
+    lab = lifecycle.bring_up(
         TOPOLOGY, name=name, sets=(), runtime="netns", timeout_s=READY_S, listen=silent, root=root
     )
     try:
-        yield labs.open_lab(name, root)[0], lab
+        yield lifecycle.open_lab(name, root)[0], lab
     finally:
-        labs.take_down(lab, silent)
+        lifecycle.take_down(lab, silent)
 
 
 def _overheard(

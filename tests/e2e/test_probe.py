@@ -12,9 +12,9 @@ import pytest
 from probebed import Bed, bed, children_of
 
 from labctl.errors import ProbeError
+from labctl.linux import netns
 from labctl.probe import capture, compile_packet, send_frames, start_traffic, witness
 from labctl.probe.spec import flow_packet
-from labctl.runtime import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def test_foreign_packets_are_told_apart(routed: Bed) -> None:
     with start_traffic(routed.netns, [routed.stream("in", "a", "b")]) as traffic:
         time.sleep(0.2)
         target = (routed.address("b", 4), 50000)
-        sock = namespaces.inside(routed.netns("a"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock = netns.inside(routed.netns("a"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         with sock:
             for length in range(50):
                 sock.sendto(b"LCP1" + b"x" * length, target)

@@ -16,7 +16,7 @@ import pytest
 from probebed import Bed, bed, children_of
 
 from labctl.errors import ProbeError
-from labctl.probe import payload, record, start_traffic
+from labctl.probe import payload, shared_memory, start_traffic
 from labctl.probe.mmsg import Inbox
 from labctl.probe.receiver import Lane, open_socket
 
@@ -102,7 +102,7 @@ def test_traffic_outlives_the_thread_that_started_it(routed: Bed) -> None:
 
 def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
     """A buffer far too small, on loopback: every packet is either handed over or counted."""
-    sheet = record.Sheet.new("test", 4000)
+    sheet = shared_memory.Sheet.new("test", 4000)
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
     config = {
         "netns_fd": here,
@@ -128,7 +128,7 @@ def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
             lane.take(inbox, got, 0)
         lane.note(0)
     os.close(here)
-    assert sheet.words[record.OVERFLOWED] > 0
-    assert sheet.words[record.COUNT] + sheet.words[record.OVERFLOWED] == 1000
-    assert sheet.words[record.FOREIGN] == 0
+    assert sheet.words[shared_memory.OVERFLOWED] > 0
+    assert sheet.words[shared_memory.COUNT] + sheet.words[shared_memory.OVERFLOWED] == 1000
+    assert sheet.words[shared_memory.FOREIGN] == 0
     assert lane.log[: lane.count, 0].tolist() == list(range(lane.count))

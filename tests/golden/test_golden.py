@@ -14,7 +14,7 @@ import yaml
 
 from labctl.load import load_topology
 from labctl.render import render
-from labctl.runtime.containerlab_program import find_program
+from labctl.runtime.containerlab.binary import find_program
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected"

@@ -14,16 +14,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.overlay.agent.ahead import Ahead
 from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.host import decide_by
 from labctl.overlay.agent.ports import Bound, Ports
+from labctl.overlay.agent.preinstalled import Ahead
+from labctl.overlay.config.model import Host
 from labctl.overlay.datapath import devices
 from labctl.overlay.datapath.cache import FlowCache
 from labctl.overlay.datapath.channel import Channel
 from labctl.overlay.datapath.layout import PortRecord
-from labctl.overlay.model import Host
 from labctl.overlay.packet import address_bytes
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.scenario.fake import FakeWorld
-from labctl.scenario.fake_series import play
 from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
+from labctl.testing.backend import FakeWorld
+from labctl.testing.series import play
 from labctl.verdict import judge
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Bench:
         )
 
     def events(self, **options: Any) -> tuple[Event, ...]:
-        """Run it; options as those of :func:`labctl.scenario.fake_series.play`."""
+        """Run it; options as those of :func:`labctl.testing.series.play`."""
         return play(self.scenario(), self.world, self.out, **options)
 
     def judge(self, **options: Any) -> Result:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtual import COMPUTES, random_rules
 
-from labctl.overlay.model import (
+from labctl.overlay.config.model import (
     GatewaySet,
     Group,
     Host,
@@ -22,14 +22,22 @@ from labctl.overlay.model import (
     Uplink,
     VmPort,
 )
-from labctl.overlay.plan import Pools, VmSpec, plan_group, plan_network, plan_peering, plan_tenant, plan_vm
+from labctl.overlay.config.plan import (
+    Pools,
+    VmSpec,
+    plan_group,
+    plan_network,
+    plan_peering,
+    plan_tenant,
+    plan_vm,
+)
 from labctl.overlay.simulation.topology import Change
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
-    from labctl.overlay.state import Edit
+    from labctl.overlay.config.state import Edit
 
 
 def some(edit: Edit, dice: random.Random, kind: type) -> list:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
+from labctl.linux.libbpf import LibBpf
 from labctl.overlay.datapath import cache as cache_module
 from labctl.overlay.datapath.cache import FlowCache
 from labctl.overlay.datapath.layout import PortRecord, Settings
-from labctl.overlay.datapath.libbpf import LibBpf
 
 BUILD = Path(cache_module.__file__).with_name("build")
 LOOPBACK = 1  # the interface that a trial's frame seems to come from

@@ -8,8 +8,21 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from labctl.overlay.config.model import Direction, Group, Host, HostKind, Item, VmPort
+from labctl.overlay.config.plan import (
+    Pools,
+    RuleSpec,
+    VmSpec,
+    plan_base,
+    plan_group,
+    plan_host,
+    plan_network,
+    plan_peering,
+    plan_tenant,
+    plan_vm,
+)
+from labctl.overlay.config.state import Edit, State
 from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, Forward, ToPort, ToTunnel
-from labctl.overlay.model import Direction, Group, Host, HostKind, Item, VmPort
 from labctl.overlay.packet import (
     ICMP,
     ICMP6,
@@ -25,21 +38,8 @@ from labctl.overlay.packet import (
     mac_bytes,
     parse,
 )
-from labctl.overlay.plan import (
-    Pools,
-    RuleSpec,
-    VmSpec,
-    plan_base,
-    plan_group,
-    plan_host,
-    plan_network,
-    plan_peering,
-    plan_tenant,
-    plan_vm,
-)
 from labctl.overlay.simulation.engine import simulate
 from labctl.overlay.simulation.topology import Topology
-from labctl.overlay.state import Edit, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

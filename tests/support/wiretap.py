@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.events import now_ns
-from labctl.runtime.namespaces import inside
+from labctl.linux.netns import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,23 +10,23 @@ from pathlib import Path
 from labctl.errors import LabctlError
 from labctl.overlay.agent.config import AgentConfig, read_config
 from labctl.overlay.agent.connections import Connections
-from labctl.overlay.agent.control import Control
+from labctl.overlay.agent.control_socket import Control
+from labctl.overlay.agent.drain import Gate
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.feed import MirrorFeed
-from labctl.overlay.agent.gate import Gate
 from labctl.overlay.agent.guests import Guests
 from labctl.overlay.agent.host import Host, decide_by
+from labctl.overlay.agent.introspection import Questions
 from labctl.overlay.agent.kernel import IpCommand, Kernel
 from labctl.overlay.agent.loop import Loop
 from labctl.overlay.agent.ports import Ports
-from labctl.overlay.agent.questions import Questions
 from labctl.overlay.datapath import devices
 from labctl.overlay.datapath.cache import FlowCache
 from labctl.overlay.datapath.channel import Channel
 from labctl.overlay.datapath.layout import PortRecord
-from labctl.overlay.mirror import Mirror
-from labctl.overlay.session import make_client
 from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.store.mirror import Mirror
+from labctl.overlay.store.session import make_client
 
 GUEST = Path("/etc/labctl/guest")
 BUILT = Path(devices.__file__).with_name("flowcache.bpf.o")

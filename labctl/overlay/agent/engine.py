@@ -10,10 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.agent.entries import drop_entry, entry_of, reply, rewritten, tunnel_entry
+from labctl.overlay.agent.flow_records import FlowTable, Known, conns_in, make_known
+from labctl.overlay.agent.megaflow import Made, Shortcuts
 from labctl.overlay.agent.parking import Parking
-from labctl.overlay.agent.shortcut import Made, Shortcuts
-from labctl.overlay.agent.synthetic import packet_of
-from labctl.overlay.agent.table import FlowTable, Known, conns_in, make_known
+from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.datapath.layout import Action, Entry, Wanted, flow_key
 from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, Ports, ToPort
 from labctl.overlay.packet import parse
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from labctl.overlay.agent.connections import Connections
+    from labctl.overlay.agent.flow_records import Reason
+    from labctl.overlay.agent.interfaces import Cache, Sender
+    from labctl.overlay.agent.megaflow import Asked, Shape
     from labctl.overlay.agent.ports import Ports as Bindings
-    from labctl.overlay.agent.seams import Cache, Sender
-    from labctl.overlay.agent.shortcut import Asked, Shape
-    from labctl.overlay.agent.table import Reason
     from labctl.overlay.datapath.channel import Upcall
     from labctl.overlay.datapath.layout import ConnRef
     from labctl.overlay.flow import ConnKey, Decision, Packet

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from labctl.overlay.mirror import Update
     from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.store.mirror import Update
 
 __all__ = ["MirrorFeed"]
 

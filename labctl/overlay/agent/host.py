@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labctl.overlay.agent.ahead import Ahead, Prefix
 from labctl.overlay.agent.guests import PREFIX as GUEST_PREFIX
 from labctl.overlay.agent.guests import Guest
 from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
 from labctl.overlay.agent.ports import Bound, Ports
+from labctl.overlay.agent.preinstalled import Ahead, Prefix
+from labctl.overlay.config.model import Host as HostItem
+from labctl.overlay.config.model import Uplink
 from labctl.overlay.datapath.layout import PortRecord
-from labctl.overlay.model import Host as HostItem
-from labctl.overlay.model import Uplink
 from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from labctl.overlay.agent.config import AgentConfig
+    from labctl.overlay.agent.drain import Gate
     from labctl.overlay.agent.engine import Engine
-    from labctl.overlay.agent.gate import Gate
     from labctl.overlay.agent.guests import Guests
     from labctl.overlay.agent.kernel import Kernel
     from labctl.overlay.datapath.cache import FlowCache

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-    from labctl.overlay.model import Uplink
+    from labctl.overlay.config.model import Uplink
 
     Address = IPv4Address | IPv6Address
     Prefix = IPv4Network | IPv6Network

@@ -15,13 +15,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from labctl.overlay.agent.turns import Turns
+from labctl.overlay.agent.fair_queue import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-    from labctl.overlay.agent.control import Control
+    from labctl.overlay.agent.control_socket import Control
     from labctl.overlay.agent.engine import Engine
     from labctl.overlay.agent.host import Host
     from labctl.overlay.datapath.cache import FlowCache

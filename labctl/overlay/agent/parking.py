@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.simulation.tags import TagIndex
+from labctl.overlay.simulation.dependencies import TagIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,6 +12,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from labctl.linux.libbpf import LibBpf, Loaded
 from labctl.overlay.datapath.layout import (
     ALL_TUNNELS,
     CONN_KEY_SIZE,
@@ -27,7 +28,6 @@ from labctl.overlay.datapath.layout import (
     inside_key,
     inside_prefix,
 )
-from labctl.overlay.datapath.libbpf import LibBpf, Loaded
 from labctl.overlay.flow import FROM_TUNNEL
 
 if TYPE_CHECKING:

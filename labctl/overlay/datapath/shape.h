@@ -140,7 +140,7 @@ static __noinline int make(const struct flow_key *at, const struct shape *shape,
 
 // Make an entry from the variant that a packet fits, with all that its decision was made from; its kind,
 // or -1 where none fits. Left to the agent: fragments, ICMP, and the ports of DHCP, as in
-// labctl.overlay.agent.shortcut.
+// labctl.overlay.agent.megaflow.
 static __noinline int make_by_shape(const struct view *view, __u32 length, struct port *port)
 {
 	struct flow_key key;

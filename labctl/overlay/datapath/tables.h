@@ -142,7 +142,7 @@ struct {
 } lc_conns SEC(".maps"); // the connections that firewalls know; they outlive the agent
 
 // A decision that holds for every flow with the key's fields, whatever its other port numbers, as long
-// as its own connections are known or not as ``asked`` says (labctl.overlay.agent.shortcut).
+// as its own connections are known or not as ``asked`` says (labctl.overlay.agent.megaflow).
 struct variant {
 	__u32 asked[CONNS];
 	__u16 length; // longest IP packet that it is known to hold for

@@ -11,8 +11,8 @@ from labctl.overlay.simulation.router import Came, enter_router, to_router_itsel
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
-    from labctl.overlay.simulation.views import NetworkView, PortView
-    from labctl.overlay.simulation.walk import Walk
+    from labctl.overlay.simulation.pipeline_context import Walk
+    from labctl.overlay.simulation.snapshot_views import NetworkView, PortView
 
 _GROUPS4, _GROUPS6 = 224, 0xFF
 """First byte of addresses of more than one receiver, IPv4 (from there on) and IPv6."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.overlay.model import Direction
+from labctl.overlay.config.model import Direction
 from labctl.overlay.packet import address_bytes, is_ipv4, link_local, mac_bytes
-from labctl.overlay.simulation.views import (
+from labctl.overlay.simulation.snapshot_views import (
     CompiledRule,
     GroupView,
     NetworkView,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-    from labctl.overlay.model import Network, Router, RouterPort, Rule, Subnet, Uplink, VmPort
+    from labctl.overlay.config.model import Network, Router, RouterPort, Rule, Subnet, Uplink, VmPort
 
 __all__ = [
     "build_group",

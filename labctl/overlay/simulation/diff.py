@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.overlay.simulation.tags import route_change_tag
+from labctl.overlay.simulation.dependencies import route_change_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from labctl.overlay.simulation.views import GroupView, NetworkView, PortView, RouterView, UplinkView
+    from labctl.overlay.simulation.snapshot_views import (
+        GroupView,
+        NetworkView,
+        PortView,
+        RouterView,
+        UplinkView,
+    )
 
 __all__ = ["group_tags", "network_tags", "port_tags", "router_tags", "uplink_tags"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.overlay.config.model import HostKind
 from labctl.overlay.flow import ToPort, ToTunnel
-from labctl.overlay.model import HostKind
 from labctl.overlay.simulation import firewall, icmp
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
-    from labctl.overlay.simulation.views import PortView, UplinkView
-    from labctl.overlay.simulation.walk import Walk
+    from labctl.overlay.simulation.pipeline_context import Walk
+    from labctl.overlay.simulation.snapshot_views import PortView, UplinkView
 
 __all__ = ["too_big", "where_is_port", "where_is_uplink", "write_to_port", "write_to_uplink"]
 

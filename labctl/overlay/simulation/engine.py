@@ -8,16 +8,16 @@ from labctl.overlay.flow import FROM_TUNNEL, KEY_LIMIT, WATCHED_PORTS, Answer, D
 from labctl.overlay.packet import ARP, ICMP, ICMP6, IP4, IP6, UDP
 from labctl.overlay.simulation import arp, egress, firewall, nd, service, spoof
 from labctl.overlay.simulation.bridge import enter_bridge
+from labctl.overlay.simulation.pipeline_context import Walk
 from labctl.overlay.simulation.router import Came, enter_router
-from labctl.overlay.simulation.views import UplinkView
-from labctl.overlay.simulation.walk import Walk
+from labctl.overlay.simulation.snapshot_views import UplinkView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.overlay.flow import ConnKey, Decision, Packet
+    from labctl.overlay.simulation.snapshot_views import PortView
     from labctl.overlay.simulation.topology import Topology
-    from labctl.overlay.simulation.views import PortView
 
 __all__ = ["router_advertisements", "simulate"]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.flow import ConnKey, Fragment, Match, Ports
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, ethernet, is_ipv4, parse
-from labctl.overlay.simulation.tags import conn_tag
+from labctl.overlay.simulation.dependencies import conn_tag
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Drop, Packet
-    from labctl.overlay.simulation.views import CompiledRule, GroupView, PortView
-    from labctl.overlay.simulation.walk import Walk
+    from labctl.overlay.simulation.pipeline_context import Walk
+    from labctl.overlay.simulation.snapshot_views import CompiledRule, GroupView, PortView
 
 __all__ = ["allows_flood", "check"]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from labctl.overlay.flow import Forward, Match, Packet
 from labctl.overlay.packet import IP4, IP6, is_ipv4
 from labctl.overlay.simulation.engine import simulate
-from labctl.overlay.simulation.views import RouteKind
+from labctl.overlay.simulation.snapshot_views import RouteKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from labctl.overlay.simulation.snapshot_views import UplinkView
     from labctl.overlay.simulation.topology import Topology
-    from labctl.overlay.simulation.views import UplinkView
 
 __all__ = ["Inward", "inside_prefixes", "inward"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.packet import IP4, UDP, address_of, is_link_local
 from labctl.overlay.simulation import egress, icmp
-from labctl.overlay.simulation.tags import route_tag
-from labctl.overlay.simulation.views import RouteKind
+from labctl.overlay.simulation.dependencies import route_tag
+from labctl.overlay.simulation.snapshot_views import RouteKind
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
-    from labctl.overlay.simulation.views import NetworkView, Route, RouterPortView, RouterView
-    from labctl.overlay.simulation.walk import Walk
+    from labctl.overlay.simulation.pipeline_context import Walk
+    from labctl.overlay.simulation.snapshot_views import NetworkView, Route, RouterPortView, RouterView
 
 __all__ = ["Came", "enter_router", "to_router_itself"]
 

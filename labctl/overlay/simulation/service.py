@@ -10,8 +10,8 @@ from labctl.overlay.simulation import arp, dhcp, nd
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
-    from labctl.overlay.simulation.views import NetworkView, PortView
-    from labctl.overlay.simulation.walk import Walk
+    from labctl.overlay.simulation.pipeline_context import Walk
+    from labctl.overlay.simulation.snapshot_views import NetworkView, PortView
 
 __all__ = ["advertisement", "serve"]
 

@@ -9,7 +9,7 @@ from labctl.overlay.simulation import nd
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
-    from labctl.overlay.simulation.views import PortView
+    from labctl.overlay.simulation.snapshot_views import PortView
 
 __all__ = ["forgery", "is_to_dhcp_client"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from labctl.overlay.model import (
+from labctl.overlay.config.model import (
     GatewaySet,
     Group,
     Host,
@@ -28,7 +28,7 @@ from labctl.overlay.simulation import build, diff
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labctl.overlay.simulation.views import (
+    from labctl.overlay.simulation.snapshot_views import (
         GroupView,
         NetworkView,
         PortView,

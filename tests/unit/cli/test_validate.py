@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.cli.shield import run
+from labctl.cli.errors import run
 
 ROOT = Path(__file__).parents[3]
 

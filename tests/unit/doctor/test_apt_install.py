@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.runtime.doctor_install import SCRIPT
+from labctl.doctor.install import SCRIPT
 
 if TYPE_CHECKING:
     from pathlib import Path

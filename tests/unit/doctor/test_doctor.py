@@ -9,18 +9,9 @@ from dataclasses import replace
 import pytest
 
 from labctl.cli.app import load_command
-from labctl.runtime import doctor
-from labctl.runtime.doctor import (
-    ALL,
-    Check,
-    LackingError,
-    Purpose,
-    Status,
-    checks,
-    examine,
-    healthy,
-    packages_of,
-)
+from labctl.doctor import run
+from labctl.doctor.model import ALL, Check, LackingError, Purpose, Status
+from labctl.doctor.run import checks, examine, healthy, packages_of
 
 EMBEDDED = frozenset({Purpose.EMBEDDED})
 CONTAINERLAB = frozenset({Purpose.CONTAINERLAB})
@@ -110,7 +101,7 @@ def test_package_names_are_names_of_debian_packages() -> None:
 def test_the_exit_code_says_whether_the_embedded_runtime_can_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: list[Check], code: int
 ) -> None:
-    monkeypatch.setattr(doctor, "checks", lambda: (replace(NEEDED, name="there", probe=there), *lacking))
+    monkeypatch.setattr(run, "checks", lambda: (replace(NEEDED, name="there", probe=there), *lacking))
     assert load_command("doctor").main(["--json"], standalone_mode=False) == code
     shown = json.loads(capsys.readouterr().out)
     assert [finding["name"] for finding in shown] == ["there", *(c.name for c in lacking)]
@@ -119,7 +110,7 @@ def test_the_exit_code_says_whether_the_embedded_runtime_can_run(
 def test_text_names_reason_and_fix_of_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "checks", lambda: (NEEDED,))
+    monkeypatch.setattr(run, "checks", lambda: (NEEDED,))
     load_command("doctor").main([], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "MISSING" in shown

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labctl.runtime.doctor import LackingError
-from labctl.runtime.doctor_kernel import Trial, in_new_namespace, run
+from labctl.doctor.checks.kernel import Trial, in_new_namespace, run
+from labctl.doctor.model import LackingError
 
 
 def test_a_command_that_fails_is_told_by_its_last_words() -> None:

@@ -10,7 +10,7 @@ import pytest
 from labctl.errors import ActionError
 from labctl.fault import fencing
 from labctl.fault.types import Effect, PowerMode
-from labctl.runtime.base import ExecResult
+from labctl.lab.runtime import ExecResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.fault import routes
-from labctl.runtime import netlink
+from labctl.linux import netlink
 
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _HOP = struct.Struct("=HBBi")

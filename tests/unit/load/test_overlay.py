@@ -14,8 +14,8 @@ from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
-from labctl.overlay.model import Network, Uplink, VmPort
-from labctl.overlay.section import Facts, plan_overlay
+from labctl.overlay.config.model import Network, Uplink, VmPort
+from labctl.overlay.config.topology_section import Facts, plan_overlay
 from labctl.render import render_files
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"

@@ -31,10 +31,10 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 from virtual import OUTSIDE4, OUTSIDE6, World, start, two_tenants
 
+from labctl.overlay.config.model import Subnet, VmPort
+from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.flow import Answer, Drop, Forward
-from labctl.overlay.model import Subnet, VmPort
 from labctl.overlay.packet import address_of, link_local, mac_bytes
-from labctl.overlay.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
 
 
 @pytest.fixture(scope="module")

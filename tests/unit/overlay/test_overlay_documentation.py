@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from labctl.overlay.model import Group, Network, Peering
-from labctl.overlay.section import Facts, plan_overlay, pools_of, underlay_of
+from labctl.overlay.config.model import Group, Network, Peering
+from labctl.overlay.config.topology_section import Facts, plan_overlay, pools_of, underlay_of
 
 TEXT = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
-TAGS = Path(__file__).parents[3] / "labctl" / "overlay" / "simulation" / "tags.py"
+TAGS = Path(__file__).parents[3] / "labctl" / "overlay" / "simulation" / "dependencies.py"
 
 
 def section() -> dict[str, object]:

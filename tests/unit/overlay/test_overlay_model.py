@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from virtual import random_world, start, two_tenants
 
 from labctl.errors import InputError
-from labctl.overlay.check import breaches
-from labctl.overlay.codec import dump, from_plain, load, to_plain
-from labctl.overlay.environment import plan_environment, remove_network, remove_tenant
-from labctl.overlay.model import (
+from labctl.overlay.config.check import breaches
+from labctl.overlay.config.codec import dump, from_plain, load, to_plain
+from labctl.overlay.config.environment import plan_environment, remove_network, remove_tenant
+from labctl.overlay.config.model import (
     KINDS,
     Direction,
     GatewaySet,
@@ -31,7 +31,7 @@ from labctl.overlay.model import (
     Uplink,
     VmPort,
 )
-from labctl.overlay.plan import (
+from labctl.overlay.config.plan import (
     Pools,
     RuleSpec,
     VmSpec,
@@ -41,8 +41,8 @@ from labctl.overlay.plan import (
     plan_tenant,
     plan_vm,
 )
-from labctl.overlay.section import Facts, plan_overlay
-from labctl.overlay.state import COMMON, Edit, State, by_document
+from labctl.overlay.config.state import COMMON, Edit, State, by_document
+from labctl.overlay.config.topology_section import Facts, plan_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.overlay.simulation.tags import TagIndex, matches, route_change_tag, route_tag
+from labctl.overlay.simulation.dependencies import TagIndex, matches, route_change_tag, route_tag
 
 names = st.sampled_from(["a", "b"])
 addresses = st.integers(0, 15).map(lambda number: number << 124)

@@ -15,13 +15,13 @@ from virtual import (
     two_tenants,
 )
 
+from labctl.overlay.config.model import Direction, GatewaySet, Rule, VmPort
+from labctl.overlay.config.plan import RuleSpec, plan_group, plan_peering
 from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, Forward, Match, ToPort, ToTunnel, Unknown
-from labctl.overlay.model import Direction, GatewaySet, Rule, VmPort
 from labctl.overlay.packet import ICMP, ICMP6, IP4, TCP, ethernet, ipv4, link_local, mac_bytes, parse
-from labctl.overlay.plan import RuleSpec, plan_group, plan_peering
+from labctl.overlay.simulation.dependencies import conn_tag
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 from labctl.overlay.simulation.inward import inside_prefixes, inward
-from labctl.overlay.simulation.tags import conn_tag
 from labctl.overlay.simulation.topology import Change, Topology
 
 

@@ -23,13 +23,13 @@ from virtual import (
     random_world,
 )
 
-from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, Ports
-from labctl.overlay.model import (
+from labctl.overlay.config.model import (
     VmPort,
 )
+from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, Ports
 from labctl.overlay.packet import BROADCAST, ICMP, TCP, UDP, is_ipv4, link_local, mac_bytes, parse
-from labctl.overlay.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
-from labctl.overlay.simulation.tags import TagIndex, matches
+from labctl.overlay.simulation.dependencies import TagIndex, matches
 from labctl.overlay.simulation.topology import Change, Topology
 
 if TYPE_CHECKING:

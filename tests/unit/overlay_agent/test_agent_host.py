@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from labctl.overlay.agent.config import AgentConfig
-from labctl.overlay.agent.gate import Gate
+from labctl.overlay.agent.drain import Gate
 from labctl.overlay.agent.host import Host
 from labctl.overlay.agent.kernel import ANYCAST_LABEL, Kernel
 from labctl.overlay.agent.ports import Ports
-from labctl.overlay.model import GatewaySet
-from labctl.overlay.model import Host as HostItem
-from labctl.overlay.section import Facts, plan_overlay
+from labctl.overlay.config.model import GatewaySet
+from labctl.overlay.config.model import Host as HostItem
+from labctl.overlay.config.topology_section import Facts, plan_overlay
 from labctl.overlay.simulation.topology import Change, Topology
 
 if TYPE_CHECKING:

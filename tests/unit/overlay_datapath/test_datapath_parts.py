@@ -15,12 +15,12 @@ from virtual import World, random_world, two_tenants
 from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.entries import entry_of
+from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.flow_records import FlowTable, make_known
 from labctl.overlay.agent.host import decide_by
+from labctl.overlay.agent.megaflow import Made, Shortcuts
 from labctl.overlay.agent.ports import Bound, Ports
-from labctl.overlay.agent.shortcut import Made, Shortcuts
-from labctl.overlay.agent.synthetic import packet_of
-from labctl.overlay.agent.table import FlowTable, make_known
-from labctl.overlay.agent.turns import Turns
+from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.datapath.channel import Upcall
 from labctl.overlay.datapath.layout import (
     INDICES,

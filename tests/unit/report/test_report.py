@@ -20,8 +20,8 @@ from labctl.report.markup import Markup, el, join
 from labctl.report.progress import ProgressLines
 from labctl.report.terminal import summary
 from labctl.report.write import judge_folder, write_report
-from labctl.scenario.fake_series import FakeSource
 from labctl.scenario.model import Action, Expectation, Step
+from labctl.testing.series import FakeSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.collect import Collector
-from labctl.scenario.fake import FakeWorld
 from labctl.scenario.model import Collection
+from labctl.testing.backend import FakeWorld
 
 if TYPE_CHECKING:
     from labctl.events import Event

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.scenario.fake_series import fake_lab
 from labctl.scenario.model import Action, Delay, Scenario, Step, TrafficSpec
 from labctl.scenario.plan import PHASE_WINDOW_NS, make_plan
+from labctl.testing.series import fake_lab
 
 LAB = fake_lab(["a", "b", "r1"])
 NODES = st.integers(0, 20_000_000_000)

@@ -10,11 +10,11 @@ import pytest
 
 from labctl.errors import ActionError, HostError, LabInterrupted
 from labctl.events import silent
-from labctl.scenario.fake import FakeWorld
-from labctl.scenario.fake_series import FakeSource, fake_lab, play
-from labctl.scenario.journal import read_journal
+from labctl.journal.file import read_journal
 from labctl.scenario.model import Action, Condition, Delay, Loss, Ready, Scenario, Step, TrafficSpec, Width
 from labctl.scenario.session import Series, run_series
+from labctl.testing.backend import FakeWorld
+from labctl.testing.series import FakeSource, fake_lab, play
 
 if TYPE_CHECKING:
     from labctl.events import Event

@@ -9,9 +9,9 @@ import pytest
 from make_believe import MS, SECOND
 
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
-from labctl.report.words import outage_line
-from labctl.scenario.fake_series import FakeSource
+from labctl.report.format import outage_line
 from labctl.scenario.model import Action, Expectation, Step
+from labctl.testing.series import FakeSource
 from labctl.verdict import Verdict, judge
 from labctl.verdict.classify import excuses
 from labctl.verdict.record import read_runs

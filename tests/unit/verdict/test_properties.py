@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from labctl.events import Event
 from labctl.probe.types import GeneratorHealth, ReceiverHealth, Stream
-from labctl.scenario.fake import count
+from labctl.testing.backend import count
 from labctl.verdict import Result, Verdict, judge
 from labctl.verdict.schema import json_schema
 

@@ -1,0 +1,1 @@
+"""The containerlab file format: definitions of ours, and files that others wrote."""

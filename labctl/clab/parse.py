@@ -1,0 +1,269 @@
+"""A containerlab file -> :class:`~labctl.clab.definition.Definition`: ours, and those of others.
+
+What the format says (containerlab 0.79): node over group over kind over defaults; maps merge, lists
+of ``exec``, ``binds`` and the like add up; the text is put through envsubst, so that ``$$`` is a
+dollar; binds are relative to the file; a link is ``endpoints: ["a:eth1", "b:eth1"]`` or the extended
+form with ``type: veth``. What is sound there and beyond the embedded runtime is no error here: it is
+kept under ``unsupported``, for :meth:`labctl.lab.runtime.Runtime.missing` to tell.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.clab.definition import Bind, Cable, Definition, NodeSpec
+from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
+from labctl.clab.links import read_link
+from labctl.errors import InputError, Problem
+from labctl.load.document import Document, read_document
+from labctl.load.hints import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labctl.load.document import Position
+
+__all__ = ["is_definition", "parse_definition", "read_definition"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z", re.ASCII)
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))", re.ASCII)
+_SYSCTL = re.compile(r"net(?:\.[A-Za-z0-9_/-]+)+\Z", re.ASCII)
+_UNPRIVILEGED_DEFAULT = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE")
+_BIND_PARTS = (2, 3)
+
+Path_ = tuple[str | int, ...]
+
+
+def is_definition(path: Path) -> bool:
+    """Whether a file is a containerlab file by its name."""
+    return path.name.endswith((".clab.yml", ".clab.yaml"))
+
+
+def read_definition(path: Path, *, name: str = "") -> Definition:
+    """Read a containerlab file.
+
+    Args:
+        path: the file.
+        name: of the lab, over that in the file.
+
+    Returns:
+        The definition, with absolute paths.
+
+    Raises:
+        InputError: every problem of the file at once.
+    """
+    document = read_document(path)
+    if "{{" in document.text:
+        line = document.text[: document.text.index("{{")].count("\n") + 1
+        hint = "render it first, or write {{ }} out"
+        raise InputError([Problem(str(path), line, 1, "a Go template is not read here", hint)])
+    return _Reader(document.mapped(_substituted), path.resolve(), name).read()
+
+
+def parse_definition(path: Path) -> Definition:
+    """:func:`read_definition` by the name that validation knows."""
+    return read_definition(path)
+
+
+def _substituted(text: str, _: Position) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match.group() == "$$":
+            return "$"
+        return os.environ.get(match[1] or match[3]) or match[2] or ""
+
+    return _VARIABLE.sub(value, text) if "$" in text else text
+
+
+class _Reader:
+    """One reading of one file; collects every problem."""
+
+    def __init__(self, document: Document, path: Path, name: str) -> None:
+        self.document = document
+        self.path = path
+        self.name = name
+        self.problems: list[Problem] = []
+
+    def read(self) -> Definition:
+        data = self.document.data
+        if not isinstance(data, dict):
+            raise InputError([self.document.problem((), "expected a containerlab file: name and topology")])
+        name = self.name or self._lab_name(data)
+        topology = data.get("topology")
+        if not isinstance(topology, dict) or not isinstance(topology.get("nodes"), dict):
+            self._problem(("topology",), "expected `topology:` with `nodes:` in it")
+            raise InputError(self.problems)
+        self._known_keys((), data, KNOWN["top"])
+        self._known_keys(("topology",), topology, KNOWN["topology"])
+        nodes = tuple(self._node(topology, str(key)) for key in topology["nodes"])
+        cables, unsupported = self._links(topology, {node.name for node in nodes})
+        if self.problems:
+            raise InputError(self.problems)
+        nodes = tuple(_with_interfaces(node, cables) for node in nodes)
+        return Definition(name, self.path, nodes, cables, unsupported)
+
+    def _lab_name(self, data: Mapping[str, Any]) -> str:
+        name = data.get("name")
+        if not isinstance(name, str) or not _NAME.match(name):
+            message = f"{name!r} is not a name for a lab, expected letters, digits, '-', '_', '.'"
+            self._problem(("name",), message if name is not None else "the lab has no `name:`")
+            return "lab"
+        return name
+
+    def _node(self, topology: Mapping[str, Any], name: str) -> NodeSpec:
+        here = ("topology", "nodes", name)
+        if not _NAME.match(name):
+            message = f"{name!r} is not a name for a node, expected letters, digits, '-', '_', '.'"
+            self.problems.append(self.document.problem(here, message, key=True))
+        layers = self._layers(topology, name, here)
+        whole = merged([layer for _, layer in layers])
+        kind = str(whole.get("kind") or "linux")
+        caps = tuple(str(cap) for cap in self._list(here, whole, "cap-add"))
+        if whole.get("privileged", True) is not False:
+            # containerlab's own default is a privileged container: what nodes use of that in practice.
+            caps += tuple(cap for cap in _UNPRIVILEGED_DEFAULT if cap not in caps)
+        return NodeSpec(
+            name=name,
+            kind=kind,
+            image=str(whole.get("image") or ""),
+            entrypoint=self._words(here, whole, "entrypoint"),
+            cmd=self._words(here, whole, "cmd"),
+            binds=tuple(
+                bind for text in self._list(here, whole, "binds") if (bind := self._bind(here, name, text))
+            ),
+            env={key: _text(value) for key, value in self._map(here, whole, "env").items()},
+            sysctls=self._sysctls(here, whole),
+            cap_add=caps,
+            exec=tuple(str(command) for command in self._list(here, whole, "exec")),
+            labels={key: _text(value) for key, value in self._map(here, whole, "labels").items()},
+            unsupported=tuple(
+                why for key, why in UNSUPPORTED.items() if whole.get(key) not in (None, [], {}, "")
+            ),
+        )
+
+    def _layers(
+        self, topology: Mapping[str, Any], name: str, here: Path_
+    ) -> list[tuple[Path_, Mapping[str, Any]]]:
+        """Defaults, kind, group, node: from the weakest to the strongest."""
+        own = self._mapping(here, topology["nodes"][name])
+        defaults = self._mapping(("topology", "defaults"), topology.get("defaults"))
+        groups = self._mapping(("topology", "groups"), topology.get("groups"))
+        group = str(own.get("group") or defaults.get("group") or "")
+        group_layer = self._mapping(("topology", "groups", group), groups.get(group)) if group else {}
+        if own.get("group") and groups and group not in groups and not own.get("kind"):
+            self._problem((*here, "group"), f"unknown group {group!r}", nearest(group, groups))
+        kind = str(own.get("kind") or group_layer.get("kind") or defaults.get("kind") or "linux")
+        kinds = self._mapping(("topology", "kinds"), topology.get("kinds"))
+        layers: list[tuple[Path_, Mapping[str, Any]]] = [
+            (("topology", "defaults"), defaults),
+            (("topology", "kinds", kind), self._mapping(("topology", "kinds", kind), kinds.get(kind))),
+            (("topology", "groups", group), group_layer),
+            (here, own),
+        ]
+        for place, layer in layers:
+            self._known_keys(place, layer, KNOWN["node"])
+        return layers
+
+    def _links(
+        self, topology: Mapping[str, Any], nodes: set[str]
+    ) -> tuple[tuple[Cable, ...], tuple[str, ...]]:
+        cables: list[Cable] = []
+        unsupported: list[str] = []
+        taken: dict[tuple[str, str], int] = {}
+        links = topology.get("links") or []
+        if not isinstance(links, list):
+            self._problem(("topology", "links"), "expected a list of links")
+            return (), ()
+        for number, link in enumerate(links):
+            here = ("topology", "links", number)
+            read = read_link(link, nodes)
+            self.problems += [self.document.problem((*here, *p), m, h) for p, m, h in read.problems]
+            if read.unsupported:
+                unsupported.append(f"link {number + 1}: {read.unsupported}")
+            if read.cable is None:
+                continue
+            for end in (read.cable.a, read.cable.b):
+                if (end.node, end.interface) in taken:
+                    first = taken[end.node, end.interface] + 1
+                    self._problem(here, f"{end.node}:{end.interface} is an end of link {first} already")
+                taken[end.node, end.interface] = number
+            cables.append(read.cable)
+        return tuple(cables), tuple(unsupported)
+
+    def _bind(self, here: Path_, node: str, text: Any) -> Bind | None:  # noqa: ANN401 - as it stands in YAML
+        parts = str(text).split(":")
+        if len(parts) not in _BIND_PARTS or not parts[0] or not parts[1].startswith("/"):
+            self._problem(
+                (*here, "binds"), f"{text!r} is no bind, expected source:/target or source:/target:ro"
+            )
+            return None
+        source = parts[0].replace("__clabNodeName__", node)
+        source = source.replace("__clabNodeDir__", f"{self.path.parent}/clab-{self.name}/{node}")
+        options = parts[2].split(",") if len(parts) == _BIND_PARTS[1] else []
+        return Bind(self.path.parent / Path(source).expanduser(), parts[1], "ro" in options)
+
+    def _sysctls(self, here: Path_, whole: Mapping[str, Any]) -> dict[str, str]:
+        found = {}
+        for key, value in self._map(here, whole, "sysctls").items():
+            if not _SYSCTL.match(key) or ".." in key.replace("/", "."):
+                self._problem(
+                    (*here, "sysctls", key), f"sysctl {key!r} is not of the node's own, expected net.*"
+                )
+                continue
+            found[key] = _text(value)
+        return found
+
+    def _words(self, here: Path_, whole: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        try:
+            return tuple(shlex.split(_text(whole.get(key) or "")))
+        except ValueError as error:
+            self._problem((*here, key), f"{key} cannot be split into words: {error}")
+            return ()
+
+    def _list(self, here: Path_, whole: Mapping[str, Any], key: str) -> Sequence[Any]:
+        value = whole.get(key) or []
+        if not isinstance(value, list):
+            self._problem((*here, key), f"expected a list under {key}")
+            return []
+        return value
+
+    def _map(self, here: Path_, whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = whole.get(key) or {}
+        if not isinstance(value, dict):
+            self._problem((*here, key), f"expected names and values under {key}")
+            return {}
+        return {str(name): each for name, each in value.items()}
+
+    def _mapping(self, here: Path_, value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as it stands in YAML
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self._problem(here, "expected keys and values")
+        return {}
+
+    def _known_keys(self, here: Path_, layer: Mapping[str, Any], known: frozenset[str]) -> None:
+        for key in layer:
+            near = misspelt(str(key), known | IGNORED)
+            if near:
+                message = f"unknown key {str(key)!r}"
+                problem = self.document.problem((*here, key), message, f"did you mean {near!r}?", key=True)
+                self.problems.append(problem)
+
+    def _problem(self, path: Sequence[str | int], message: str, hint: str = "") -> None:
+        self.problems.append(self.document.problem(path, message, hint))
+
+
+def _with_interfaces(node: NodeSpec, cables: Sequence[Cable]) -> NodeSpec:
+    """A bridge must know which interfaces it joins; other nodes are told by the file, if they care."""
+    if node.kind != "bridge":
+        return node
+    ends = [end.interface for cable in cables for end in (cable.a, cable.b) if end.node == node.name]
+    return NodeSpec(
+        name=node.name, kind=node.kind, env={"LABCTL_INTERFACES": " ".join(ends)}, cap_add=node.cap_add
+    )
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a scalar of YAML
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,96 @@
+"""A check of the machine and what it found: plain data.
+
+A check tries the real thing: a kernel feature is used in a throw-away namespace, a tool is run. What
+is needed for what stands with each check, and so does the reason: a user should not have to install
+a package without knowing why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ALL", "Check", "Finding", "LackingError", "Purpose", "Status"]
+
+
+class Purpose(StrEnum):
+    """What a machine is wanted for."""
+
+    EMBEDDED = "embedded"
+    CONTAINERLAB = "containerlab"
+    TESTS = "tests"
+    OVERLAY = "overlay"
+    PARIS = "paris"
+
+
+ALL = frozenset(Purpose)
+
+
+class Status(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    MISSING = "missing"
+    OPTIONAL = "optional-missing"
+
+
+class LackingError(Exception):
+    """Raised by a probe: what it looked for is not there; the text says what was seen instead."""
+
+    def __init__(self, seen: str, fix: str = "") -> None:
+        self.fix = fix
+        super().__init__(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look for.
+
+    Attributes:
+        name: what it is called.
+        group: heading under which it is shown.
+        reason: what labctl needs it for.
+        probe: returns what was found, such as a version; raises :class:`LackingError`.
+        needed: purposes that cannot do without.
+        useful: purposes that are better with it.
+        packages: Debian and Ubuntu packages that bring it; ``a|b`` is whichever of the two there is.
+        fix: what to do where no package helps.
+    """
+
+    name: str
+    group: str
+    reason: str
+    probe: Callable[[], str]
+    needed: frozenset[Purpose] = frozenset()
+    useful: frozenset[Purpose] = frozenset()
+    packages: tuple[str, ...] = ()
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of a check.
+
+    Attributes:
+        name: of the check.
+        group: of the check.
+        status: ok, missing, or optional-missing.
+        seen: what was found, or what was seen instead.
+        reason: what it is needed for.
+        fix: what to do; empty if all is well.
+        packages: what ``--install`` would install for it; empty if all is well.
+        needed_for: purposes that cannot do without.
+    """
+
+    name: str
+    group: str
+    status: Status
+    seen: str
+    reason: str
+    fix: str = ""
+    packages: tuple[str, ...] = field(default=())
+    needed_for: tuple[str, ...] = field(default=())

@@ -1,0 +1,82 @@
+"""A topology as an SVG drawing: one file, no script, light and dark."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from labctl.drawing.layout import place
+
+if TYPE_CHECKING:
+    from labctl.model.lab import Lab, Node
+
+__all__ = ["draw"]
+
+DX, DY = 230.0, 78.0
+WIDTH, HEIGHT = 108.0, 42.0
+MARGIN = 70.0
+GAP = 17.0
+"""How far outside a node's box, along the link, the middle of its interface's name stands."""
+
+STYLE = """
+  svg { background: #fff } text { font: 12px system-ui, sans-serif; text-anchor: middle; fill: #1b1f24 }
+  .address, .end { font-size: 9px; fill: #59636e } line { stroke: #818b98; stroke-width: 1.3 }
+  rect { fill: #f6f8fa; stroke: #59636e; stroke-width: 1.3 }
+  .host rect { fill: #ddf4ff; stroke: #0969da } .gateway rect { fill: #fff1e5; stroke: #bc4c00 }
+  .switch rect { fill: #dafbe1; stroke: #1a7f37 }
+  .end { paint-order: stroke; stroke: #fff; stroke-width: 3px }
+  @media (prefers-color-scheme: dark) {
+    svg { background: #0d1117 } text { fill: #e6edf3 }
+    .address, .end { fill: #9198a1 } .end { stroke: #0d1117 }
+    rect { fill: #161b22; stroke: #9198a1 } .host rect { fill: #0c2d6b; stroke: #4493f8 }
+    .gateway rect { fill: #5a1e02; stroke: #db6d28 } .switch rect { fill: #033a16; stroke: #3fb950 }
+  }"""
+
+
+def draw(lab: Lab) -> str:
+    """The drawing; hovering a node tells its addresses and AS number, a link its two ends."""
+    spots = {name: (x + MARGIN, y + MARGIN) for name, (x, y) in place(lab, dx=DX, dy=DY).items()}
+    width = max(x for x, _ in spots.values()) + MARGIN
+    height = max(y for _, y in spots.values()) + MARGIN
+    lines = [
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img"',
+        f'  viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">',
+        f"<title>{escape(lab.name)}</title>",
+        f"<style>{STYLE}\n</style>",
+    ]
+    twins: dict[frozenset[str], int] = {}
+    for link in lab.links:
+        pair = frozenset((link.a.node, link.b.node))
+        shift = twins[pair] = twins.get(pair, -1) + 1
+        # Parallel links stand 9 units apart, the first in the middle.
+        offset = 9.0 * ((shift + 1) // 2) * (-1 if shift % 2 else 1)
+        (ax, ay), (bx, by) = spots[link.a.node], spots[link.b.node]
+        ay, by = ay + offset, by + offset
+        lines.append(f"<g><title>{escape(f'{link.a} - {link.b}')}</title>")
+        lines.append(f'<line x1="{ax:.1f}" y1="{ay:.1f}" x2="{bx:.1f}" y2="{by:.1f}"/>')
+        lines += [_end(link.a.interface, ax, ay, bx, by), _end(link.b.interface, bx, by, ax, ay), "</g>"]
+    lines += [_box(node, *spots[node.name]) for node in lab.nodes]
+    return "\n".join([*lines, "</svg>"])
+
+
+def _end(name: str, x: float, y: float, to_x: float, to_y: float) -> str:
+    # Where the link leaves the box of its node, and a little farther.
+    dx, dy = to_x - x, to_y - y
+    length = math.hypot(dx, dy) or 1.0
+    leaves = min(WIDTH / 2 / abs(dx) if dx else math.inf, HEIGHT / 2 / abs(dy) if dy else math.inf, 0.5)
+    share = min(leaves + GAP / length, 0.5)
+    return f'<text class="end" x="{x + dx * share:.1f}" y="{y + dy * share + 3:.1f}">{escape(name)}</text>'
+
+
+def _box(node: Node, x: float, y: float) -> str:
+    address = str(node.loopback4.ip) if node.loopback4 else ""
+    facts = [node.name, node.role, address, str(node.loopback6.ip) if node.loopback6 else ""]
+    facts += [f"AS {node.asn}"] if node.asn else []
+    name_y = y - 2 if address else y + 4
+    return (
+        f'<g class="{escape(node.role)}"><title>{escape(" · ".join(filter(None, facts)))}</title>'
+        f'<rect x="{x - WIDTH / 2:.1f}" y="{y - HEIGHT / 2:.1f}" width="{WIDTH}" height="{HEIGHT}" rx="7"/>'
+        f'<text x="{x:.1f}" y="{name_y:.1f}">{escape(node.name)}</text>'
+        f'<text class="address" x="{x:.1f}" y="{y + 12:.1f}">{escape(address)}</text></g>'
+    )

@@ -1,0 +1,23 @@
+"""Nodes without power of their own: virtual machines, which go and come with their host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl.clab.definition import Definition
+
+__all__ = ["guests_of", "host_of"]
+
+_HOST = "labctl-host"
+"""Label of a node: the node whose power it lives on."""
+
+
+def guests_of(definition: Definition, node: str) -> tuple[str, ...]:
+    """The nodes that live on a node's power, in the definition's order."""
+    return tuple(spec.name for spec in definition.nodes if spec.labels.get(_HOST) == node)
+
+
+def host_of(definition: Definition, node: str) -> str:
+    """The node whose power a node lives on; empty where it has its own."""
+    return definition.node(node).labels.get(_HOST, "")

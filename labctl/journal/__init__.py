@@ -1,0 +1,1 @@
+"""The format of the journal: written by scenario, read by verdict."""

@@ -1,0 +1,309 @@
+"""Whole labs: brought up, found again, taken down. What the commands and the scenario runner share."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.errors import (
+    HostError,
+    InputError,
+    LabBusyError,
+    LabError,
+    LabExistsError,
+    LabInterrupted,
+    LabNotFoundError,
+    Problem,
+)
+from labctl.events import Event
+from labctl.lab import cleanup
+from labctl.lab.convergence import wait_settled
+from labctl.lab.ecmp_seed import spread
+from labctl.lab.readiness import wait_ready
+from labctl.lab.state import STATE_ROOT, LabDir, LabRecord, labs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from labctl.clab.definition import Definition
+    from labctl.events import Listener
+    from labctl.lab.runtime import Runtime
+    from labctl.model.lab import Lab
+
+__all__ = ["RUNTIMES", "bring_up", "choose_runtime", "open_lab", "take_down", "wait_ready"]
+
+RUNTIMES = {
+    "containerlab": ("labctl.runtime.containerlab.runtime", "ContainerlabRuntime"),
+    "netns": ("labctl.runtime.embedded.runtime", "NetnsRuntime"),
+}
+"""Module and class by name; imported when chosen."""
+
+_SETTLE_S = 10.0
+"""How long at the most routes may come and go once every node is ready."""
+
+
+def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Runtime, str]:
+    """The runtime of that name, or for ``auto`` containerlab where all is there for it, else netns.
+
+    Args:
+        name: ``auto``, ``netns`` or ``containerlab``.
+        definition: what is to run; images and programs of it are looked for too.
+
+    Returns:
+        The runtime and, in one line, why it.
+
+    Raises:
+        HostError: this machine lacks what it needs; every lack is named with its fix.
+    """
+    if name not in ("auto", *RUNTIMES):
+        raise HostError(f"unknown runtime {name!r}: expected auto, {', '.join(RUNTIMES)}")
+    if name != "auto":
+        runtime = _runtime(name)
+        lacks = runtime.missing(definition)
+        if lacks:
+            raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {lack}" for lack in lacks))
+        return runtime, "as asked"
+    containerlab = _runtime("containerlab")
+    lacks = containerlab.missing(definition)
+    if not lacks:
+        return containerlab, "containerlab, engine and images are there"
+    embedded = _runtime("netns")
+    also = embedded.missing(definition)
+    if also:
+        lines = [f"  netns: {lack}" for lack in also] + [f"  containerlab: {lack}" for lack in lacks]
+        raise HostError("no runtime can run this here:\n" + "\n".join(lines))
+    return embedded, f"containerlab cannot run it: {lacks[0]}"
+
+
+def bring_up(
+    topology_path: Path,
+    *,
+    name: str | None,
+    sets: Sequence[str],
+    runtime: str,
+    timeout_s: float,
+    listen: Listener,
+    templates: Sequence[Path] = (),
+    root: Path = STATE_ROOT,
+) -> LabDir:
+    """Load, render, start, and wait until every node is ready.
+
+    Args:
+        topology_path: a topology, or a containerlab file (``*.clab.yml``).
+        name: of the lab, over that in the file.
+        sets: ``k=v`` for the topology's variables.
+        runtime: see :func:`choose_runtime`.
+        timeout_s: seconds for all nodes to become ready.
+        listen: gets the events.
+        templates: the user's template folders, over those that the topology names itself.
+        root: where the state of labs is kept.
+
+    Returns:
+        The lab, running.
+
+    Raises:
+        InputError: the file is wrong; nothing was changed.
+        HostError: this machine lacks something; nothing was changed.
+        LabExistsError: a lab of that name is there, or on its way; nothing was changed.
+        NodeError: a node did not start or did not become ready; all is taken down again.
+        LabInterrupted: SIGINT or SIGTERM came; all is taken down again.
+    """
+    topology = Path(topology_path)
+    loaded = _load(topology, name, sets, templates)
+    lab = LabDir(loaded.name, root)
+    with _terminable(), _claimed(lab):
+        try:
+            _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
+        except BaseException as error:
+            _undo(lab, listen)
+            if isinstance(error, KeyboardInterrupt):
+                raise LabInterrupted(f"lab {lab.name} was stopped on its way up; it is taken down") from None
+            if isinstance(error, OSError):
+                where = f"{error.filename}: " if error.filename is not None else ""
+                raise LabError(f"lab {lab.name} could not be started: {where}{error.strerror}") from error
+            raise
+    return lab
+
+
+def take_down(lab: LabDir, listen: Listener) -> None:
+    """Take a lab away, from any half-made state; again is no error.
+
+    Raises:
+        LabBusyError: another labctl is changing it.
+        LabError: something would not go.
+    """
+    if not lab.path.exists():
+        return
+    with lab.lock():
+        _remove(lab, listen)
+
+
+def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, LabDir]:
+    """A lab that runs, by its name or by the file that it was made from.
+
+    Raises:
+        LabNotFoundError: there is none, or several were made from that file.
+    """
+    lab = LabDir(name_or_topology, root)
+    if "/" in name_or_topology or not lab.path.is_dir():
+        wanted = Path(name_or_topology).resolve()
+        made = [each for each in labs(root) if _topology_of(each) == wanted]
+        if len(made) > 1:
+            names = ", ".join(each.name for each in made)
+            raise LabNotFoundError(f"several labs were made from {name_or_topology}: name one of {names}")
+        lab = made[0] if made else lab
+    return _runtime(lab.record().runtime), lab
+
+
+def _start(
+    lab: LabDir, loaded: Lab | Definition, topology: Path, *, runtime: str, timeout_s: float, listen: Listener
+) -> None:
+    definition = _definition(lab, loaded)
+    chosen, reason = choose_runtime(runtime, definition)
+    record = LabRecord(
+        lab.name, chosen.name, str(topology.resolve()), str(definition.path), "starting", time.time()
+    )
+    lab.write_record(record)
+    told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
+    listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
+    from labctl.lab.definition_cache import remember  # noqa: PLC0415 - beside its only use
+
+    remember(lab, definition)
+    chosen.up(lab, definition, listen)
+    spread(chosen, lab, [node.name for node in definition.nodes])
+    wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
+    wait_settled(chosen, lab, _SETTLE_S)
+    lab.write_record(replace(record, phase="up"))
+    listen(Event("lab.up", data=told))
+
+
+def _load(path: Path, name: str | None, sets: Sequence[str], templates: Sequence[Path]) -> Lab | Definition:
+    """What the file says, before anything is made."""
+    from labctl.clab.parse import is_definition, read_definition  # noqa: PLC0415 - brings YAML in
+
+    if name is not None:
+        from labctl.load.names import label_fault  # noqa: PLC0415
+
+        fault = label_fault(name, "lab")
+        if fault:
+            raise InputError([Problem("--name", 0, 0, fault)])
+    if not is_definition(path):
+        from labctl.load import load_topology  # noqa: PLC0415 - brings pydantic in
+
+        return load_topology(path, sets, name, templates=templates)
+    if sets:
+        raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
+    if templates:
+        raise InputError([Problem("--templates", 0, 0, "a containerlab file is not made from templates")])
+    return read_definition(path, name=name or "")
+
+
+def _definition(lab: LabDir, loaded: Lab | Definition) -> Definition:
+    from labctl.clab.definition import Definition  # noqa: PLC0415 - beside the others here
+    from labctl.clab.parse import read_definition  # noqa: PLC0415 - brings YAML in
+
+    if isinstance(loaded, Definition):
+        return loaded
+    from labctl.render import render  # noqa: PLC0415 - brings Jinja in
+
+    return read_definition(render(loaded, lab.definition))
+
+
+@contextlib.contextmanager
+def _claimed(lab: LabDir) -> Iterator[None]:
+    """Hold the lab's name for a lab that is not there yet.
+
+    Raises:
+        LabExistsError: it is taken.
+    """
+    try:
+        held = lab.lock()
+        held.__enter__()
+    except LabBusyError:
+        raise LabExistsError(f"lab {lab.name!r} is being changed by another labctl right now") from None
+    except OSError as error:
+        raise LabError(f"no room for the state of lab {lab.name!r}: {lab.path}: {error.strerror}") from error
+    try:
+        if (lab.path / "state.json").exists():
+            raise LabExistsError(_taken(lab))
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _taken(lab: LabDir) -> str:
+    try:
+        record = lab.record()
+    except LabNotFoundError:
+        record = None
+    if record and record.phase == "up":
+        return (
+            f"lab {lab.name!r} is up already, on {record.runtime}, from {record.topology}: "
+            f"give this one another name with --name, or take that one down with: labctl down {lab.name}"
+        )
+    return f"lab {lab.name!r} was left half made by a labctl that was killed: labctl down {lab.name}"
+
+
+def _undo(lab: LabDir, listen: Listener) -> None:
+    """After a failure on the way up. What will not go is left for `labctl down` to try again."""
+    with contextlib.suppress(LabError):
+        _remove(lab, listen)
+
+
+def _remove(lab: LabDir, listen: Listener) -> None:
+    """With the lock held."""
+    try:
+        record = lab.record()
+    except LabNotFoundError:
+        record = None
+    if record:
+        listen(Event("lab.stopping", data={"lab": lab.name, "runtime": record.runtime}))
+        with contextlib.suppress(OSError):  # a full disk must not stop anybody from making room
+            lab.write_record(replace(record, phase="stopping"))
+        if record.runtime in RUNTIMES:
+            _runtime(record.runtime).down(lab, listen)
+    cleanup.sweep(lab)
+    cleanup.remove_folder(lab)
+    if record:
+        listen(Event("lab.down", data={"lab": lab.name, "runtime": record.runtime}))
+
+
+def _runtime(name: str) -> Runtime:
+    try:
+        module, kind = RUNTIMES[name]
+    except KeyError:
+        raise LabNotFoundError(f"no runtime is named {name!r}: {', '.join(RUNTIMES)}") from None
+    runtime: Runtime = getattr(import_module(module), kind)()
+    return runtime
+
+
+def _topology_of(lab: LabDir) -> Path | None:
+    try:
+        return Path(lab.record().topology)
+    except LabNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is treated like Ctrl-C, unless the program has its own idea of it."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

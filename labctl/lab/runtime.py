@@ -1,0 +1,122 @@
+"""The seam between a definition and a running lab: one protocol, three implementations.
+
+``netns`` (embedded), ``containerlab`` and ``fake`` stand beside this file. Whatever a user can
+do to a lab goes through :class:`Runtime`; faults and probes take a node's namespaces from here
+and work from outside, the same for every runtime.
+
+A node is *booted* in a fresh set of namespaces, every time. Its cables outlive it: at power-off
+:mod:`labctl.fault.power` pins the old network namespace, at power-on it moves the interfaces from
+there into the fresh one. The node's own boot program waits for the interfaces that it expects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from labctl.clab.definition import Definition
+    from labctl.events import Listener
+    from labctl.lab.state import LabDir
+
+__all__ = ["ExecResult", "NodeState", "NodeStatus", "Runtime"]
+
+
+class NodeStatus(StrEnum):
+    """What a node is doing."""
+
+    RUNNING = "running"
+    FROZEN = "frozen"
+    OFF = "off"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node as the runtime sees it now.
+
+    Attributes:
+        status: see :class:`NodeStatus`.
+        init_pid: process id, in the host's numbering, of the node's PID 1; 0 if not running.
+    """
+
+    status: NodeStatus
+    init_pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command in a node did: its own exit code and both streams, untouched."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended with 0."""
+        return self.code == 0
+
+
+class Runtime(Protocol):
+    """How a definition becomes a running lab, and stops being one.
+
+    Every method may be called again with the same effect, from any half-made state that a
+    killed labctl left behind. None of them prints; progress goes to the listener.
+    """
+
+    name: ClassVar[str]
+
+    def missing(self, definition: Definition | None = None) -> tuple[str, ...]:
+        """What this machine lacks, one line each with its fix; empty when all is there."""
+
+    def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
+        """Boot every node and lay every link. Does not wait for readiness.
+
+        Raises:
+            NodeError: a node did not start; what was made is taken down by the caller.
+        """
+
+    def down(self, lab: LabDir, listen: Listener) -> None:
+        """Take everything of the lab away: processes, containers, links, namespaces, mounts."""
+
+    def states(self, lab: LabDir) -> Mapping[str, NodeState]:
+        """Every node of the definition, in its order."""
+
+    def netns(self, lab: LabDir, node: str) -> Path:
+        """A path that setns() can open: the network namespace of a running node.
+
+        Raises:
+            ActionError: the node is off or missing.
+        """
+
+    def exec(
+        self,
+        lab: LabDir,
+        node: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> ExecResult:
+        """Run a command in all of a node's namespaces, and wait for it.
+
+        Raises:
+            ActionError: the node is off or missing, or the time is over.
+        """
+
+    def shell_argv(self, lab: LabDir, node: str, argv: Sequence[str]) -> tuple[str, ...]:
+        """The command line on the host that runs ``argv`` in the node on the caller's terminal."""
+
+    def logs(self, lab: LabDir, node: str) -> bytes:
+        """What the node's PID 1 wrote since its last boot, both streams."""
+
+    def kill(self, lab: LabDir, node: str) -> None:
+        """Kill every process of the node at once; its network namespace lives if someone pins it."""
+
+    def boot(self, lab: LabDir, node: str) -> None:
+        """Start a node that is off, in fresh namespaces and without any link."""

@@ -1,0 +1,1 @@
+"""The operating-system layer: netlink, namespaces, syscalls, processes, libbpf. Knows no labs."""

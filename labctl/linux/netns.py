@@ -1,0 +1,72 @@
+"""Work done inside a node's network namespace by a thread of this process, and pins of namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from labctl.linux import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["inside", "pin", "unpin"]
+
+T = TypeVar("T")
+
+
+def inside(netns: Path, work: Callable[[], T]) -> T:
+    """Run ``work`` in a network namespace and return what it gives.
+
+    The namespace belongs to a thread that lives for this one call; sockets made in it stay in that
+    namespace, so that they may be handed out.
+
+    Raises:
+        OSError: the namespace is gone.
+        BaseException: whatever ``work`` raised.
+    """
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def enter() -> None:
+        try:
+            handle = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syscalls.setns(handle, syscalls.CLONE_NEWNET)
+            finally:
+                os.close(handle)
+            result.append(work())
+        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=enter, name="labctl-netns", daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def pin(source: Path, target: Path) -> None:
+    """Hold the network namespace at ``source`` by a bind mount at ``target``; again is no error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unpin(target)
+    target.touch()
+    syscalls.mount(os.fspath(source), os.fspath(target), flags=syscalls.MS_BIND)
+
+
+def unpin(target: Path) -> None:
+    """Let go of whatever is mounted at ``target``, and take the file away; again is no error."""
+    while True:
+        try:
+            syscalls.umount(os.fspath(target), syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                break
+            raise
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()

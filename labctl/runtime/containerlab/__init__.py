@@ -1,0 +1,1 @@
+"""The containerlab runtime: containerlab as a program, and a Docker engine behind it."""

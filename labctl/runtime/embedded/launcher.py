@@ -1,0 +1,296 @@
+"""The helper process that boots nodes, and the child of it that becomes a node's PID 1.
+
+Run as a program of its own, with nothing but the standard library's lightest modules: forks are
+then cheap, no thread of the caller is in the way, and when the caller is killed everything that is
+half made dies with it::
+
+    stdin   a :class:`BootPlan` as JSON
+    stdout  an :class:`Outcome` as JSON
+
+1. For each node: a network namespace, pinned by a bind mount before any process is in it (so that
+   every process of a lab can be found by its namespace), then a child in fresh PID, mount, UTS and
+   IPC namespaces, which sets the sysctls and puts its root together. All children at once.
+2. When all are prepared, every link is laid in one netlink batch, straight between the namespaces.
+3. Then the children are let go: each execs ``tini -g -- cmd``. Up to here they die with the helper.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import NoReturn, TypedDict
+
+from labctl.linux import netlink
+from labctl.linux import syscalls as sc
+from labctl.runtime.embedded import capabilities, rootfs
+
+__all__ = ["BootPlan", "NodePlan", "Outcome", "main"]
+
+_PREPARE_S = 30.0
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+
+
+class NodePlan(TypedDict):
+    """One node.
+
+    Attributes:
+        name: of the node.
+        netns: where its network namespace is pinned: an empty file.
+        log: where PID 1 writes.
+        pidfile: gets the process id of PID 1 in the host's numbering.
+        argv: of PID 1, an absolute program first.
+        env: of PID 1, whole.
+        sysctls: file below /proc/sys, value.
+        interfaces: ends of the plan's links, to be set up before PID 1 starts.
+        capabilities: the bounding set by name.
+        root: see :class:`labctl.runtime.embedded.rootfs.RootPlan`.
+    """
+
+    name: str
+    netns: str
+    log: str
+    pidfile: str
+    argv: list[str]
+    env: dict[str, str]
+    sysctls: list[tuple[str, str]]
+    interfaces: list[str]
+    capabilities: list[str]
+    root: rootfs.RootPlan
+
+
+class CablePlan(TypedDict):
+    """One link: for each end node, name, MAC (or empty) and ifindex."""
+
+    a: tuple[str, str, str, int]
+    b: tuple[str, str, str, int]
+    mtu: int
+
+
+class BootPlan(TypedDict):
+    """What the helper is asked to do."""
+
+    nodes: list[NodePlan]
+    cables: list[CablePlan]
+
+
+class Outcome(TypedDict):
+    """What became of it: process ids by node, reasons by node (``""``: of no single node)."""
+
+    started: dict[str, int]
+    failed: dict[str, str]
+
+
+class _Child:
+    __slots__ = ("name", "netns", "pid")
+
+    def __init__(self, name: str, pid: int, netns: int) -> None:
+        self.name = name
+        self.pid = pid
+        self.netns = netns
+
+
+def main() -> None:
+    """Read the plan, boot, tell the outcome.
+
+    The last argument is the caller's process id. Nobody would ever look for what an orphan boots.
+    """
+    sc.die_with_parent(signal.SIGKILL)
+    if os.getppid() != int(sys.argv[-1]):
+        sys.exit(1)
+    plan: BootPlan = json.load(sys.stdin)
+    outcome = boot(plan)
+    sys.stdout.write(json.dumps(outcome))
+    sys.stdout.flush()
+
+
+def boot(plan: BootPlan) -> Outcome:
+    """Boot every node of the plan and lay its links; on any failure no process is left."""
+    children: list[_Child] = []
+    failed: dict[str, str] = {}
+    status_out, status_in = os.pipe2(os.O_CLOEXEC)
+    go_out, go_in = os.pipe2(os.O_CLOEXEC)
+    try:
+        _start_all(plan["nodes"], children, (status_in, go_out, go_in), failed)
+        os.close(status_in)
+        os.close(go_out)
+        if not failed:
+            failed.update(_await_prepared(children, status_out))
+        if not failed:
+            _lay(plan["cables"], children)
+            os.write(go_in, b"g" * len(children))
+            failed.update(_await_gone(children, status_out))
+    except OSError as error:
+        failed[""] = _reason(error)
+    finally:
+        if failed:
+            _end_all(children)
+    return {"started": {c.name: c.pid for c in children}, "failed": failed}
+
+
+def _start_all(
+    nodes: list[NodePlan], children: list[_Child], pipes: tuple[int, int, int], failed: dict[str, str]
+) -> None:
+    """Fork a child for each node; ``pipes``: to tell the status, to be let go, the latter's other end."""
+    status, go, go_in = pipes
+    own_pid = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    own_net = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for number, node in enumerate(nodes):
+            try:
+                sc.setns(own_pid)
+                sc.unshare(sc.CLONE_NEWNET | sc.CLONE_NEWPID)
+                sc.mount("/proc/self/ns/net", node["netns"], flags=sc.MS_BIND)
+                netns = os.open(node["netns"], os.O_RDONLY | os.O_CLOEXEC)
+                pid = os.fork()
+                if pid == 0:
+                    os.close(go_in)
+                    _become(node, number, status, go)
+            except OSError as error:
+                failed[node["name"]] = _reason(error)
+                return
+            children.append(_Child(node["name"], pid, netns))
+            with open(node["pidfile"], "w") as file:
+                file.write(str(pid))
+    finally:
+        sc.setns(own_net)
+        sc.setns(own_pid)
+        os.close(own_net)
+        os.close(own_pid)
+
+
+def _become(node: NodePlan, number: int, status: int, go: int) -> NoReturn:
+    """In the child: prepare, wait to be let go, become the node's PID 1."""
+    try:
+        sc.die_with_parent(signal.SIGKILL)
+        os.setsid()
+        os.umask(0o022)
+        _wire_streams(node["log"])
+        for name, value in node["sysctls"]:
+            _sysctl(name, value)
+        sc.unshare(sc.CLONE_NEWNS | sc.CLONE_NEWUTS | sc.CLONE_NEWIPC)
+        sc.set_hostname(node["root"]["hostname"])
+        rootfs.build(node["root"])
+        _set_up("lo")
+        capabilities.limit(node["capabilities"])
+        for caught in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(caught, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.write(status, f"{number} \n".encode())
+        if os.read(go, 1) != b"g":
+            os._exit(1)
+        for interface in node["interfaces"]:
+            _set_up(interface)
+        sc.die_with_parent(0)
+        os.execve(node["argv"][0], node["argv"], node["env"])  # noqa: S606 - an argument list
+    except BaseException as error:  # noqa: BLE001 - nothing of the helper's must run on in the child
+        os.write(status, f"{number} {_reason(error)}\n".encode()[:2048])
+    os._exit(127)
+
+
+def _wire_streams(log: str) -> None:
+    null = os.open("/dev/null", os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    for source, target in ((null, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(out)
+
+
+def _sysctl(name: str, value: str) -> None:
+    with open(f"/proc/sys/{name}", "w") as file:
+        file.write(value)
+
+
+def _set_up(interface: str) -> None:
+    """Set an interface up by netdevice(7). A veth cannot be up when it is made: it has no peer yet."""
+    name = interface.encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", name, 0)
+        flags = struct.unpack_from("16sh", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", name, flags | netlink.IFF_UP))
+
+
+def _await_prepared(children: list[_Child], status: int) -> dict[str, str]:
+    """Wait until each child has said that it is prepared; what failed, by node."""
+    waiting = {number: child.name for number, child in enumerate(children)}
+    failed: dict[str, str] = {}
+    end = time.monotonic() + _PREPARE_S
+    rest = b""
+    while waiting:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([status], [], [], left)[0]:
+            failed.update(dict.fromkeys(waiting.values(), "not prepared in time"))
+            break
+        data = os.read(status, 1 << 16)
+        if not data:
+            failed.update(dict.fromkeys(waiting.values(), "ended while it was prepared"))
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            number, _, reason = line.decode(errors="replace").partition(" ")
+            name = waiting.pop(int(number))
+            if reason:
+                failed[name] = reason
+    return failed
+
+
+def _await_gone(children: list[_Child], status: int) -> dict[str, str]:
+    """Wait until every child has become its program (its end of the pipe closes on exec)."""
+    failed: dict[str, str] = {}
+    told = b""
+    while data := os.read(status, 1 << 16):
+        told += data
+    for line in told.splitlines():
+        number, _, reason = line.decode(errors="replace").partition(" ")
+        failed[children[int(number)].name] = reason
+    return failed
+
+
+def _lay(cables: list[CablePlan], children: list[_Child]) -> None:
+    """Lay all links in one batch, from an empty namespace, where no name or number can clash."""
+    if not cables:
+        return
+    netns = {child.name: child.netns for child in children}
+    messages = []
+    for cable in cables:
+        a, b = ((name, mac, netns[node], index) for node, name, mac, index in (cable["a"], cable["b"]))
+        messages.append(netlink.cable(a, b, cable["mtu"]))
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    sc.unshare(sc.CLONE_NEWNET)
+    route = netlink.Route()
+    try:
+        route.batch(messages)
+    except OSError as error:
+        bad = cables[int(error.filename)] if isinstance(error.filename, int) else cables[0]
+        ends = " - ".join(f"{end[0]}:{end[1]}" for end in (bad["a"], bad["b"]))
+        raise OSError(error.errno, f"link {ends}: {error.strerror}") from error
+    finally:
+        route.close()
+        sc.setns(own)
+        os.close(own)
+
+
+def _end_all(children: list[_Child]) -> None:
+    for child in children:
+        os.kill(child.pid, signal.SIGKILL)
+    for child in children:
+        os.waitpid(child.pid, 0)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}".replace("\n", " ")
+    return f"{type(error).__name__}: {error}".replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()

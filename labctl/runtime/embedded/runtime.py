@@ -1,0 +1,233 @@
+"""The embedded runtime: nodes are processes in namespaces of their own, with the host's own programs.
+
+No engine, no images: a node runs FRR and whatever else this machine has installed, over a file tree
+that is the host's to read and the node's to write (:mod:`labctl.runtime.embedded.rootfs`). What a boot does,
+in which order, stands in :mod:`labctl.runtime.embedded.launcher`. Besides what :mod:`labctl.lab.state`
+lists, a lab's folder holds::
+
+    init/<node>      process id of PID 1, in the host's numbering
+    scratch/         mount point where each node's root is put together, in the node's own view
+    definition.json  the definition, read in no time
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, ClassVar
+
+from labctl.errors import ActionError, NodeError
+from labctl.events import Event
+from labctl.lab import cleanup
+from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
+from labctl.linux import processes
+from labctl.linux.netns import unpin
+from labctl.runtime.embedded import boot_spec
+from labctl.runtime.embedded.launcher_client import run_helper
+from labctl.runtime.embedded.nsenter import clean_environment, enter_argv, program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from labctl.clab.definition import Definition, NodeSpec
+    from labctl.events import Listener
+    from labctl.lab.state import LabDir
+    from labctl.runtime.embedded.launcher import CablePlan
+
+__all__ = ["NetnsRuntime"]
+
+_GONE_S = 10.0
+
+
+class NetnsRuntime:
+    """Implements :class:`labctl.lab.runtime.Runtime` with nothing but the kernel."""
+
+    name: ClassVar[str] = "netns"
+
+    def missing(self, definition: Definition | None = None) -> tuple[str, ...]:
+        """What this machine lacks, one line each with its fix; empty when all is there."""
+        return boot_spec.missing(definition)
+
+    def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
+        """Boot every node and lay every link.
+
+        Raises:
+            NodeError: a node did not start.
+            HostError: this machine lacks something.
+        """
+        remember(lab, definition)
+        pids = self._boot(lab, definition.nodes, boot_spec.cables(definition))
+        for node in pids:
+            listen(Event("node.started", data={"node": node}))
+        for spec in definition.nodes:
+            for command in spec.exec:
+                self._run_once(lab, spec.name, command)
+
+    def down(self, lab: LabDir, listen: Listener) -> None:
+        """Kill every process of the lab, let its namespaces and mounts go, take its folders away."""
+        names = sorted(entry.name for entry in _entries(lab.netns))
+        cleanup.sweep(lab)
+        for node in names:
+            listen(Event("node.stopped", data={"node": node}))
+
+    def states(self, lab: LabDir) -> Mapping[str, NodeState]:
+        """Every node of the definition, in its order."""
+        return {node.name: self._state(lab, node.name) for node in definition_of(lab).nodes}
+
+    def netns(self, lab: LabDir, node: str) -> Path:
+        """Where the network namespace of a running node is pinned.
+
+        Raises:
+            ActionError: the node is off or missing.
+        """
+        self._init(lab, node)
+        return lab.netns / node
+
+    def exec(
+        self,
+        lab: LabDir,
+        node: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> ExecResult:
+        """Run a command in all of a node's namespaces, and wait for it.
+
+        Raises:
+            ActionError: the node is off or missing, or the time is over.
+        """
+        spec = _spec(lab, node)
+        line = enter_argv(self._init(lab, node), spec, argv)
+        child = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_environment(spec),
+            start_new_session=True,
+        )
+        with child:
+            try:
+                out, err = child.communicate(stdin, timeout_s)
+            except BaseException as error:
+                # The group, since the command itself is a child of the one that entered.
+                os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise ActionError(f"{node}: {argv[0]} did not end within {timeout_s:g} s") from None
+        code = child.returncode
+        return ExecResult(128 - code if code < 0 else code, out, err)
+
+    def shell_argv(self, lab: LabDir, node: str, argv: Sequence[str]) -> tuple[str, ...]:
+        """The command line on the host that runs ``argv`` in the node on the caller's terminal."""
+        spec = _spec(lab, node)
+        environment = {**clean_environment(spec), "TERM": os.environ.get("TERM", "dumb")}
+        words = [f"{key}={value}" for key, value in environment.items()]
+        return enter_argv(self._init(lab, node), spec, [program("env"), "-i", *words, *argv])
+
+    def logs(self, lab: LabDir, node: str) -> bytes:
+        """What the node's PID 1 wrote since its last boot, both streams.
+
+        Raises:
+            ActionError: no such node.
+        """
+        _spec(lab, node)
+        try:
+            return (lab.logs / node).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def kill(self, lab: LabDir, node: str) -> None:
+        """Kill every process of the node; its network namespace lives if someone else pins it.
+
+        Raises:
+            ActionError: processes of the node would not die.
+        """
+        _spec(lab, node)
+        space = processes.pinned(lab.netns / node)
+        if space is None:
+            return
+        # PID 1 takes its whole namespace with it; whoever came in from outside is met by the scan.
+        init = self._find_init(lab, node)
+        left = processes.end([init] if init else [], _GONE_S)
+        left += processes.end(processes.members("net", {space}), _GONE_S)
+        if left:
+            raise ActionError(f"{node}: processes {left} have not died within {_GONE_S:g} s")
+        unpin(lab.netns / node)
+
+    def boot(self, lab: LabDir, node: str) -> None:
+        """Start a node that is off, in fresh namespaces and without any link.
+
+        Raises:
+            ActionError: no such node.
+            NodeError: it did not start.
+        """
+        spec = _spec(lab, node)
+        if self._find_init(lab, node):
+            return
+        self.kill(lab, node)
+        self._boot(lab, [spec], [])
+
+    def _boot(self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[CablePlan]) -> Mapping[str, int]:
+        boot_spec.make_folders(lab)
+        plan = boot_spec.plan(lab, nodes, cables)
+        outcome = run_helper(plan)
+        if outcome["failed"]:
+            lines = (f"{node}: {why}" if node else why for node, why in outcome["failed"].items())
+            raise NodeError("\n".join(lines))
+        return outcome["started"]
+
+    def _run_once(self, lab: LabDir, node: str, command: str) -> None:
+        import shlex  # noqa: PLC0415 - only foreign definitions have such commands
+
+        result = self.exec(lab, node, shlex.split(command))
+        if not result.ok:
+            told = (result.stderr or result.stdout).decode(errors="replace").strip()
+            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {told}")
+
+    def _state(self, lab: LabDir, node: str) -> NodeState:
+        init = self._find_init(lab, node)
+        if init:
+            return NodeState(NodeStatus.FROZEN if processes.frozen(init) else NodeStatus.RUNNING, init)
+        known = (lab.path / "init" / node).exists()
+        return NodeState(NodeStatus.OFF if known else NodeStatus.MISSING)
+
+    def _init(self, lab: LabDir, node: str) -> int:
+        init = self._find_init(lab, node)
+        if not init:
+            _spec(lab, node)
+            raise ActionError(f"node {node} of lab {lab.name} is {self._state(lab, node).status}")
+        return init
+
+    def _find_init(self, lab: LabDir, node: str) -> int:
+        """PID 1 of the node, or 0. A number that another process got since is no match."""
+        try:
+            pid = int((lab.path / "init" / node).read_text())
+        except (OSError, ValueError):
+            return 0
+        space = processes.pinned(lab.netns / node)
+        return pid if space and processes.namespace_of(pid, "net") == space else 0
+
+
+def _spec(lab: LabDir, node: str) -> NodeSpec:
+    definition = definition_of(lab)
+    try:
+        return definition.node(node)
+    except KeyError:
+        import difflib  # noqa: PLC0415 - only for whoever mistyped
+
+        near = difflib.get_close_matches(node, [each.name for each in definition.nodes], n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ActionError(f"lab {lab.name} has no node {node!r}{hint}") from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,99 @@
+"""Whole series in a world of make-believe: journals for tests of whatever is made of journals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import NodeError
+from labctl.events import Event, silent
+from labctl.journal.file import read_journal
+from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.scenario.session import Series, run_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from labctl.events import Listener
+    from labctl.scenario.model import Scenario
+    from labctl.testing.backend import FakeWorld
+
+__all__ = ["FakeSource", "fake_lab", "play"]
+
+
+@dataclass
+class FakeSource:
+    """Hands out a world, and remembers how often.
+
+    Attributes:
+        world: always the same.
+        fails: so many times the lab does not come up.
+        opened: how often it came up.
+        closed: how often it went down.
+    """
+
+    world: FakeWorld
+    fails: int = 0
+    opened: int = 0
+    closed: int = 0
+
+    def open(self, listen: Listener) -> FakeWorld:
+        """Come up, or not."""
+        if self.fails > 0:
+            self.fails -= 1
+            raise NodeError("gw1 did not become ready: no session to r1")
+        self.opened += 1
+        listen(Event("lab.up", self.world.now, {"lab": "fake", "runtime": "fake"}))
+        return self.world
+
+    def close(self, listen: Listener, *, keep: bool) -> None:
+        """Go down, unless kept."""
+        self.closed += not keep
+        listen(Event("lab.down", self.world.now, {"lab": "fake", "runtime": "fake"}))
+
+    def save_logs(self, into: Path) -> None:
+        """A line a node."""
+        into.mkdir(parents=True, exist_ok=True)
+        for node in self.world.nodes:
+            (into / f"{node}.log").write_text("all quiet\n")
+
+    def about(self) -> dict[str, Any]:
+        """A runtime of make-believe."""
+        return {"runtime": "fake"}
+
+
+def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab:
+    """A planned lab of hosts with addresses, and links by the names of their ends."""
+    nodes = tuple(
+        Node(
+            name=name,
+            role="host",
+            index=index,
+            loopback4=IPv4Interface(f"10.255.0.{index + 1}/32"),
+            loopback6=IPv6Interface(f"fd00::{index + 1:x}/128"),
+        )
+        for index, name in enumerate(names)
+    )
+    cables = tuple(
+        Link(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
+        for index, (a, b) in enumerate(links)
+    )
+    return Lab("fake", nodes, cables)
+
+
+def play(
+    scenario: Scenario,
+    world: FakeWorld,
+    out: Path,
+    *,
+    runs: int = 1,
+    seed: int = 1,
+    listen: Listener = silent,
+    suspect: Callable[[Sequence[Event]], bool] = lambda _events: False,
+    source: FakeSource | None = None,
+) -> tuple[Event, ...]:
+    """Run a scenario in a world, and read its journal back."""
+    series = Series(scenario, fake_lab(world.nodes), out, runs=runs, seed=seed)
+    return read_journal(run_series(series, source or FakeSource(world), listen, suspect))

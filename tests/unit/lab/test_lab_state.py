@@ -1,0 +1,105 @@
+"""The memory of labs: records, locks, definitions."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labctl.clab.definition import Bind, Cable, CableEnd, Definition, NodeSpec
+from labctl.errors import LabBusyError, LabNotFoundError
+from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.state import LabDir, LabRecord, labs
+
+RECORD = LabRecord("x", "netns", "/t.yml", "/d.clab.yml", "up", 1.5)
+
+DEFINITION = Definition(
+    "x",
+    Path("/d/x.clab.yml"),
+    (
+        NodeSpec(
+            "a",
+            image="i",
+            entrypoint=("e",),
+            cmd=("c", "d"),
+            binds=(Bind(Path("/s"), "/t", read_only=True),),
+            env={"K": "v"},
+            sysctls={"net.x": "1"},
+            cap_add=("NET_ADMIN",),
+            exec=("true",),
+            labels={"labctl-ready": "1"},
+            unsupported=("y",),
+        ),
+        NodeSpec("b"),
+    ),
+    (Cable(CableEnd("a", "eth1", "02:00:00:00:00:01"), CableEnd("b", "eth1"), 1400),),
+    ("z",),
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> LabDir:
+    return LabDir("x", tmp_path / "state")
+
+
+def test_a_definition_comes_back_as_it_was(lab: LabDir) -> None:
+    remember(lab, DEFINITION)
+    assert definition_of(lab) == DEFINITION
+
+
+def test_a_record_comes_back_as_it_was(lab: LabDir) -> None:
+    lab.write_record(RECORD)
+    assert lab.record() == RECORD
+    lab.write_record(replace(RECORD, phase="stopping"))
+    assert lab.record().phase == "stopping"
+    assert labs(lab.root) == (lab,)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', "\0"])
+def test_a_broken_record_is_no_lab(lab: LabDir, text: str) -> None:
+    lab.path.mkdir(parents=True)
+    (lab.path / "state.json").write_text(text)
+    with pytest.raises(LabNotFoundError):
+        lab.record()
+
+
+def test_a_lab_is_changed_by_one_at_a_time(lab: LabDir) -> None:
+    with lab.lock(), pytest.raises(LabBusyError), lab.lock():
+        pass
+    with lab.lock():
+        pass
+
+
+def test_many_may_act_on_a_lab_at_once_but_not_while_it_changes(lab: LabDir) -> None:
+    with lab.lock(), pytest.raises(LabBusyError), lab.share():
+        pass
+    with lab.share(), lab.share(), pytest.raises(LabBusyError), lab.lock():
+        pass
+
+
+def test_nobody_acts_on_a_lab_that_is_not_there_and_none_comes_of_it(lab: LabDir) -> None:
+    with pytest.raises(LabNotFoundError), lab.share():
+        pass
+    assert not lab.path.exists()
+
+
+def test_locking_goes_on_while_folders_come_and_go(lab: LabDir) -> None:
+    """Another labctl that takes its last lab away removes the state root under our feet."""
+    stop = threading.Event()
+
+    def remove() -> None:
+        while not stop.is_set():
+            shutil.rmtree(lab.root, ignore_errors=True)
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    try:
+        for _ in range(300):
+            with lab.lock():
+                pass
+    finally:
+        stop.set()
+        remover.join()
