@@ -74,7 +74,8 @@ class Losses:
         flows: with their loss spans, times after the run's zero.
         owners: of each flow: pairs of (action's index, loss span) for every action that the span
             reaches into; index -1 where it begins outside of all.
-        in_flight, repair: by action's index; -1 is none.
+        in_flight: by the index of the action that excuses the packets.
+        repair: by the index of the action that the loss period is put down to; -1 is none.
         zero_ns: what the times of the spans count from.
     """
 
@@ -129,11 +130,15 @@ def classify(tally: StreamTally, spans: Sequence[Excuse], zero_ns: int) -> Losse
         losses = []
         for period in flow.losses:
             owner = _owner(period.start_ns, spans, starts)
-            excused = _excused(period, spans)
-            span = _span(period, excused, owner, zero_ns)
+            excused = _excused(period, spans, owner)
+            total = sum(excused.values())
+            span = _span(period, total, owner, zero_ns)
             losses.append(span)
-            in_flight[owner] = in_flight.get(owner, 0) + excused
-            repair[owner] = repair.get(owner, 0) + period.count - excused
+            # A period that began before an action belongs to whatever was before; those of its packets
+            # that this action excuses are the action's all the same.
+            for index, count in excused.items():
+                in_flight[index] = in_flight.get(index, 0) + count
+            repair[owner] = repair.get(owner, 0) + period.count - total
             reached = range(bisect_left(starts, period.start_ns + 1), bisect_right(starts, period.end_ns))
             pairs += [(owner, span), *((index, span) for index in reached if index != owner)]
         flows.append(_flow(flow, tuple(losses)))
@@ -146,17 +151,27 @@ def _owner(t_ns: int, spans: Sequence[Excuse], starts: Sequence[int]) -> int:
     return index if index >= 0 and t_ns <= spans[index].ends_ns else -1
 
 
-def _excused(period: LossPeriod, spans: Sequence[Excuse]) -> int:
-    """How many packets of a loss period were in flight.
+def _excused(period: LossPeriod, spans: Sequence[Excuse], owner: int) -> dict[int, int]:
+    """How many packets of a loss period were in flight, by the index of the action that excuses them.
+
+    Where several actions excuse a packet it is counted once: for the action that the period is put
+    down to, else for the first of them.
 
     Of the packets whose departure was not kept (beyond the first thousand) none is excused unless
     the whole period is: in doubt against the design.
     """
-    if len(period.sent_ns) < period.count and any(
-        span.covers(period.start_ns) and span.covers(period.end_ns) for span in spans
-    ):
-        return period.count
-    return sum(any(span.covers(t_ns) for span in spans) for t_ns in period.sent_ns)
+    order = sorted(range(len(spans)), key=lambda index: index != owner)
+    if len(period.sent_ns) < period.count:
+        for index in order:
+            if spans[index].covers(period.start_ns) and spans[index].covers(period.end_ns):
+                return {index: period.count}
+    excused: dict[int, int] = {}
+    for t_ns in period.sent_ns:
+        for index in order:
+            if spans[index].covers(t_ns):
+                excused[index] = excused.get(index, 0) + 1
+                break
+    return excused
 
 
 def _span(period: LossPeriod, excused: int, owner: int, zero_ns: int) -> LossSpan:
