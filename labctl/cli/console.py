@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING, Any, TextIO
 from labctl.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console, RenderableType
 
-__all__ = ["console", "is_live", "need_root", "out", "out_json", "say", "show", "table", "wants_colour"]
+    from labctl.errors import Problem
+
+__all__ = [
+    "console",
+    "is_live",
+    "need_root",
+    "out",
+    "out_json",
+    "say",
+    "show",
+    "table",
+    "wants_colour",
+    "warn",
+]
 
 _WIDTH = 100
 """Columns of what is written to a file or a pipe."""
@@ -38,6 +51,12 @@ def say(text: str) -> None:
     """Tell the user something, on stderr."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def warn(problems: Iterable[Problem]) -> None:
+    """Print a line on stderr for each thing that still works and will not for ever."""
+    for problem in problems:
+        say(f"warning: {problem}")
 
 
 def is_live(stream: TextIO | None = None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labctl.cli.console import need_root, out_json, say, show
+from labctl.cli.console import need_root, out_json, say, show, warn
 from labctl.cli.params import Json, RuntimeName, Sets, Templates, Timeout
 from labctl.errors import LabInterrupted
 
@@ -121,7 +121,9 @@ def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "La
     problems: list[Problem] = []
     for path in paths:
         try:
-            loaded.append(load_scenario(path, request.sets, request.name, templates=request.templates))
+            scenario, lab = load_scenario(path, request.sets, request.name, templates=request.templates)
+            warn(scenario.warnings)
+            loaded.append((scenario, lab))
         except InputError as error:
             problems += error.problems
     if problems:

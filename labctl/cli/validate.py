@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli.console import say
+from labctl.cli.console import say, warn
 from labctl.cli.params import Sets, Templates
 from labctl.errors import InputError, Problem
 
@@ -62,6 +62,7 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
     document = read_document(file)
     if looks_like_scenario(document):
         scenario, lab = load_scenario(file, sets, templates=templates)
+        warn(scenario.warnings)
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
         return f"scenario {scenario.name} on lab {lab.name}, {streams}, {steps}"
     from labctl.load import load_topology

@@ -75,7 +75,7 @@ class World(Protocol):
             ActionError: the node is off, or has no such file.
         """
 
-    def first_answer(self, node: str, to: str, within_ns: int) -> int | None:
+    def first_reply(self, node: str, to: str, within_ns: int) -> int | None:
         """How long a flow that is new takes to its first answer, ns; None if there is none in time.
 
         Raises:

@@ -14,13 +14,13 @@ from labctl.scenario.endpoint_survival import check_mortal
 from labctl.scenario.model import (
     ACTIONS,
     Condition,
-    FirstAnswer,
+    EcmpPaths,
+    FirstReply,
     Loss,
     Ready,
     Scenario,
     Step,
     TrafficSpec,
-    Width,
 )
 
 if TYPE_CHECKING:
@@ -179,11 +179,11 @@ def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
     if isinstance(condition, Ready):
         for node in condition.nodes:
             yield "ready", node
-    elif isinstance(condition, Width):
-        yield "width", condition.node
+    elif isinstance(condition, EcmpPaths):
+        yield "ecmp-paths", condition.node
         yield "to", condition.to
-    elif isinstance(condition, FirstAnswer):
-        yield "first-answer", condition.source
+    elif isinstance(condition, FirstReply):
+        yield "first-reply", condition.source
         yield "to", condition.to
 
 

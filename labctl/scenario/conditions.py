@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
-from labctl.scenario.model import Condition, Delay, FirstAnswer, Loss, Ready, Width
+from labctl.scenario.model import Condition, EcmpPaths, FirstReply, Loss, Ready, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -62,16 +62,16 @@ class Waiting:
         """Wait until a condition holds or its time is over."""
         if isinstance(condition, Ready):
             return self._ready(condition)
-        if isinstance(condition, Width):
-            return self._width(condition)
+        if isinstance(condition, EcmpPaths):
+            return self._ecmp_paths(condition)
         if isinstance(condition, Loss):
             return self._loss(condition)
-        if isinstance(condition, FirstAnswer):
-            return self._first_answer(condition)
-        self._delay(condition)
+        if isinstance(condition, FirstReply):
+            return self._first_reply(condition)
+        self._let_time_pass(condition)
         return Measured(met=True, values={})
 
-    def _delay(self, condition: Delay) -> None:
+    def _let_time_pass(self, condition: Wait) -> None:
         self.world.sleep_until(self.world.now_ns() + condition.for_ns)
 
     def _ready(self, condition: Ready) -> Measured:
@@ -89,7 +89,7 @@ class Waiting:
             waiting = list(missing)
             self.world.sleep_until(self.world.now_ns() + POLL_NS)
 
-    def _width(self, condition: Width) -> Measured:
+    def _ecmp_paths(self, condition: EcmpPaths) -> Measured:
         start = self.world.now_ns()
         while True:
             try:
@@ -101,8 +101,8 @@ class Waiting:
                 return Measured(met=paths >= condition.paths, values={"took_ns": took, "paths": paths})
             self.world.sleep_until(self.world.now_ns() + POLL_NS)
 
-    def _first_answer(self, condition: FirstAnswer) -> Measured:
-        answer = self.world.first_answer(condition.source, condition.to, condition.within_ns)
+    def _first_reply(self, condition: FirstReply) -> Measured:
+        answer = self.world.first_reply(condition.source, condition.to, condition.within_ns)
         if answer is None:
             return Measured(met=False, values={"missing": {condition.to: "no answer"}})
         return Measured(met=True, values={"answer_ns": answer})

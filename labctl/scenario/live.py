@@ -103,9 +103,9 @@ class LiveWorld:
             raise ActionError(f"{node}: {result.stderr.decode(errors='replace').strip()}")
         return result.stdout
 
-    def first_answer(self, node: str, to: str, within_ns: int) -> int | None:
+    def first_reply(self, node: str, to: str, within_ns: int) -> int | None:
         """By ping, which takes an identifier of its own: for the overlay that is another flow."""
-        return ping.first_answer(self.runtime, self.folder, node, address_of(self.lab, to, 4), within_ns)
+        return ping.first_reply(self.runtime, self.folder, node, address_of(self.lab, to, 4), within_ns)
 
     def start_traffic(self, streams: Sequence[Stream]) -> RunningTraffic:
         """Senders and receivers in the nodes' network namespaces."""

@@ -12,20 +12,21 @@ from labctl.load import load_topology
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
+from labctl.scenario.former_keys import with_current_keys
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Action,
     Collection,
     Condition,
-    Delay,
+    EcmpPaths,
     Expectation,
-    FirstAnswer,
+    FirstReply,
     Loss,
     Ready,
     Scenario,
     Step,
     TrafficSpec,
-    Width,
+    Wait,
 )
 from labctl.scenario.schema import (
     ACTION_FIELDS,
@@ -73,9 +74,9 @@ def load_scenario(
     Raises:
         InputError: every problem of both files.
     """
-    document = read_document(path)
+    document, warnings = with_current_keys(read_document(path))
     problems = _schema_problems(document)
-    scenario = _build(document, path, sets)
+    scenario = _build(document, path, sets, warnings)
     problems += _placed(document, check_by_itself(scenario))
     lab = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
@@ -156,7 +157,7 @@ def _schema_problems(document: Document) -> list[Problem]:
 # From here on only what is sound is built: the rest has been complained of already.
 
 
-def _build(document: Document, path: Path, sets: Sequence[str]) -> Scenario:
+def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[Problem, ...]) -> Scenario:
     data = document.data if isinstance(document.data, dict) else {}
     topology = data.get("topology")
     own = data.get("set") if isinstance(data.get("set"), dict) else {}
@@ -184,6 +185,7 @@ def _build(document: Document, path: Path, sets: Sequence[str]) -> Scenario:
         sets=(*(f"{key}={_scalar(value)}" for key, value in (own or {}).items()), *sets),
         settle_ns=DEFAULT_SETTLE_NS if settle is None or settle.settle is None else settle.settle,
         collect=tuple(Collection(one.node, one.file) for _, one in _sound(data, "collect", CollectEntry)),
+        warnings=warnings,
     )
 
 
@@ -227,11 +229,11 @@ def _condition(entry: ConditionEntry) -> Condition:
         return Ready(entry.ready, within)
     if entry.loss is not None:
         return Loss(entry.loss, entry.packets or 0, entry.for_ or 0, within)
-    if entry.width is not None:
-        return Width(entry.width, entry.to or "", entry.paths or 0, within)
-    if entry.first_answer is not None:
-        return FirstAnswer(entry.first_answer, entry.to or "", within)
-    return Delay(entry.delay or 0)
+    if entry.ecmp_paths is not None:
+        return EcmpPaths(entry.ecmp_paths, entry.to or "", entry.paths or 0, within)
+    if entry.first_reply is not None:
+        return FirstReply(entry.first_reply, entry.to or "", within)
+    return Wait(entry.wait or 0)
 
 
 def _step(index: int, entry: StepEntry) -> Step:
@@ -259,7 +261,7 @@ def _expectation(entry: ExpectEntry, text: str) -> Expectation:
         longest_ns=entry.longest or 0,
         quantile=1.0 if entry.quantile is None else entry.quantile,
         bound=entry.bound or 0.0,
-        aside=bool(entry.aside),
+        off_path=bool(entry.off_path),
         text=text,
     )
 

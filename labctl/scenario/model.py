@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from labctl.scenario.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from labctl.errors import Problem
 
 __all__ = [
     "ACTIONS",
@@ -18,15 +20,15 @@ __all__ = [
     "ActionKind",
     "Collection",
     "Condition",
-    "Delay",
+    "EcmpPaths",
     "Expectation",
-    "FirstAnswer",
+    "FirstReply",
     "Loss",
     "Ready",
     "Scenario",
     "Step",
     "TrafficSpec",
-    "Width",
+    "Wait",
 ]
 
 DEFAULT_SETTLE_NS = 5_000_000_000
@@ -109,6 +111,22 @@ class Action:
         """The nodes that it touches."""
         return tuple(end.partition(":")[0] for end in self.target)
 
+    @property
+    def traits(self) -> dict[str, bool]:
+        """What a verdict must know of it, as the journal carries it.
+
+        Returns:
+            ``breaks``: it takes something away, so a fail-over is counted for it. ``silent``: the peers
+            keep their carrier. ``passes``: what it takes away comes back by itself.
+        """
+        kind = ACTIONS[self.kind]
+        return {
+            "breaks": kind.breaks,
+            # A frozen node keeps its links up.
+            "silent": kind.silent or self.mode == "freeze",
+            "passes": kind.passing,
+        }
+
     def undone(self) -> Action:
         """The action that takes this one back."""
         return Action(ACTIONS[self.kind].undo, self.target)
@@ -121,6 +139,8 @@ class Action:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Wait until nodes say that they are ready; no names means every node that has power."""
+
+    kind: ClassVar[str] = "ready"
 
     nodes: tuple[str, ...]
     within_ns: int
@@ -140,6 +160,8 @@ class Loss:
         within_ns: how long it is tried again with later windows; 0 for one try only.
     """
 
+    kind: ClassVar[str] = "loss"
+
     streams: tuple[str, ...]
     packets: int
     for_ns: int
@@ -150,8 +172,10 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Width:
+class EcmpPaths:
     """Wait until a node's kernel has at least ``paths`` live next hops towards another node."""
+
+    kind: ClassVar[str] = "ecmp-paths"
 
     node: str
     to: str
@@ -160,37 +184,42 @@ class Width:
 
     def __str__(self) -> str:
         paths = f"{self.paths} paths from {self.node} to {self.to}"
-        return f"width: {paths} within {format_duration(self.within_ns)}"
+        return f"ecmp-paths: {paths} within {format_duration(self.within_ns)}"
 
 
 @dataclass(frozen=True, slots=True)
-class FirstAnswer:
-    """Wait until a flow that nobody has seen before is answered; how long that took is noted.
+class FirstReply:
+    """Wait until a flow that nobody has seen before gets a reply; the time to the first reply is recorded.
 
     Attributes:
         source: node that asks, by ICMP echo with an identifier of its own.
         to: node whose loopback address is asked.
     """
 
+    kind: ClassVar[str] = "first-reply"
+
     source: str
     to: str
     within_ns: int
 
     def __str__(self) -> str:
-        return f"first-answer: {self.source} from {self.to} within {format_duration(self.within_ns)}"
+        return f"first-reply: {self.source} from {self.to} within {format_duration(self.within_ns)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Delay:
+class Wait:
     """Let time go by."""
+
+    kind: ClassVar[str] = "wait"
 
     for_ns: int
 
     def __str__(self) -> str:
-        return f"delay: {format_duration(self.for_ns)}"
+        return f"wait: {format_duration(self.for_ns)}"
 
 
-Condition = Ready | Loss | Width | FirstAnswer | Delay
+Condition = Ready | Loss | EcmpPaths | FirstReply | Wait
+"""``kind`` is the key in the scenario file, and what the journal calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +291,12 @@ class Expectation:
     """What must hold, judged from the journal alone.
 
     Attributes:
-        kind: ``loss``, ``repair-loss`` or ``outage``.
+        kind: ``loss``, ``convergence-loss`` or ``outage``.
         streams: names of streams; empty for all.
         packets: for losses: at most so many a run, over these streams together.
         longest_ns: for outages: no longer than this ...
         quantile: ... for this share of the flows that crossed the victim, over all faults and runs.
-        aside: it is about flows that need not cross what is taken away.
+        off_path: it is about the flows that do not cross what is taken away.
         bound: share of fail-overs that may miss it at most, with 95 % confidence; 0 if not asked.
         text: as the user wrote it.
     """
@@ -279,7 +308,7 @@ class Expectation:
     quantile: float = 1.0
     bound: float = 0.0
     text: str = ""
-    aside: bool = False
+    off_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +322,7 @@ class Scenario:
         topology: path of the topology, resolved against the scenario's folder.
         sets: ``key=value`` for the topology, as ``--set`` would give them.
         settle_ns: watched after the last step before faults still in force are healed.
+        warnings: what the file says that labctl will not take for ever, such as a key's former name.
     """
 
     name: str
@@ -306,6 +336,7 @@ class Scenario:
     sets: tuple[str, ...] = ()
     settle_ns: int = DEFAULT_SETTLE_NS
     collect: tuple[Collection, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
 
-__all__ = ["first_answer", "read_answer"]
+__all__ = ["first_reply", "read_answer"]
 
 SPACING_MS = 10
 """Between two requests: the answer to the first that is answered tells the time to within this."""
@@ -20,7 +20,7 @@ _ANSWER = re.compile(rb"icmp_seq=(\d+) .*time=([\d.]+) ms")
 _STARTING_S = 5.0
 
 
-def first_answer(runtime: Runtime, lab: LabDir, node: str, address: str, within_ns: int) -> int | None:
+def first_reply(runtime: Runtime, lab: LabDir, node: str, address: str, within_ns: int) -> int | None:
     """Ask an address from a node until it answers.
 
     Args:

@@ -104,7 +104,7 @@ class _Run:
             self._steady(condition, "after")
 
     def _steady(self, condition: Condition, when: str) -> Measured:
-        about = {"condition": str(condition), "kind": type(condition).__name__.lower(), "when": when}
+        about = {"condition": str(condition), "kind": condition.kind, "when": when}
         self.tell("steady.started", about)
         measured = self._waiting().wait(condition)
         self.tell("steady.met" if measured.met else "steady.missed", {**about, "measured": measured.values})

@@ -126,24 +126,23 @@ class CollectEntry(_Entry):
 
 
 class ConditionEntry(_Entry):
-    """Exactly one of ready, loss, width, first-answer, delay; with the keys that belong to it."""
+    """Exactly one of ready, loss, ecmp-paths, first-reply, wait; with the keys that belong to it."""
 
     ready: Annotated[Names | None, Field(description="nodes that must say they are ready")] = None
     loss: Annotated[Names | None, Field(description="streams whose loss is counted over a window")] = None
-    width: Annotated[Name | None, Field(description="node whose live next hops towards `to` are counted")] = (
-        None
-    )
-    delay: Annotated[Duration | None, Field(description="let time go by")] = None
+    ecmp_paths: Annotated[
+        Name | None,
+        Field(alias="ecmp-paths", description="node whose live next hops towards `to` are counted"),
+    ] = None
+    wait: Annotated[Duration | None, Field(description="let time go by")] = None
     within: Annotated[Duration | None, Field(description="how long it may take")] = None
     packets: Annotated[int | None, Field(ge=0, description="loss: at most so many")] = None
     for_: Annotated[Duration | None, Field(alias="for", description="loss: length of the window")] = None
-    to: Annotated[Name | None, Field(description="the node that paths lead to, or that answers")] = None
-    paths: Annotated[int | None, Field(ge=1, description="width: at least so many next hops")] = None
-    first_answer: Annotated[
+    to: Annotated[Name | None, Field(description="the node that paths lead to, or that replies")] = None
+    paths: Annotated[int | None, Field(ge=1, description="ecmp-paths: at least so many next hops")] = None
+    first_reply: Annotated[
         Name | None,
-        Field(
-            alias="first-answer", description="node that must get an answer from `to`, on a flow of its own"
-        ),
+        Field(alias="first-reply", description="node that must get a reply from `to`, on a flow of its own"),
     ] = None
 
     @model_validator(mode="after")
@@ -164,9 +163,9 @@ class ConditionEntry(_Entry):
 _CONDITION_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ready": (("within",), ("within",)),
     "loss": (("packets", "for_", "within"), ("for_",)),
-    "width": (("to", "paths", "within"), ("to", "paths", "within")),
-    "first_answer": (("to", "within"), ("to", "within")),
-    "delay": ((), ()),
+    "ecmp_paths": (("to", "paths", "within"), ("to", "paths", "within")),
+    "first_reply": (("to", "within"), ("to", "within")),
+    "wait": ((), ()),
 }
 _CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
 
@@ -259,12 +258,12 @@ ACTION_FIELDS = {
 
 
 class ExpectEntry(_Entry):
-    """Exactly one of loss, repair-loss, outage; with its limit."""
+    """Exactly one of loss, convergence-loss, outage; with its limit."""
 
     loss: Annotated[Names | None, Field(description="streams whose every lost packet counts")] = None
-    repair_loss: Annotated[
+    convergence_loss: Annotated[
         Names | None,
-        Field(alias="repair-loss", description="the same without the packets in flight at a fault"),
+        Field(alias="convergence-loss", description="the same without the in-flight loss of a fault"),
     ] = None
     outage: Annotated[Names | None, Field(description="streams whose flows' outages count")] = None
     packets: Annotated[int | None, Field(ge=0, description="losses: at most so many in a run")] = None
@@ -273,9 +272,9 @@ class ExpectEntry(_Entry):
         float | None,
         Field(gt=0, le=1, description="outage: for this share of the flows that crossed the victim"),
     ] = None
-    aside: Annotated[
+    off_path: Annotated[
         bool | None,
-        Field(description="losses: flows need not cross what is taken away for this to be told"),
+        Field(alias="off-path", description="losses: of the flows that do not cross what is taken away"),
     ] = None
     bound: Annotated[
         float | None,
@@ -291,8 +290,8 @@ class ExpectEntry(_Entry):
         if kinds[0] == "outage":
             if self.longest is None:
                 raise ValueError("outage needs longest")
-            if self.packets is not None or self.aside is not None:
-                raise ValueError("packets and aside do not belong to outage")
+            if self.packets is not None or self.off_path is not None:
+                raise ValueError("packets and off-path do not belong to outage")
         else:
             if self.packets is None:
                 raise ValueError(f"{EXPECT_FIELDS[kinds[0]]} needs packets")
@@ -301,7 +300,7 @@ class ExpectEntry(_Entry):
         return self
 
 
-EXPECT_FIELDS = {"loss": "loss", "repair_loss": "repair-loss", "outage": "outage"}
+EXPECT_FIELDS = {"loss": "loss", "convergence_loss": "convergence-loss", "outage": "outage"}
 """Attribute of :class:`ExpectEntry` -> kind of :class:`labctl.scenario.model.Expectation`."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.model.lab import Lab
     from labctl.scenario.backend import World
     from labctl.scenario.model import Scenario
-    from labctl.scenario.plan import Plan
+    from labctl.scenario.plan import Plan, PlannedStep
 
 __all__ = ["LabSource", "Series", "run_series"]
 
@@ -203,7 +203,7 @@ class _Session:
             },
             "lab": lab_to_dict(self.series.lab),
             "traffic": [asdict(stream) for stream in plan.streams],
-            "steps": [{"text": str(planned.step), "phase_ns": planned.phase_ns} for planned in plan.steps],
+            "steps": [_step(planned) for planned in plan.steps],
             "expect": [_expectation(plan, index) for index in range(len(scenario.expect))],
             "machine": machine(),
             "versions": versions(),
@@ -212,6 +212,19 @@ class _Session:
             "runs": plan.runs,
             "clock": clocks(),
         }
+
+
+def _step(planned: PlannedStep) -> dict[str, Any]:
+    """A step of the timeline with all that a verdict must know of its action."""
+    action = planned.step.action
+    return {
+        "text": str(planned.step),
+        "phase_ns": planned.phase_ns,
+        "action": action.kind,
+        "target": action.label,
+        "nodes": list(action.nodes),
+        "traits": action.traits,
+    }
 
 
 def _expectation(plan: Plan, index: int) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Timeline:
                 self._tell("heal.failed", {"action": undo.kind, "target": undo.label, "error": str(error)})
                 failures.append(f"{undo}: {error}")
             else:
-                self._tell("heal.done", {**asdict(effect), "label": undo.label})
+                self._tell("heal.done", {**asdict(effect), "label": undo.label, "traits": undo.traits})
             # Only now: an interrupted healing is begun again.
             self.in_force.pop()
         if failures:
@@ -162,7 +162,14 @@ class Timeline:
         action = planned.step.action
         about = {"step": planned.step.index, "action": action.kind, "target": action.label}
         self._tell(
-            "action.started", {**about, "mode": action.mode, "due_ns": due, "phase_ns": planned.phase_ns}
+            "action.started",
+            {
+                **about,
+                "mode": action.mode,
+                "traits": action.traits,
+                "due_ns": due,
+                "phase_ns": planned.phase_ns,
+            },
         )
         fault = action if ACTIONS[action.kind].undo else None
         if fault is not None:

@@ -98,7 +98,7 @@ class FakeWorld:
             raise ActionError(f"{node}: no {path}")
         return self.files[node, path]
 
-    def first_answer(self, node: str, to: str, within_ns: int) -> int | None:
+    def first_reply(self, node: str, to: str, within_ns: int) -> int | None:
         """At once, unless one of the two has no power."""
         self.now += 1_000_000 if (answered := not self.off & {node, to}) else within_ns
         return 1_000_000 if answered else None

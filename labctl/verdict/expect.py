@@ -51,7 +51,7 @@ def _loss(wish: Expectation, runs: Sequence[Measured]) -> ExpectationResult:
     verdict = worst(*verdicts)
     counts = [count for _, count, _, _ in ranges]
     most = max(counts, default=0)
-    word = "lost to repair" if wish.kind == "repair-loss" else "lost"
+    word = "lost to convergence" if wish.kind == "convergence-loss" else "lost"
     measured = f"{_packets(most)} {word}"
     if len(runs) > 1:
         missed = sum(one == Verdict.FAIL for one in verdicts)
@@ -71,10 +71,10 @@ def _lost(wish: Expectation, run: Measured) -> tuple[int, int, int]:
     for name in _names(wish, run):
         tally, losses = run.tallies[name], run.losses[name]
         in_flight = sum(flow.in_flight for flow in losses.flows)
-        lost = tally.lost - in_flight if wish.kind == "repair-loss" else tally.lost
+        lost = tally.lost - in_flight if wish.kind == "convergence-loss" else tally.lost
         count += lost
         low += max(lost - tally.receiver.overflowed, 0)
-        high += lost + run.hidden[name] + (run.doubtful[name] if wish.kind == "repair-loss" else 0)
+        high += lost + run.hidden[name] + (run.doubtful[name] if wish.kind == "convergence-loss" else 0)
     # Counted for the whole machine, so once, and not once a stream.
     return count, max(low - _backlog(run), 0), high
 
@@ -195,7 +195,7 @@ def _misses(wish: Expectation, run: Measured, index: int) -> tuple[bool, bool]:
 
 def _put_down(wish: Expectation, run: Measured, name: str, index: int) -> int:
     losses = run.losses[name]
-    in_flight = 0 if wish.kind == "repair-loss" else losses.in_flight.get(index, 0)
+    in_flight = 0 if wish.kind == "convergence-loss" else losses.in_flight.get(index, 0)
     return losses.repair.get(index, 0) + in_flight
 
 
@@ -227,7 +227,7 @@ def _doubts(wish: Expectation, runs: Sequence[Measured]) -> str:
     if hidden:
         doubts.append(f"{_packets(hidden)} held back by the generator around a fault")
     slow = sum(run.doubtful[name] for run in runs for name in _names(wish, run))
-    if slow and wish.kind == "repair-loss":
+    if slow and wish.kind == "convergence-loss":
         doubts.append(f"{_packets(slow)} lost while a cut took longer than {_SLOW}")
     if overflowed:
         doubts.append(f"{_packets(overflowed)} dropped by the receiver itself")

@@ -99,7 +99,7 @@ def _checks(run: Measured) -> Iterator[Check]:
             yield Check(Verdict.ERROR, reason)
     breaking = [fault for fault in run.faults if fault.breaks]
     # Whoever expects that others lose nothing does not ask how those who crossed were repaired.
-    repaired = not all(wish.aside for wish in record.expect)
+    repaired = not all(wish.off_path for wish in record.expect)
     if repaired and breaking and all(fault.crossed <= 0 for fault in breaking):
         watched = any(fault.crossed == 0 for fault in breaking)
         reason = "no flow crossed the victim" if watched else "nobody saw which flows crossed the victim"

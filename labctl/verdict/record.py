@@ -141,10 +141,18 @@ def _open(event: Event) -> RunRecord:
     if header.get("format") != FORMAT:
         message = f"the journal has format {header.get('format')}, {FORMAT} was expected"
         raise InputError([Problem("journal.jsonl", 0, 0, message)])
-    wishes = tuple(
-        Expectation(**{**wish, "streams": tuple(wish["streams"])}) for wish in header.get("expect", ())
-    )
+    wishes = tuple(_expectation(wish) for wish in header.get("expect", ()))
     return RunRecord(header, wishes, tuple(stream["name"] for stream in header.get("traffic", ())))
+
+
+_FORMER_NAMES = {"repair-loss": "convergence-loss", "aside": "off_path"}
+"""Of kinds and fields of an expectation, in journals of 0.1 and what they are called since."""
+
+
+def _expectation(data: Mapping[str, Any]) -> Expectation:
+    fields = {_FORMER_NAMES.get(key, key): value for key, value in data.items()}
+    kind = _FORMER_NAMES.get(fields["kind"], fields["kind"])
+    return Expectation(**{**fields, "kind": kind, "streams": tuple(fields["streams"])})
 
 
 def _take(run: RunRecord, event: Event, started: dict[int, Event]) -> None:

@@ -46,11 +46,11 @@ steady:
   - {{loss: all, packets: 0, for: 1s, within: 30s}}
 timeline:
   - {{at: 1s, power-off: gw1}}
-  - {{after: {{delay: 2s}}, power-on: gw1}}
+  - {{after: {{wait: 2s}}, power-on: gw1}}
   - {{after: {{ready: gw1, within: 60s}}, plus: 1s, kill: {{node: compute1, process: agent}}}}
-  - {{after: {{first-answer: vm3, to: vm4, within: 20s}}, gateway-drain: gw2}}
+  - {{after: {{first-reply: vm3, to: vm4, within: 20s}}, gateway-drain: gw2}}
 expect:
-  - {{repair-loss: all, packets: 0}}
+  - {{convergence-loss: all, packets: 0}}
 """
 DAEMONS = {
     *("bgpd", "zebra", "java", "dnsmasq", "keepalived", "beam.smp", "epmd", "mariadbd"),

@@ -44,9 +44,9 @@ traffic:
   - {from: left, to: right, name: there, rate: 500, from-address: 192.0.2.1, to-address: 192.0.2.129}
 timeline:
   - {at: 0.5s, link-cut: [middle, right]}
-  - {after: {delay: 0.5s}, link-restore: [middle, right]}
+  - {after: {wait: 0.5s}, link-restore: [middle, right]}
   - {after: {loss: there, packets: 0, for: 300ms, within: 20s}, power-off: middle}
-  - {after: {delay: 0.3s}, power-on: middle}
+  - {after: {wait: 0.3s}, power-on: middle}
 expect:
   - {loss: there, packets: %d}
 """

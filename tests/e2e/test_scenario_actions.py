@@ -44,9 +44,9 @@ steady:
   - {loss: all, packets: 0, for: 1s, within: 20s}
 timeline:
   - {at: 1s, kill: {node: compute1, process: agent}}
-  - {after: {first-answer: vm2, to: vm1, within: 20s}, plus: 1s, gateway-drain: gw1}
-  - {after: {delay: 2s}, gateway-remove: gw1}
-  - {after: {delay: 1s}, overlay: env create dev --vms 0}
+  - {after: {first-reply: vm2, to: vm1, within: 20s}, plus: 1s, gateway-drain: gw1}
+  - {after: {wait: 2s}, gateway-remove: gw1}
+  - {after: {wait: 1s}, overlay: env create dev --vms 0}
 settle: 1s
 expect:
   - {loss: all, packets: 0}
@@ -76,7 +76,7 @@ steady:
   - {loss: all, packets: 0, for: 1s, within: 20s}
 timeline:
   - {at: 1s, node-blackhole: gw1}
-  - {after: {delay: 4s}, node-restore: gw1}
+  - {after: {wait: 4s}, node-restore: gw1}
   - {after: {ready: gw1, within: 30s}, plus: 1s, link-blackhole: [r1, gw2]}
 settle: 4s
 expect:

@@ -48,10 +48,10 @@ steady:
   - {loss: all, packets: 0, for: 1s, within: 10s}
 timeline:
   - {at: 1s, power-off: VICTIM}
-  - {after: {delay: 1500ms}, power-on: VICTIM}
+  - {after: {wait: 1500ms}, power-on: VICTIM}
 settle: 500ms
 expect:
-  - {repair-loss: all, packets: 0}
+  - {convergence-loss: all, packets: 0}
   - {outage: all, longest: 80ms}
 """
 
@@ -104,7 +104,7 @@ def test_fail_when_nobody_can_take_over(lab: Machine) -> None:
         assert stream["longest_outage_ns"] > 1_500_000_000
         assert stream["unexplained"] == 0
         assert stream["flows_hit"] == 32
-    assert "repair-loss" in result["reasons"][0]
+    assert "convergence-loss" in result["reasons"][0]
     assert {path.name for path in (lab.cwd / "out" / "logs").iterdir()} >= {"r1.log", "gw1.log", "leaf1.log"}
 
 

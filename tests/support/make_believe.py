@@ -39,7 +39,7 @@ class Bench:
 
     out: Path
     expect: tuple[Expectation, ...] = (
-        Expectation("repair-loss", packets=0, text="repair-loss: all, packets: 0"),
+        Expectation("convergence-loss", packets=0, text="convergence-loss: all, packets: 0"),
     )
     rate: float = 640.0
     flows: int = 8

@@ -79,7 +79,7 @@ def test_the_terminal_tells_losses_apart_and_why(bench: Bench) -> None:
     stream = bench.judge().runs[0].streams[0]
     assert stream.in_flight > 0
     assert re.search(rf"in +ext1→srv1 +[\d,]+ +{stream.in_flight} +{stream.repair} ", told)
-    assert "FAIL  repair-loss: all, packets: 0:" in told
+    assert "FAIL  convergence-loss: all, packets: 0:" in told
     assert "1 fail-over: 1 with loss, 1 to repair" in told
 
 
@@ -120,7 +120,7 @@ def test_the_page_draws_every_loss_in_its_kind(bench: Bench) -> None:
 
 
 def test_what_users_write_is_escaped_everywhere(bench: Bench) -> None:
-    bench.expect = (Expectation("repair-loss", packets=0, text=NASTY),)
+    bench.expect = (Expectation("convergence-loss", packets=0, text=NASTY),)
     bench.world.never_ready = frozenset({"gw1"})
     result = bench.judge()
     assert "<script>" not in page(result)
@@ -134,7 +134,7 @@ def test_junit_has_a_case_for_each_expectation_and_action(bench: Bench) -> None:
     root = ET.fromstring(junit_xml(bench.lose(0, 40).judge(runs=2)))  # noqa: S314 - our own
     (suite,) = root
     names = [case.get("name") for case in suite]
-    assert names == ["repair-loss: all, packets: 0", *["1 power-off gw1", "2 power-on gw1"] * 2]
+    assert names == ["convergence-loss: all, packets: 0", *["1 power-off gw1", "2 power-on gw1"] * 2]
     assert suite.get("tests") == "5"
     assert suite.get("failures") == "1"
     assert suite.get("errors") == "0"

@@ -30,7 +30,7 @@ timeline:
   - {{at: 1s, power-off: h2{mode}}}
   - {{after: {{{wait}}}, power-on: h2}}
 expect:
-  - {{repair-loss: {streams}, packets: 0}}
+  - {{convergence-loss: {streams}, packets: 0}}
 """
 
 
@@ -38,7 +38,7 @@ def load(folder: Path, **words: str) -> None:
     (folder / "line.yml").write_text(TOPOLOGY)
     path = folder / "scenario.yml"
     path.write_text(
-        SCENARIO.format(**{"mode": "", "wait": "delay: 1s", "streams": "lives", "steady": "lives", **words})
+        SCENARIO.format(**{"mode": "", "wait": "wait: 1s", "streams": "lives", "steady": "lives", **words})
     )
     load_scenario(path)
 
@@ -50,7 +50,7 @@ def test_the_others_may_be_expected_of(tmp_path: Path) -> None:
 def test_a_node_that_is_fenced_takes_its_streams_with_it(tmp_path: Path) -> None:
     (tmp_path / "line.yml").write_text(TOPOLOGY)
     path = tmp_path / "scenario.yml"
-    text = SCENARIO.format(mode="", wait="delay: 1s", streams="dies", steady="lives")
+    text = SCENARIO.format(mode="", wait="wait: 1s", streams="dies", steady="lives")
     path.write_text(text.replace("power-off: h2", "fence: {node: h2, for: h3}"))
     with pytest.raises(InputError, match="h2, which loses its power in step 1"):
         load_scenario(path)

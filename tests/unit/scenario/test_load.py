@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import InputError
 from labctl.scenario.load import load_scenario
-from labctl.scenario.model import Delay, Expectation, Loss, Ready, Width
+from labctl.scenario.model import EcmpPaths, Expectation, Loss, Ready, Wait
 
 TOPOLOGY = """\
 name: t
@@ -38,10 +38,10 @@ timeline:
   - {at: 3s, power-off: r1, mode: graceful}
   - {at: 8s, power-on: r1}
   - {after: {ready: [r1], within: 30s}, plus: 3s, link-cut: [a, "r1"]}
-  - {after: {width: a, to: b, paths: 1, within: 5s}, link-restore: ["r1", a]}
-  - {after: {delay: 1s}, power-off: r2}
+  - {after: {ecmp-paths: a, to: b, paths: 1, within: 5s}, link-restore: ["r1", a]}
+  - {after: {wait: 1s}, power-off: r2}
 expect:
-  - {repair-loss: all, packets: 0}
+  - {convergence-loss: all, packets: 0}
   - {outage: [there, back], longest: 50ms, quantile: 0.95}
   - {loss: back, packets: 3, bound: 0.1}
 """
@@ -78,8 +78,8 @@ def test_everything_of_the_format_is_read(tmp_path: Path) -> None:
     ]
     assert [step.after for step in scenario.timeline[2:]] == [
         Ready(("r1",), 30_000_000_000),
-        Width("a", "b", 1, 5_000_000_000),
-        Delay(1_000_000_000),
+        EcmpPaths("a", "b", 1, 5_000_000_000),
+        Wait(1_000_000_000),
     ]
     assert scenario.expect[1] == Expectation(
         "outage",
@@ -119,7 +119,7 @@ timeline:
   - {power-off: r1}
   - {at: 5s, link-cut: [r1, r2]}
 expect:
-  - {repair-los: all, packets: 0}
+  - {convergence-los: all, packets: 0}
   - {outage: their, longest: 50ms}
 """
     told = problems(tmp_path, text)
@@ -134,7 +134,7 @@ expect:
         "14:5: exactly one action",
         "15:5: exactly one of at and after was expected",
         "16:24: there is no link between r1 and r2 (r1 has links to a, b)",
-        "18:6: unknown key 'repair-los' (did you mean 'repair-loss'?)",
+        "18:6: unknown key 'convergence-los' (did you mean 'convergence-loss'?)",
         "19:14: unknown stream 'their'",
         "7:31: stream 'self' goes from a to itself",
     ):

@@ -9,7 +9,7 @@ import pytest
 from labctl.errors import InputError
 from labctl.scenario.live import most_specific
 from labctl.scenario.load import load_scenario
-from labctl.scenario.model import ACTIONS, Action, FirstAnswer
+from labctl.scenario.model import ACTIONS, Action, FirstReply
 from labctl.scenario.overlay import arguments
 from labctl.scenario.ping import read_answer
 
@@ -61,14 +61,16 @@ def complaints(folder: Path, timeline: str, expect: str = "") -> str:
 def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
     timeline = """\
   - {at: 1s, kill: {node: compute1, process: agent}}
-  - {after: {first-answer: vm1, to: vm2, within: 5s}, gateway-drain: gw1}
+  - {after: {first-reply: vm1, to: vm2, within: 5s}, gateway-drain: gw1}
   - {at: 9s, gateway-remove: gw1}
   - {at: 10s, gateway-add: gw1}
   - {at: 11s, gateway-undrain: gw1}
   - {at: 12s, overlay: env create dev7 --vms 0}
 """
     scenario, _ = load_scenario(
-        write(tmp_path, timeline, "expect: [{loss: all, packets: 0, aside: true}, {loss: in, packets: 1}]\n")
+        write(
+            tmp_path, timeline, "expect: [{loss: all, packets: 0, off-path: true}, {loss: in, packets: 1}]\n"
+        )
     )
     assert [step.action for step in scenario.timeline] == [
         Action("kill", ("compute1",), "agent"),
@@ -78,8 +80,8 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         Action("gateway-undrain", ("gw1",)),
         Action("overlay", (), "env create dev7 --vms 0"),
     ]
-    assert scenario.timeline[1].after == FirstAnswer("vm1", "vm2", 5_000_000_000)
-    assert [wish.aside for wish in scenario.expect] == [True, False]
+    assert scenario.timeline[1].after == FirstReply("vm1", "vm2", 5_000_000_000)
+    assert [wish.off_path for wish in scenario.expect] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,8 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
             FENCED + "  - {after: {ready: gw1, within: 1s}, power-on: gw1}\n",
             "waits for gw1 to be ready, which has no power since step 1",
         ),
-        ("  - {after: {first-answer: vm1, within: 1s}, kill: {node: gw1, process: a}}\n", "needs to"),
-        ("  - {after: {first-answer: vm1, to: vmx, within: 1s}, kill: {node: gw1, process: a}}\n", "'vmx'"),
+        ("  - {after: {first-reply: vm1, within: 1s}, kill: {node: gw1, process: a}}\n", "needs to"),
+        ("  - {after: {first-reply: vm1, to: vmx, within: 1s}, kill: {node: gw1, process: a}}\n", "'vmx'"),
     ],
 )
 def test_what_cannot_be_is_told(tmp_path: Path, timeline: str, told: str) -> None:
@@ -112,8 +114,8 @@ def test_what_cannot_be_is_told(tmp_path: Path, timeline: str, told: str) -> Non
 def test_a_fence_names_who_asks_and_is_taken_back_by_power(tmp_path: Path) -> None:
     timeline = """\
   - {at: 1s, power-off: gw1, mode: freeze}
-  - {after: {delay: 0s}, fence: {node: gw1, for: gw2}}
-  - {after: {delay: 1s}, power-on: gw1}
+  - {after: {wait: 0s}, fence: {node: gw1, for: gw2}}
+  - {after: {wait: 1s}, power-on: gw1}
 """
     scenario, _ = load_scenario(write(tmp_path, timeline))
     assert scenario.timeline[1].action == Action("fence", ("gw1",), "gw2")
@@ -123,9 +125,9 @@ def test_a_fence_names_who_asks_and_is_taken_back_by_power(tmp_path: Path) -> No
     assert not ACTIONS["fence"].silent
 
 
-def test_an_outage_is_never_aside(tmp_path: Path) -> None:
+def test_an_outage_is_never_off_path(tmp_path: Path) -> None:
     step = "  - {at: 1s, kill: {node: gw1, process: agent}}\n"
-    assert "aside" in complaints(tmp_path, step, "expect: [{outage: all, longest: 1s, aside: true}]\n")
+    assert "off-path" in complaints(tmp_path, step, "expect: [{outage: all, longest: 1s, off-path: true}]\n")
 
 
 def test_a_kill_is_a_fault_that_nobody_takes_back_and_a_drain_is_one_that_is() -> None:

@@ -11,7 +11,7 @@ import pytest
 from labctl.errors import ActionError, HostError, LabInterrupted
 from labctl.events import silent
 from labctl.journal.file import read_journal
-from labctl.scenario.model import Action, Condition, Delay, Loss, Ready, Scenario, Step, TrafficSpec, Width
+from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeWorld
 from labctl.testing.series import FakeSource, fake_lab, play
@@ -167,12 +167,12 @@ def test_a_lab_that_loses_packets_by_itself_is_never_broken_further(tmp_path: Pa
 
 
 def test_width_waits_for_next_hops(tmp_path: Path) -> None:
-    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 2, SECOND)),)
+    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 2, SECOND)),)
     assert (
         of_kind(play(scenario(timeline), world(), tmp_path), "condition.met")[0].data["measured"]["paths"]
         == 2
     )
-    narrow = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 3, SECOND)),)
+    narrow = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 3, SECOND)),)
     events = play(scenario(narrow), world(), tmp_path)
     assert of_kind(events, "condition.missed")
     assert "2 paths" in of_kind(events, "run.error")[0].data["error"]
@@ -181,7 +181,7 @@ def test_width_waits_for_next_hops(tmp_path: Path) -> None:
 def test_an_action_that_begins_late_says_so(tmp_path: Path) -> None:
     late = (
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=SECOND),
-        Step(1, Action("power-on", ("gw1",)), after=Delay(5 * SECOND)),
+        Step(1, Action("power-on", ("gw1",)), after=Wait(5 * SECOND)),
         Step(2, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
     )
     started = of_kind(play(scenario(late), world(), tmp_path), "action.started")[2]
@@ -252,7 +252,7 @@ def test_an_action_error_of_the_world_is_no_traceback(tmp_path: Path) -> None:
         raise ActionError(f"{node} is off")
 
     made.paths = broken  # type: ignore[method-assign]
-    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=Width("a", "b", 1, SECOND)),)
+    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 1, SECOND)),)
     assert of_kind(play(scenario(timeline), made, tmp_path), "condition.missed")
 
 

@@ -65,7 +65,7 @@ def test_loss_after_the_cut_is_repair_and_fails(bench: Bench) -> None:
     assert stream.lost == stream.in_flight + stream.repair
     assert stream.unexplained == 0
     assert result.verdict == Verdict.FAIL
-    assert "lost to repair" in result.reasons[0]
+    assert "lost to convergence" in result.reasons[0]
     assert result.failovers.lossy_repair == 1
 
 
@@ -209,7 +209,7 @@ def test_a_quantile_forgives_so_many_flows_and_no_more(bench: Bench) -> None:
 
 
 def test_too_few_runs_for_the_bound_asked(bench: Bench) -> None:
-    bench.expect = (Expectation("repair-loss", packets=0, bound=0.6, text="repair-loss"),)
+    bench.expect = (Expectation("convergence-loss", packets=0, bound=0.6, text="convergence-loss"),)
     few, enough = bench.judge(runs=2), bench.judge(runs=4)
     assert few.verdict == Verdict.INCONCLUSIVE
     assert "too few" in few.reasons[0]
@@ -280,7 +280,9 @@ def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench: Bench
 
 
 def test_a_stream_that_nothing_is_expected_of_is_shown_beside_and_counts_in_no_sum(bench: Bench) -> None:
-    bench.expect = (Expectation("repair-loss", streams=("out",), packets=0, text="repair-loss: out"),)
+    bench.expect = (
+        Expectation("convergence-loss", streams=("out",), packets=0, text="convergence-loss: out"),
+    )
     result = bench.lose(0, 300, stream="in").judge()
     ping, judged = result.runs[0].streams
     assert (ping.name, ping.beside, judged.beside) == ("in", True, False)

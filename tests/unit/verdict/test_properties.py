@@ -84,7 +84,7 @@ FAULTS = st.lists(
 )
 WISH = st.fixed_dictionaries(
     {
-        "kind": st.sampled_from(["loss", "repair-loss", "outage"]),
+        "kind": st.sampled_from(["loss", "convergence-loss", "outage"]),
         "streams": st.just(["s"]),
         "packets": st.integers(0, 20),
         "longest_ns": st.integers(0, 60 * MS),
