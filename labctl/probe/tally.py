@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labctl.probe.evidence import LostPackets
 from labctl.probe.schedule import CATCH_UP_NS
 from labctl.probe.types import FlowTally, GeneratorHealth, LossPeriod, ReceiverHealth, StreamTally
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.probe.schedule import Schedule
     from labctl.probe.types import Stream
 
-__all__ = ["PAUSE_NS", "Samples", "tally"]
+__all__ = ["PAUSE_NS", "Samples", "lost_packets", "tally"]
 
 PAUSE_NS = 5_000_000
 _SLOP_NS = 10_000_000  # how far arrival times may be out of order in the log, clocks included
@@ -79,24 +80,8 @@ class _Span:
 def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> StreamTally:
     """What became of the packets that departed in ``[start_ns, end_ns)``."""
     schedule = samples.schedule
-    # A packet departs at most CATCH_UP_NS behind its schedule, and never before it.
-    low = schedule.first_at(start_ns - CATCH_UP_NS)
-    high = min(max(schedule.first_at(end_ns), low), len(samples.departures))
-    low = min(low, high)
-    departures = samples.departures[low:high]
-    departed = np.abs(departures)
-    chosen = (departed >= start_ns) & (departed < end_ns) & (departures != 0)
-    index = _arrivals_of(samples.arrivals, start_ns, low, high)
-    arrived = np.zeros(high - low, dtype=np.int64)
-    # Backwards, so that the first copy is written last.
-    arrived[index[::-1, 0] - low] = index[::-1, 1]
-    span = _Span(
-        k=np.flatnonzero(chosen) + low,
-        departed=departed[chosen],
-        arrived=arrived[chosen],
-        refused=int(np.count_nonzero(departures[chosen] < 0)),
-    )
-    copies = np.bincount(index[:, 0] - low, minlength=high - low)[chosen]
+    span, index, chosen, low = _span(samples, start_ns, end_ns)
+    copies = np.bincount(index[:, 0] - low, minlength=len(chosen))[chosen]
     flow = span.k % schedule.flows
     here = span.arrived > 0
     counts = _Counts(
@@ -127,6 +112,36 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
         receiver=samples.receiver,
         flows=flows,
     )
+
+
+def lost_packets(samples: Samples, start_ns: int, end_ns: int) -> LostPackets:
+    """Which of the packets that departed in ``[start_ns, end_ns)`` never arrived."""
+    span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
+    lost = span.k[span.arrived == 0]
+    return LostPackets(lost % samples.schedule.flows, lost // samples.schedule.flows)
+
+
+def _span(samples: Samples, start_ns: int, end_ns: int) -> tuple[_Span, Ints, Bools, int]:
+    """The packets of a span, its arrivals, which of the packets due then were tried, and the first due."""
+    schedule = samples.schedule
+    # A packet departs at most CATCH_UP_NS behind its schedule, and never before it.
+    low = schedule.first_at(start_ns - CATCH_UP_NS)
+    high = min(max(schedule.first_at(end_ns), low), len(samples.departures))
+    low = min(low, high)
+    departures = samples.departures[low:high]
+    departed = np.abs(departures)
+    chosen = (departed >= start_ns) & (departed < end_ns) & (departures != 0)
+    index = _arrivals_of(samples.arrivals, start_ns, low, high)
+    arrived = np.zeros(high - low, dtype=np.int64)
+    # Backwards, so that the first copy is written last.
+    arrived[index[::-1, 0] - low] = index[::-1, 1]
+    span = _Span(
+        k=np.flatnonzero(chosen) + low,
+        departed=departed[chosen],
+        arrived=arrived[chosen],
+        refused=int(np.count_nonzero(departures[chosen] < 0)),
+    )
+    return span, index, chosen, low
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from labctl.probe.evidence import LostPackets
     from labctl.probe.tally import Samples
     from labctl.probe.types import Stream, StreamTally
 
@@ -95,6 +96,7 @@ class Traffic:
     Attributes:
         started_ns: when the first packet of every stream is due.
         ends_ns: when the traffic ends by itself at the latest.
+        session: number that every packet of it carries.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Traffic:
         self._result: tuple[StreamTally, ...] | None = None
         self.started_ns = 0
         self.ends_ns = 0
+        self.session = 0
 
     def own(self, cleanup: contextlib.ExitStack) -> None:
         """From now on :meth:`close` undoes all that the start has done."""
@@ -176,6 +179,20 @@ class Traffic:
         finally:
             self.close()
         return self._result
+
+    def lost(self) -> dict[str, LostPackets]:
+        """The packets that never arrived, by stream, once the traffic was stopped; none before.
+
+        Which packets were lost is told by the same records that :meth:`stop` counted.
+        """
+        from labctl.probe.tally import lost_packets  # noqa: PLC0415 - numpy
+
+        if self._result is None:
+            return {}
+        return {
+            each.stream.name: lost_packets(samples, each.start_ns, each.end_ns)
+            for each, samples in zip(self._result, self._final, strict=True)
+        }
 
     def check(self) -> None:
         """See that every helper process lives.
@@ -279,6 +296,7 @@ def start_traffic(
             priority = sender.hear(_PATIENCE_S)["priority"]
             for each in group:
                 each.priority = priority
+        traffic.session = session
         traffic.started_ns = now_ns() + _LEAD_NS
         traffic.ends_ns = traffic.started_ns + int(longest_s * 1e9)
         for each in flowing:
