@@ -10,8 +10,9 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from labctl.errors import HostError, InputError, Problem
+from labctl.errors import InputError, Problem
 from labctl.events import Event
+from labctl.output_file import open_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +42,7 @@ class JournalWriter:
         Raises:
             HostError: there can be none.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise HostError(f"no journal can be written to {path}: {error.strerror}") from error
+        self._file: IO[str] = open_output(path)
         self.failure: OSError | None = None
         self._lock = threading.Lock()
 
