@@ -10,7 +10,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from labctl.errors import InputError, Problem
+from labctl.errors import HostError, InputError, Problem
 from labctl.events import Event
 from labctl.output_file import open_output
 
@@ -42,7 +42,10 @@ class JournalWriter:
         Raises:
             HostError: there can be none.
         """
-        self._file: IO[str] = open_output(path)
+        try:
+            self._file: IO[str] = open_output(path)
+        except HostError as error:
+            raise HostError(f"no journal can be written to {error}") from error
         self.failure: OSError | None = None
         self._lock = threading.Lock()
 
