@@ -34,6 +34,7 @@ def command(
     Made from the journals alone; what the scenarios expected of their designs plays no part.
     """
     from labctl.journal.file import JOURNAL_NAME, read_journal
+    from labctl.output_file import write_output
     from labctl.report.compare import HEADS, compare_page, rows, run_facts
     from labctl.report.compare_data import design_of
     from labctl.report.staircase_data import staircase_of
@@ -48,8 +49,7 @@ def command(
         found = staircase_of(result, events)
         if found is not None:
             stairs[design.name] = found
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(compare_page(designs, stairs), encoding="utf-8")
+    write_output(out, compare_page(designs, stairs))
     if json:
         facts = zip(rows(designs), run_facts(designs), strict=True)
         out_json([{**dict(zip(HEADS, row, strict=True)), **more} for row, more in facts])

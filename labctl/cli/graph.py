@@ -8,7 +8,7 @@ import typer
 
 from labctl.cli.console import out
 from labctl.cli.params import LabFile, Sets
-from labctl.errors import HostError, InputError, Problem
+from labctl.errors import InputError, Problem
 from labctl.model.lab import Endpoint, Lab, Link, Node
 
 __all__ = ["command"]
@@ -48,10 +48,9 @@ def command(
     if output is None:
         out(text)
         return
-    try:
-        output.write_text(text + "\n")
-    except OSError as error:
-        raise HostError(f"{output}: {error.strerror}") from error
+    from labctl.output_file import write_output
+
+    write_output(output, text + "\n")
 
 
 def _load(path: Path, sets: list[str]) -> Lab:

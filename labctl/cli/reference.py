@@ -24,6 +24,11 @@ failed), 3 INCONCLUSIVE, 130 interrupted, after cleaning up. `exec` and `shell` 
 command in the node. SIGTERM and SIGHUP do what Ctrl-C does; a second one does not stop the cleaning
 up, a third does.
 
+What an option names to write is written to: a regular file is replaced in one step and keeps its mode and
+owner; a device, a FIFO, `/dev/stdout` and the target of a symbolic link are written through. In a folder
+that everybody can write to, such as /tmp, what another user made is refused. `render -o` keeps the old
+folder until the new one is whole; `-o .` and mount points will do.
+
 | variable | meaning |
 |---|---|
 | `NO_COLOR` | no colour, if not empty |

@@ -24,6 +24,7 @@ def command(
     told one after the other.
     """
     from labctl.journal.file import JOURNAL_NAME
+    from labctl.output_file import numbered
     from labctl.report.terminal import summary
     from labctl.report.write import judge_folder, write_report
     from labctl.verdict import worst
@@ -36,7 +37,7 @@ def command(
     results = []
     for index, one in enumerate(folders or [folder]):
         result = judge_folder(one)
-        copy = junit.with_stem(f"{junit.stem}-{index + 1}") if junit and len(folders) > 1 else junit
+        copy = numbered(junit, index + 1) if junit and len(folders) > 1 else junit
         write_report(result, one, junit=copy)
         results.append(result)
         if not json:

@@ -96,11 +96,15 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
 
     Raises:
         InputError: the problems of all scenarios together; nothing was done.
-        HostError: not root.
+        HostError: not root, or the place for JUnit XML cannot be written.
         LabInterrupted: the user stopped it; the report of what was measured is written.
     """
+    from labctl.output_file import check_output, numbered
+
     loaded = _load(scenarios, request)
     need_root("making nodes and links")
+    if request.junit is not None:
+        check_output(request.junit)  # rather than when hours of runs are over
     if request.seed is None:
         request = replace(request, seed=secrets.randbelow(1 << 31))
     if len(loaded) == 1:
@@ -108,7 +112,7 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
     results = []
     for index, (scenario, lab) in enumerate(loaded, start=1):
         out = request.out / scenario.name if request.out else None
-        junit = request.junit and request.junit.with_stem(f"{request.junit.stem}-{index}")
+        junit = request.junit and numbered(request.junit, index)
         results.append(_one(scenario, lab, replace(request, out=out, junit=junit)))
     return results
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from labctl.errors import HostError, InputError, Problem
 from labctl.events import Event
+from labctl.output_file import open_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +43,9 @@ class JournalWriter:
             HostError: there can be none.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise HostError(f"no journal can be written to {path}: {error.strerror}") from error
+            self._file: IO[str] = open_output(path)
+        except HostError as error:
+            raise HostError(f"no journal can be written to {error}") from error
         self.failure: OSError | None = None
         self._lock = threading.Lock()
 

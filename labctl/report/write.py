@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.journal.file import JOURNAL_NAME, read_journal
+from labctl.output_file import open_output, write_output
 from labctl.verdict import judge
 
 if TYPE_CHECKING:
@@ -36,26 +37,27 @@ def write_report(
         folder: the results' folder.
         junit: a second copy of junit.xml, where the user wants it.
         step_summary: append summary.md to ``$GITHUB_STEP_SUMMARY`` if that is set.
+
+    Raises:
+        HostError: a file cannot be written.
     """
     from labctl.report.html import page  # noqa: PLC0415 - each form is loaded when it is written
     from labctl.report.junit import junit_xml  # noqa: PLC0415
     from labctl.report.markdown import summary_markdown  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "result.json", json.dumps(asdict(result), indent=1) + "\n")
+    write_output(folder / "result.json", json.dumps(asdict(result), indent=1) + "\n")
     xml = junit_xml(result)
-    _replace(folder / "junit.xml", xml)
-    if junit is not None:
-        junit.parent.mkdir(parents=True, exist_ok=True)
-        _replace(junit, xml)
+    write_output(folder / "junit.xml", xml)
     text = summary_markdown(result)
-    _replace(folder / "summary.md", text)
-    _replace(folder / "report.html", page(result))
+    write_output(folder / "summary.md", text)
+    write_output(folder / "report.html", page(result))
     _write_staircase(result, folder)
     target = os.environ.get("GITHUB_STEP_SUMMARY") if step_summary else None
     if target:
-        with Path(target).open("a", encoding="utf-8") as file:
+        with open_output(Path(target), append=True) as file:
             file.write(text)
+    if junit is not None:  # last: whatever becomes of the copy, the report is whole
+        write_output(junit, xml)
 
 
 def _write_staircase(result: Result, folder: Path) -> None:
@@ -69,11 +71,4 @@ def _write_staircase(result: Result, folder: Path) -> None:
     if stairs is not None:
         from labctl.report.staircase import staircase_page  # noqa: PLC0415 - the same
 
-        _replace(folder / "staircase.html", staircase_page(result, stairs))
-
-
-def _replace(path: Path, text: str) -> None:
-    """The old file stands until the new one is whole."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+        write_output(folder / "staircase.html", staircase_page(result, stairs))

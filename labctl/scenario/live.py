@@ -17,6 +17,7 @@ from labctl.lab.lifecycle import bring_up, open_lab, take_down
 from labctl.lab.readiness import lacks
 from labctl.lab.state import LabDir
 from labctl.model.codec import load_lab
+from labctl.output_file import write_output
 from labctl.probe import start_traffic
 from labctl.scenario import overlay, ping
 from labctl.scenario.live_watch import LiveWatch
@@ -149,7 +150,7 @@ class LiveWorld:
                 text = self.runtime.logs(self.folder, node)
             except (LabctlError, OSError) as error:
                 text = f"no log could be had: {error}\n".encode()
-            (into / f"{node}.log").write_bytes(text)
+            write_output(into / f"{node}.log", text)
 
     def _netns(self, node: str) -> Path:
         return self.runtime.netns(self.folder, node)
