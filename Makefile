@@ -1,5 +1,6 @@
 # make demo     virtual networks behind three gateways, each losing its power under traffic; the verdict
 # make test     everything that CI runs
+# make nightly  what takes too long for every change: 200 interruptions of `up` for each signal
 # make bench    the numbers that docs claim
 # make lint     every linter
 # make clean    what make has made here
@@ -16,7 +17,7 @@ labctl := .venv/bin/labctl
 root := $(ci)/as-root
 flowcache := labctl/overlay/datapath/flowcache.bpf
 
-.PHONY: help demo test bench lint clean venv venv-dev host unit netns containerlab contract e2e golden images \
+.PHONY: help demo test nightly bench lint clean venv venv-dev host unit netns containerlab contract e2e golden images \
 	containerlab-up engine-stop lock datapath
 
 help:
@@ -27,6 +28,9 @@ demo: venv datapath
 	@$(root) $(labctl) run scenarios/zero-loss-gateway.yml --runtime netns --out results/demo
 
 test: lint unit netns containerlab
+
+nightly: venv-dev host datapath
+	@$(root) env LABCTL_MOMENTS=200 $(ci)/pytest-run nightly netns tests/e2e/test_interruptions.py
 
 bench: venv host datapath
 	@$(root) $(ci)/containerlab-env bench/run

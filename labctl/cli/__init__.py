@@ -15,7 +15,7 @@ What every command keeps to:
   stderr (:func:`~labctl.cli.console.say`);
 * ``--json`` wherever a machine reads (:data:`labctl.cli.params.Json`);
 * errors are raised as :class:`labctl.errors.LabctlError`; :mod:`labctl.cli.errors` prints them and
-  turns them into exit codes, Ctrl-C and SIGTERM too;
+  turns them into exit codes, an interruption too; signals are :mod:`labctl.signals`' alone;
 * colour and live views only where :func:`~labctl.cli.console.is_live` says so;
 * what needs root calls :func:`labctl.cli.console.need_root` before it does anything.
 """
@@ -24,12 +24,30 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """The entry point: runs the command line and returns the exit code."""
-    import signal
+    """The entry point: runs the command line and returns the exit code.
 
-    from labctl.cli.errors import run
+    Signals are handled from here on (:mod:`labctl.signals`), before anything else is imported, until
+    the exit code is known; then they are ignored, since Python has yet to take itself apart.
+    """
+    import sys
 
-    code = run()
-    # The work is done: a Ctrl-C while Python ends must not print a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from labctl.signals import EXIT_INTERRUPTED, Handler, say
+
+    handler = Handler()
+    code = None
+    try:
+        try:
+            handler.install()
+            sys.unraisablehook = handler.raise_again
+            from labctl.cli.errors import run
+
+            code = run()
+        finally:
+            handler.ignore()
+    except KeyboardInterrupt:
+        # Before or after what labctl.cli.errors covers.
+        handler.ignore()
+    if code is None:
+        say("labctl: interrupted")
+        code = EXIT_INTERRUPTED
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -48,9 +49,10 @@ def out_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
 
 
 def say(text: str) -> None:
-    """Tell the user something, on stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Tell the user something, on stderr; a terminal that was closed does not stop the work."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def warn(problems: Iterable[Problem]) -> None:

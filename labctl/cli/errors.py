@@ -9,22 +9,21 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from labctl import signals
 from labctl.errors import InputError, LabctlError
+from labctl.signals import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Sequence
 
 __all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "Escaped", "guard", "run"]
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141  # what a program that SIGPIPE ended gives
 
 # typer carries click under its own name in newer releases, so that it has no import path which
@@ -56,8 +55,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     def call() -> object:
         return build().main(args=words, prog_name="labctl", standalone_mode=False)
 
-    with _signals():
-        return guard(call)
+    return guard(call)
 
 
 def guard(call: Callable[[], object]) -> int:
@@ -73,10 +71,15 @@ def guard(call: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return _interrupted("interrupted")
     except LabctlError as error:
-        return _told(error)
+        return _after_signals(_told(error))
     except Exception as error:  # noqa: BLE001 - the last one who can say it in one line
-        return _foreign(error)
+        return _after_signals(_foreign(error))
     return result if isinstance(result, int) else 0
+
+
+def _after_signals(code: int) -> int:
+    """The exit code of an error: what failed after a signal was received was interrupted."""
+    return EXIT_INTERRUPTED if signals.interrupted() else code
 
 
 def _told(error: LabctlError) -> int:
@@ -154,33 +157,3 @@ def _reader_gone() -> bool:
         return any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll(0))
     except (OSError, ValueError):
         return False
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP are treated like Ctrl-C; a second one does not stop the healing.
-
-    The first raises KeyboardInterrupt where the command is; what the command then does (undo its
-    faults, take the lab down) may take seconds. The second only says so. The third gives up.
-    """
-    count = 0
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal count
-        count += 1
-        if count == 2:  # noqa: PLR2004
-            _stderr("labctl: cleaning up; once more gives up and leaves the lab as it is")
-            return
-        raise KeyboardInterrupt
-
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {}
-    for number in wanted:
-        # nohup and & in a script set these to be ignored: then they stay so.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,8 +21,10 @@ Written by `python -m labctl.cli.reference`; a test compares. Every command has 
 Data goes to stdout, talk to stderr. Colour and live views only on a terminal; `NO_COLOR` is heard.
 Exit codes: 0 done or PASS, 1 FAIL, 2 ERROR (bad input, a node that did not start, an action that
 failed), 3 INCONCLUSIVE, 130 interrupted, after cleaning up. `exec` and `shell` give those of the
-command in the node. SIGTERM and SIGHUP do what Ctrl-C does; a second one does not stop the cleaning
-up, a third does.
+command in the node. SIGTERM and SIGHUP do what Ctrl-C does; a second signal does not stop the
+cleaning up, a third does. `up` that was interrupted leaves nothing; a signal that comes when the lab
+is up already is too late, and the exit code is 0. A signal in the first instants, while Python itself
+starts, ends the process as it would any other (not with 130); nothing has been made by then.
 
 What an option names to write is written to: a regular file is replaced in one step and keeps its mode and
 owner; a device, a FIFO, `/dev/stdout` and the target of a symbolic link are written through. In a folder

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from labctl import signals
 from labctl.cli.console import need_root, out_json, say
 from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Templates, Timeout
 from labctl.cli.progress import watching
@@ -32,7 +33,7 @@ def command(
     from labctl.lab.lifecycle import bring_up
 
     begin = time.monotonic()
-    with watching("loading") as (listen, progress):
+    with signals.held(), watching("loading") as (listen, progress):
         lab = bring_up(
             topology,
             name=name,
@@ -42,6 +43,7 @@ def command(
             timeout_s=timeout,
             listen=listen,
         )
+        signals.done()  # the lab is up: 130 would say that it is not
     seconds = time.monotonic() - begin
     if json:
         from labctl.cli.status import describe

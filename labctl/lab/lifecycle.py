@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl import signals
 from labctl.errors import (
     HostError,
     InputError,
@@ -30,7 +29,6 @@ from labctl.lab.state import STATE_ROOT, LabDir, LabRecord, labs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
     from labctl.clab.definition import Definition
     from labctl.events import Listener
@@ -113,14 +111,18 @@ def bring_up(
         HostError: this machine lacks something; nothing was changed.
         LabExistsError: a lab of that name is there, or on its way; nothing was changed.
         NodeError: a node did not start or did not become ready; all is taken down again.
-        LabInterrupted: SIGINT or SIGTERM came; all is taken down again.
+        LabInterrupted: SIGINT, SIGTERM or SIGHUP came; all is taken down again.
     """
     topology = Path(topology_path)
-    loaded = _load(topology, name, sets, templates)
+    with signals.released():
+        loaded = _load(topology, name, sets, templates)
     lab = LabDir(loaded.name, root)
-    with _terminable(), _claimed(lab):
+    # Signals interrupt the start alone: claiming the name and undoing are never cut short, and a caller
+    # who holds signals too is given the lab that is up before a signal raises.
+    with signals.handled(), signals.held(), _claimed(lab):
         try:
-            _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
+            with signals.released():
+                _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
         except BaseException as error:
             _undo(lab, listen)
             if isinstance(error, KeyboardInterrupt):
@@ -289,21 +291,3 @@ def _topology_of(lab: LabDir) -> Path | None:
         return Path(lab.record().topology)
     except LabNotFoundError:
         return None
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM is treated like Ctrl-C, unless the program has its own idea of it."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from labctl import signals
 from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
 from labctl.scenario.collect import Collector
@@ -137,12 +138,13 @@ class _Run:
             quietly: an error is on its way already: another one is noted, not raised.
         """
         errors: list[LabctlError] = []
-        for part in (self._heal, self._count, self.collector.collect):
-            try:
-                part()
-            except LabctlError as error:
-                errors.append(error)
-                self.tell("heal.failed" if part == self._heal else "tally.failed", {"error": str(error)})
+        with signals.held():
+            for part in (self._heal, self._count, self.collector.collect):
+                try:
+                    part()
+                except LabctlError as error:
+                    errors.append(error)
+                    self.tell("heal.failed" if part == self._heal else "tally.failed", {"error": str(error)})
         if errors and not quietly:
             raise errors[0]
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labctl import signals
 from labctl.errors import HostError, LabctlError, LabInterrupted
 from labctl.events import Event, Fanout, now_ns
 from labctl.journal.file import FORMAT, JOURNAL_NAME, JournalWriter
@@ -162,7 +163,8 @@ class _Session:
         # The header comes first in the journal, whatever becomes of the lab.
         emit(Event("run.header", now_ns(), self._header(plan)))
         try:
-            world = self.world = self.world or self.source.open(emit)
+            with signals.held():  # a lab that came up is known here before a signal raises
+                world = self.world = self.world or self.source.open(emit)
             emit(Event("run.lab", now_ns(), self.source.about()))
         except LabInterrupted:
             emit(Event("run.interrupted"))
@@ -187,9 +189,10 @@ class _Session:
             emit(Event("logs.saved", now_ns(), {"folder": str(into.relative_to(self.series.out))}))
 
     def _close(self, *, keep: bool) -> None:
-        if self.world is not None:
-            self.world = None
-            self.source.close(self.listen, keep=keep)
+        with signals.held():
+            if self.world is not None:
+                self.world = None
+                self.source.close(self.listen, keep=keep)
 
     def _header(self, plan: Plan) -> dict[str, Any]:
         scenario = plan.scenario

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 import typer
 
+from labctl.cli.console import say
 from labctl.cli.errors import guard, run
 from labctl.errors import HostError, InputError, LabInterrupted, Problem
 
@@ -119,7 +120,7 @@ def test_a_broken_pipe_of_something_else_is_not_hidden(
 
 SLOW = """
 import signal, sys, time
-from labctl.cli import errors
+from labctl.cli import errors, main
 def work() -> None:
     try:
         print("ready", flush=True)
@@ -130,9 +131,8 @@ def work() -> None:
         while time.monotonic() < end:
             time.sleep(0.05)
         print("healed", flush=True)
-with errors._signals():
-    code = errors.guard(work)
-sys.exit(code)
+errors.run = lambda: errors.guard(work)
+sys.exit(main())
 """
 
 
@@ -177,3 +177,14 @@ def test_a_user_without_root_is_told_so_before_anything_is_done(
     (line,) = capsys.readouterr().err.splitlines()
     assert "needs root" in line
     assert "sudo" in line
+
+
+def test_a_terminal_that_was_closed_does_not_stop_what_is_being_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Gone:
+        def write(self, _: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    say("stopping a lab")
