@@ -7,7 +7,8 @@ count), duplication that of RFC 5560. A packet belongs to the span of time in wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
     from labctl.probe.schedule import Schedule
     from labctl.probe.types import Stream
 
-__all__ = ["PAUSE_NS", "Samples", "lost_packets", "tally"]
+__all__ = ["PAUSE_NS", "TMAX_NS", "Samples", "lost_packets", "outstanding", "tally"]
+
+TMAX_NS = 1_000_000_000
+"""A packet that arrives later than this after its departure is lost (Tmax of RFC 7680)."""
 
 PAUSE_NS = 5_000_000
+_LONG_GAP = 2  # packet spacings: a longer interval between two arrivals of a flow is listed
+_GAPS = 1000  # of one flow: the longest
 _SLOP_NS = 10_000_000  # how far arrival times may be out of order in the log, clocks included
 _LISTED = 1000  # departure times listed in one loss period
 _PERIODS = 10_000  # loss periods listed of one flow: the longest
@@ -68,13 +74,15 @@ class _Span:
     Attributes:
         k: numbers of the packets that were tried.
         departed: when; positive for refused ones too.
-        arrived: first copy; 0 if it never did.
+        arrived: first copy; 0 if it never did, or later than :data:`TMAX_NS`.
+        late: packets that arrived later than that.
     """
 
     k: Ints
     departed: Ints
     arrived: Ints
     refused: int
+    late: int
 
 
 def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> StreamTally:
@@ -82,6 +90,7 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     schedule = samples.schedule
     span, index, chosen, low = _span(samples, start_ns, end_ns)
     copies = np.bincount(index[:, 0] - low, minlength=len(chosen))[chosen]
+    gaps = _gaps(span, schedule, start_ns, end_ns)
     flow = span.k % schedule.flows
     here = span.arrived > 0
     counts = _Counts(
@@ -94,7 +103,12 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     p50, p99, most = _quantiles(delays)
     losses = _losses_by_flow(span, counts, schedule, end_ns)
     flows = tuple(
-        _flow_tally(samples, counts, number, losses.get(number, ())) for number in range(schedule.flows)
+        replace(
+            _flow_tally(samples, counts, number, losses.get(number, ())),
+            gaps=gaps.get(number, ()),
+            open_gap=bool(gaps.get(number)) and gaps[number][-1][1] == end_ns,
+        )
+        for number in range(schedule.flows)
     )
     return StreamTally(
         stream=stream,
@@ -111,7 +125,18 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
         generator=_generator(samples, span, start_ns, end_ns),
         receiver=samples.receiver,
         flows=flows,
+        departures=_digest(span.departed),
+        late=span.late,
     )
+
+
+def outstanding(samples: Samples, start_ns: int, end_ns: int) -> int:
+    """How many of the packets due in ``[start_ns, end_ns)`` have not arrived so far, or were never sent."""
+    span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
+    first = samples.schedule.first_at(start_ns)
+    last = max(first, min(samples.schedule.first_at(end_ns), len(samples.departures)))
+    skipped = int(np.count_nonzero(samples.departures[first:last] == 0))
+    return int(np.count_nonzero(span.arrived == 0)) - span.late + skipped
 
 
 def lost_packets(samples: Samples, start_ns: int, end_ns: int) -> LostPackets:
@@ -135,11 +160,14 @@ def _span(samples: Samples, start_ns: int, end_ns: int) -> tuple[_Span, Ints, Bo
     arrived = np.zeros(high - low, dtype=np.int64)
     # Backwards, so that the first copy is written last.
     arrived[index[::-1, 0] - low] = index[::-1, 1]
+    late = (arrived > 0) & (arrived - departed > TMAX_NS)
+    arrived[late] = 0
     span = _Span(
         k=np.flatnonzero(chosen) + low,
         departed=departed[chosen],
         arrived=arrived[chosen],
         refused=int(np.count_nonzero(departures[chosen] < 0)),
+        late=int(np.count_nonzero(late[chosen])),
     )
     return span, index, chosen, low
 
@@ -163,6 +191,47 @@ def _arrivals_of(arrivals: Ints, start_ns: int, low: int, high: int) -> Ints:
     first = int(np.searchsorted(arrivals[:, 1], start_ns - _SLOP_NS))
     rest = arrivals[first:]
     return rest[(rest[:, 0] >= low) & (rest[:, 0] < high)]
+
+
+def _digest(departed: Ints) -> str:
+    """What tells the departures of one run from those of every other one, wherever its clock began."""
+    if not len(departed):
+        return ""
+    return hashlib.sha256((departed - departed[0]).astype("<i8").tobytes()).hexdigest()[:32]
+
+
+def _gaps(
+    span: _Span, schedule: Schedule, start_ns: int, end_ns: int
+) -> dict[int, tuple[tuple[int, int], ...]]:
+    """The long intervals without an arrival, of every flow that has any.
+
+    Arrivals are taken in their order, whatever the order of departure. A flow's first interval begins
+    with the span and its last one ends with it.
+    """
+    here = span.arrived > 0
+    flow, arrived = span.k[here] % schedule.flows, span.arrived[here]
+    numbers = np.arange(schedule.flows)
+    flow = np.concatenate((numbers, flow, numbers))
+    starts, ends = np.full(schedule.flows, start_ns), np.full(schedule.flows, end_ns)
+    # What departed in the span may arrive after it.
+    arrived = np.concatenate((starts, np.minimum(arrived, end_ns), ends))
+    order = np.lexsort((arrived, flow))
+    flow, arrived = flow[order], arrived[order]
+    long = np.flatnonzero(
+        (flow[1:] == flow[:-1]) & (arrived[1:] - arrived[:-1] > _LONG_GAP * schedule.spacing_ns)
+    )
+    found: dict[int, list[tuple[int, int]]] = {}
+    for at in long:
+        found.setdefault(int(flow[at]), []).append((int(arrived[at]), int(arrived[at + 1])))
+    return {number: _longest(pairs) for number, pairs in found.items()}
+
+
+def _longest(pairs: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Where there are very many, the longest, and the last one, in order."""
+    if len(pairs) <= _GAPS:
+        return tuple(pairs)
+    longest = sorted(pairs[:-1], key=lambda pair: pair[0] - pair[1])[: _GAPS - 1]
+    return (*sorted(longest), pairs[-1])
 
 
 def _reordered(order: Ints, chosen: Bools, low: int, flows: int) -> Ints:

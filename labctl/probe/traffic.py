@@ -141,9 +141,8 @@ class Traffic:
         while True:
             self.check()
             late = now_ns() >= deadline
-            tallies = self._tallies(start_ns, end_ns)
-            if late or (now_ns() >= end_ns and all(_complete(each) for each in tallies)):
-                return tallies
+            if late or (now_ns() >= end_ns and self._all_arrived(start_ns, end_ns)):
+                return self._tallies(start_ns, end_ns)
             time.sleep(_LOOK_S if now_ns() >= end_ns else min(drain_s, (end_ns - now_ns()) * 1e-9 + _LOOK_S))
 
     def stop(self, *, drain_s: float = 1.0) -> tuple[StreamTally, ...]:
@@ -230,9 +229,15 @@ class Traffic:
         begun = time.monotonic()
         time.sleep(min(drain_s, _LATE_COPIES_S))
         while time.monotonic() - begun < drain_s:
-            if all(_complete(each) for each in self._tallies(self.started_ns, end_ns)):
+            if self._all_arrived(self.started_ns, end_ns):
                 return
             time.sleep(_LATE_COPIES_S)
+
+    def _all_arrived(self, start_ns: int, end_ns: int) -> bool:
+        from labctl.probe.tally import outstanding  # noqa: PLC0415 - numpy
+
+        samples = self._final or [each.samples() for each in self._flowing]
+        return not any(outstanding(each, start_ns, end_ns) for each in samples)
 
     def _tallies(self, start_ns: int, end_ns: int) -> tuple[StreamTally, ...]:
         from labctl.probe.tally import tally  # noqa: PLC0415 - numpy
@@ -241,10 +246,6 @@ class Traffic:
         return tuple(
             tally(stream, each, start_ns, end_ns) for stream, each in zip(self.streams, samples, strict=True)
         )
-
-
-def _complete(tally: StreamTally) -> bool:
-    return tally.received == tally.sent and not tally.generator.skipped
 
 
 def start_traffic(
