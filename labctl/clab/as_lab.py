@@ -1,7 +1,7 @@
-"""A containerlab file that somebody else wrote, as far as a scenario must know it.
+"""A containerlab file that somebody else wrote, as a lab of nodes and links.
 
-Nobody planned its addresses: a stream says which ones it goes between (``from-address``,
-``to-address``), and those become the addresses of these nodes.
+Nobody planned its addresses: whoever needs them says which node has which. A scenario takes them
+from its streams (``from-address``, ``to-address``).
 """
 
 from __future__ import annotations
@@ -13,28 +13,38 @@ from labctl.clab.parse import is_definition, read_definition
 from labctl.model.lab import Endpoint, Lab, Link, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from labctl.clab.definition import Definition
-    from labctl.scenario.model import TrafficSpec
 
 __all__ = ["is_definition", "lab_of", "read_foreign"]
 
 
-def read_foreign(path: Path, name: str | None, traffic: Iterable[TrafficSpec]) -> Lab:
+def read_foreign(path: Path, name: str | None, addresses: Iterable[tuple[str, str]] = ()) -> Lab:
     """Read a containerlab file as a lab of nodes and links.
+
+    Args:
+        path: the file.
+        name: of the lab, over that in the file.
+        addresses: see :func:`lab_of`.
 
     Raises:
         InputError: every problem of the file at once.
     """
-    return lab_of(read_definition(path, name=name or ""), traffic)
+    return lab_of(read_definition(path, name=name or ""), addresses)
 
 
-def lab_of(definition: Definition, traffic: Iterable[TrafficSpec]) -> Lab:
-    """The nodes and links of a definition; the first address that traffic gives a node is its own."""
+def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) -> Lab:
+    """The nodes and links of a definition.
+
+    Args:
+        definition: as read.
+        addresses: name of a node, and an IPv4 or IPv6 address of it without prefix length. The first
+            of a node and family is the node's loopback.
+    """
     given: dict[tuple[str, int], str] = {}
-    for node, address in _addresses(traffic):
+    for node, address in addresses:
         given.setdefault((node, ip_address(address).version), address)
 
     def node_of(index: int, name: str) -> Node:
@@ -59,10 +69,3 @@ def lab_of(definition: Definition, traffic: Iterable[TrafficSpec]) -> Lab:
     )
     return Lab(definition.name, nodes, links)
 
-
-def _addresses(traffic: Iterable[TrafficSpec]) -> Iterator[tuple[str, str]]:
-    for spec in traffic:
-        if spec.source_address:
-            yield spec.source, spec.source_address
-        if spec.destination_address:
-            yield spec.destination, spec.destination_address

@@ -39,7 +39,7 @@ from labctl.scenario.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from labctl.load.document import Document
@@ -83,7 +83,7 @@ def load_scenario(
             if is_definition(scenario.topology):
                 problems += _no_variables(document, scenario)
                 problems += [Problem(f"--templates {one}", 0, 0, _NO_TEMPLATES) for one in templates]
-                lab = read_foreign(scenario.topology, name, scenario.traffic)
+                lab = read_foreign(scenario.topology, name, _addresses(scenario.traffic))
             else:
                 lab = load_topology(scenario.topology, scenario.sets, name, templates=templates)
         except InputError as error:
@@ -123,6 +123,15 @@ def _placed(document: Document, wrongs: Iterable[Wrong]) -> list[Problem]:
 def _no_variables(document: Document, scenario: Scenario) -> list[Problem]:
     message = "a containerlab file has no variables to set"
     return [document.problem(("set",), message, key=True)] if scenario.sets else []
+
+
+def _addresses(traffic: Iterable[TrafficSpec]) -> Iterator[tuple[str, str]]:
+    """Which address the streams give which node."""
+    for spec in traffic:
+        if spec.source_address:
+            yield spec.source, spec.source_address
+        if spec.destination_address:
+            yield spec.destination, spec.destination_address
 
 
 def _of_topology(error: InputError, document: Document, scenario: Scenario) -> list[Problem]:
