@@ -9,30 +9,14 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
-from labctl.clab.parse import is_definition, read_definition
 from labctl.model.lab import Endpoint, Lab, Link, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from labctl.clab.definition import Definition
 
-__all__ = ["is_definition", "lab_of", "read_foreign"]
-
-
-def read_foreign(path: Path, name: str | None, addresses: Iterable[tuple[str, str]] = ()) -> Lab:
-    """Read a containerlab file as a lab of nodes and links.
-
-    Args:
-        path: the file.
-        name: of the lab, over that in the file.
-        addresses: see :func:`lab_of`.
-
-    Raises:
-        InputError: every problem of the file at once.
-    """
-    return lab_of(read_definition(path, name=name or ""), addresses)
+__all__ = ["lab_of"]
 
 
 def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) -> Lab:
@@ -68,4 +52,3 @@ def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) ->
         for index, cable in enumerate(definition.cables)
     )
     return Lab(definition.name, nodes, links)
-

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.load.document import Position
 
-__all__ = ["is_definition", "parse_definition", "read_definition"]
+__all__ = ["definition_from", "is_definition", "parse_definition", "read_definition"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z", re.ASCII)
 _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))", re.ASCII)
@@ -56,7 +56,23 @@ def read_definition(path: Path, *, name: str = "") -> Definition:
     Raises:
         InputError: every problem of the file at once.
     """
-    document = read_document(path)
+    return definition_from(read_document(path), path, name)
+
+
+def definition_from(document: Document, path: Path, name: str = "") -> Definition:
+    """The definition of a containerlab file that has been read.
+
+    Args:
+        document: what stands in it.
+        path: the file: binds are relative to its folder.
+        name: of the lab, over that in the file.
+
+    Returns:
+        The definition, with absolute paths.
+
+    Raises:
+        InputError: every problem of the file at once.
+    """
     if "{{" in document.text:
         line = document.text[: document.text.index("{{")].count("\n") + 1
         hint = "render it first, or write {{ }} out"

@@ -30,14 +30,12 @@ def command(
     """
     need_root("making nodes and links")
     from labctl.lab.lifecycle import bring_up
+    from labctl.lab.loaded import load_lab_file
 
     begin = time.monotonic()
     with watching("loading") as (listen, progress):
         lab = bring_up(
-            topology,
-            name=name,
-            sets=set_ or (),
-            templates=templates or (),
+            load_lab_file(topology, name=name, sets=set_ or (), templates=templates or ()),
             runtime=runtime,
             timeout_s=timeout,
             listen=listen,

@@ -61,9 +61,9 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
 
     document = read_document(file)
     if looks_like_scenario(document):
-        scenario, lab = load_scenario(file, sets, templates=templates)
+        scenario, loaded = load_scenario(file, sets, templates=templates)
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
-        return f"scenario {scenario.name} on lab {lab.name}, {streams}, {steps}"
+        return f"scenario {scenario.name} on lab {loaded.lab.name}, {streams}, {steps}"
     from labctl.load import load_topology
 
     lab = load_topology(file, sets, templates=templates)

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import (
     HostError,
-    InputError,
     LabBusyError,
     LabError,
     LabExistsError,
     LabInterrupted,
     LabNotFoundError,
-    Problem,
 )
 from labctl.events import Event
 from labctl.lab import cleanup
@@ -29,13 +27,13 @@ from labctl.lab.readiness import wait_ready
 from labctl.lab.state import STATE_ROOT, LabDir, LabRecord, labs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from types import FrameType
 
     from labctl.clab.definition import Definition
     from labctl.events import Listener
+    from labctl.lab.loaded import LoadedLab
     from labctl.lab.runtime import Runtime
-    from labctl.model.lab import Lab
 
 __all__ = ["RUNTIMES", "bring_up", "choose_runtime", "open_lab", "take_down", "wait_ready"]
 
@@ -83,44 +81,36 @@ def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Run
 
 
 def bring_up(
-    topology_path: Path,
+    loaded: LoadedLab,
     *,
-    name: str | None,
-    sets: Sequence[str],
     runtime: str,
     timeout_s: float,
     listen: Listener,
-    templates: Sequence[Path] = (),
     root: Path = STATE_ROOT,
 ) -> LabDir:
-    """Load, render, start, and wait until every node is ready.
+    """Render, start, and wait until every node is ready.
 
     Args:
-        topology_path: a topology, or a containerlab file (``*.clab.yml``).
-        name: of the lab, over that in the file.
-        sets: ``k=v`` for the topology's variables.
+        loaded: what is to run; see :func:`labctl.lab.loaded.load_lab_file`.
         runtime: see :func:`choose_runtime`.
         timeout_s: seconds for all nodes to become ready.
         listen: gets the events.
-        templates: the user's template folders, over those that the topology names itself.
         root: where the state of labs is kept.
 
     Returns:
         The lab, running.
 
     Raises:
-        InputError: the file is wrong; nothing was changed.
+        InputError: a role is wrong; nothing was changed.
         HostError: this machine lacks something; nothing was changed.
         LabExistsError: a lab of that name is there, or on its way; nothing was changed.
         NodeError: a node did not start or did not become ready; all is taken down again.
         LabInterrupted: SIGINT or SIGTERM came; all is taken down again.
     """
-    topology = Path(topology_path)
-    loaded = _load(topology, name, sets, templates)
-    lab = LabDir(loaded.name, root)
+    lab = LabDir(loaded.lab.name, root)
     with _terminable(), _claimed(lab):
         try:
-            _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
+            _start(lab, loaded, runtime=runtime, timeout_s=timeout_s, listen=listen)
         except BaseException as error:
             _undo(lab, listen)
             if isinstance(error, KeyboardInterrupt):
@@ -162,13 +152,11 @@ def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, L
     return _runtime(lab.record().runtime), lab
 
 
-def _start(
-    lab: LabDir, loaded: Lab | Definition, topology: Path, *, runtime: str, timeout_s: float, listen: Listener
-) -> None:
+def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, listen: Listener) -> None:
     definition = _definition(lab, loaded)
     chosen, reason = choose_runtime(runtime, definition)
     record = LabRecord(
-        lab.name, chosen.name, str(topology.resolve()), str(definition.path), "starting", time.time()
+        lab.name, chosen.name, str(loaded.source), str(definition.path), "starting", time.time()
     )
     lab.write_record(record)
     told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
@@ -184,36 +172,13 @@ def _start(
     listen(Event("lab.up", data=told))
 
 
-def _load(path: Path, name: str | None, sets: Sequence[str], templates: Sequence[Path]) -> Lab | Definition:
-    """What the file says, before anything is made."""
-    from labctl.clab.parse import is_definition, read_definition  # noqa: PLC0415 - brings YAML in
-
-    if name is not None:
-        from labctl.load.names import label_fault  # noqa: PLC0415
-
-        fault = label_fault(name, "lab")
-        if fault:
-            raise InputError([Problem("--name", 0, 0, fault)])
-    if not is_definition(path):
-        from labctl.load import load_topology  # noqa: PLC0415 - brings pydantic in
-
-        return load_topology(path, sets, name, templates=templates)
-    if sets:
-        raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
-    if templates:
-        raise InputError([Problem("--templates", 0, 0, "a containerlab file is not made from templates")])
-    return read_definition(path, name=name or "")
-
-
-def _definition(lab: LabDir, loaded: Lab | Definition) -> Definition:
-    from labctl.clab.definition import Definition  # noqa: PLC0415 - beside the others here
+def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
+    if loaded.definition is not None:
+        return loaded.definition
     from labctl.clab.parse import read_definition  # noqa: PLC0415 - brings YAML in
-
-    if isinstance(loaded, Definition):
-        return loaded
     from labctl.render import render  # noqa: PLC0415 - brings Jinja in
 
-    return read_definition(render(loaded, lab.definition))
+    return read_definition(render(loaded.lab, lab.definition))
 
 
 @contextlib.contextmanager

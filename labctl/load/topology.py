@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from labctl.load.drafts import EndDraft, LinkDraft, NodeDraft
     from labctl.model.lab import Lab
 
-__all__ = ["load_topology", "topology_from"]
+__all__ = ["lab_from", "load_topology", "topology_from"]
 
 _SCENARIO_KEYS = {"timeline", "traffic", "expect", "steady"}
 _NODE_KEYS = tuple(NodeModel.model_fields)
@@ -59,7 +59,30 @@ def load_topology(
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
-    document = read_document(path)
+    return lab_from(read_document(path), sets, name, templates=templates)
+
+
+def lab_from(
+    document: Document,
+    sets: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    templates: Sequence[Path] = (),
+) -> Lab:
+    """:func:`load_topology` of a file that has been read.
+
+    Args:
+        document: what stands in it.
+        sets: as for :func:`load_topology`.
+        name: as for :func:`load_topology`.
+        templates: as for :func:`load_topology`.
+
+    Returns:
+        The lab, complete.
+
+    Raises:
+        InputError: every problem of the file and of ``sets``.
+    """
     folders = template_folders(document, templates)
     lab = topology_from(document, sets, name, roles=known_roles(folders))
     return replace(lab, templates=tuple(str(folder) for folder in folders))

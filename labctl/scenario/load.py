@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from labctl.clab.as_lab import is_definition, read_foreign
+from labctl.clab.parse import is_definition
 from labctl.errors import InputError, Problem
-from labctl.load import load_topology
+from labctl.lab.loaded import LoadedLab, load_lab_file
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.load.document import Document
-    from labctl.model.lab import Lab
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 
@@ -58,7 +57,7 @@ def load_scenario(
     name: str | None = None,
     *,
     templates: Sequence[Path] = (),
-) -> tuple[Scenario, Lab]:
+) -> tuple[Scenario, LoadedLab]:
     """Read a scenario and the topology that it names, and check the one against the other.
 
     Args:
@@ -68,7 +67,7 @@ def load_scenario(
         templates: the user's template folders, over those that the topology names itself.
 
     Returns:
-        The scenario and the planned lab.
+        The scenario, and the lab that its topology describes.
 
     Raises:
         InputError: every problem of both files.
@@ -77,22 +76,22 @@ def load_scenario(
     problems = _schema_problems(document)
     scenario = _build(document, path, sets)
     problems += _placed(document, check_by_itself(scenario))
-    lab = None
+    loaded = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
         try:
             if is_definition(scenario.topology):
                 problems += _no_variables(document, scenario)
                 problems += [Problem(f"--templates {one}", 0, 0, _NO_TEMPLATES) for one in templates]
-                lab = read_foreign(scenario.topology, name, _addresses(scenario.traffic))
+                loaded = load_lab_file(scenario.topology, name=name, addresses=_addresses(scenario.traffic))
             else:
-                lab = load_topology(scenario.topology, scenario.sets, name, templates=templates)
+                loaded = load_lab_file(scenario.topology, name=name, sets=scenario.sets, templates=templates)
         except InputError as error:
             problems += _of_topology(error, document, scenario)
-    if lab is not None:
-        problems += _placed(document, check_against_lab(scenario, lab))
-    if problems or lab is None:
+    if loaded is not None:
+        problems += _placed(document, check_against_lab(scenario, loaded.lab))
+    if problems or loaded is None:
         raise InputError(problems)
-    return scenario, lab
+    return scenario, loaded
 
 
 def looks_like_scenario(document: Document) -> bool:

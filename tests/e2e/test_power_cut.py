@@ -18,6 +18,7 @@ from labctl.fault.ends import far_ends
 from labctl.fault.types import Effect, PowerMode
 from labctl.lab import lifecycle
 from labctl.lab.definition_cache import definition_of
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.readiness import wait_ready
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def gateways() -> Iterator[tuple[Runtime, LabDir]]:
     name = f"pc-{uuid.uuid4().hex[:8]}"
     root = Path("/run") / f"labctl-{name}"
     lab = lifecycle.bring_up(
-        TOPOLOGY, name=name, sets=(), runtime="netns", timeout_s=READY_S, listen=silent, root=root
+        load_lab_file(TOPOLOGY, name=name), runtime="netns", timeout_s=READY_S, listen=silent, root=root
     )
     try:
         yield lifecycle.open_lab(name, root)[0], lab
