@@ -53,7 +53,7 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
     lacking = _lacking(runtime, lab, states, specs)
     nodes = []
     for node, state in states.items():
-        planned = plan.get(node, {})
+        planned = plan.get(node)
         spec = specs.get(node)
         nodes.append(
             {
@@ -63,9 +63,9 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
                 "pid": state.init_pid,
                 "ready": not lacking[node],
                 "lacks": lacking[node],
-                "ipv4": planned.get("loopback4"),
-                "ipv6": planned.get("loopback6"),
-                "asn": planned.get("asn"),
+                "ipv4": str(planned.loopback4) if planned and planned.loopback4 else None,
+                "ipv6": str(planned.loopback6) if planned and planned.loopback6 else None,
+                "asn": planned.asn if planned else None,
             }
         )
     return {

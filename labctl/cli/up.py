@@ -63,8 +63,8 @@ def command(
 def _victim(lab: LabDir) -> str:
     """A node whose loss is worth a try: a gateway, else a router that is no host's only way."""
     nodes = planned_nodes(lab).values()
-    gateways = [node for node in nodes if node["role"] == "gateway"]
-    routers = [node for node in nodes if node["role"] == "router"]
-    inner = [node for node in routers if all(end["peer_role"] != "host" for end in node["interfaces"])]
+    gateways = [node for node in nodes if node.role == "gateway"]
+    routers = [node for node in nodes if node.role == "router"]
+    inner = [node for node in routers if all(port.peer_role != "host" for port in node.interfaces)]
     worth = gateways or inner or routers
-    return str(worth[0]["name"]) if worth else ""
+    return worth[0].name if worth else ""

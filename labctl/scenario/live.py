@@ -12,11 +12,10 @@ from labctl import fault
 from labctl.errors import ActionError, LabctlError, LabExistsError, LabNotFoundError
 from labctl.events import now_ns
 from labctl.fault.types import PowerMode
-from labctl.lab.definition_cache import definition_of
+from labctl.lab.definition_cache import definition_of, plan_of
 from labctl.lab.lifecycle import bring_up, open_lab, take_down
 from labctl.lab.readiness import lacks
 from labctl.lab.state import LabDir
-from labctl.model.codec import load_lab
 from labctl.probe import start_traffic, witness
 from labctl.scenario import overlay, ping
 from labctl.scenario.plan import address_of
@@ -228,6 +227,7 @@ class LiveSource:
 
         Raises:
             LabExistsError: one of that name is up, and it is another one.
+            LabError: what is kept of that one is damaged.
         """
         lab = self.loaded.lab
         folder = LabDir(lab.name)
@@ -235,11 +235,7 @@ class LiveSource:
             record = folder.record()
         except LabNotFoundError:
             return None
-        try:
-            same = record.phase == "up" and load_lab((folder.definition / "lab.json").read_text()) == lab
-        except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        if same:
+        if record.phase == "up" and plan_of(folder) == lab:
             return folder
         raise LabExistsError(
             f"a lab named {lab.name!r} is there already, made from {record.topology}, and it is not the"
