@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.model.lab import Endpoint, Lab, LinkPlan, NodePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,9 +31,9 @@ def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) ->
     for node, address in addresses:
         given.setdefault((node, ip_address(address).version), address)
 
-    def node_of(index: int, name: str) -> Node:
+    def node_of(index: int, name: str) -> NodePlan:
         four, six = given.get((name, 4)), given.get((name, 6))
-        return Node(
+        return NodePlan(
             name,
             "foreign",
             index,
@@ -43,7 +43,7 @@ def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) ->
 
     nodes = tuple(node_of(index, spec.name) for index, spec in enumerate(definition.nodes))
     links = tuple(
-        Link(
+        LinkPlan(
             index,
             Endpoint(cable.a.node, cable.a.interface),
             Endpoint(cable.b.node, cable.b.interface),

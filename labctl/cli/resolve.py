@@ -11,7 +11,7 @@ from labctl.lab.state import LabDir, labs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.model.lab import Node
+    from labctl.model.lab import NodePlan
 
 __all__ = ["lab_of", "planned_nodes"]
 
@@ -55,7 +55,7 @@ def _not_found(name: str, names: list[str]) -> str:
     return f"no lab named {name!r} is known on this machine{hint}"
 
 
-def planned_nodes(lab: LabDir) -> Mapping[str, Node]:
+def planned_nodes(lab: LabDir) -> Mapping[str, NodePlan]:
     """Every node as it was planned, by name; empty for a lab from somebody else's file.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.load.document import Document
     from labctl.load.drafts import NodeDraft, Path
     from labctl.load.roles import Role
-    from labctl.model.lab import Lab, Node
+    from labctl.model.lab import Lab, NodePlan
     from labctl.overlay.config.model import VmPort
 
 __all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
@@ -187,7 +187,7 @@ def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
     return section
 
 
-def _host(node: Node, kind: str, version: int) -> dict[str, str]:
+def _host(node: NodePlan, kind: str, version: int) -> dict[str, str]:
     loopback = node.loopback4 if version == _IPV4 else node.loopback6
     return {"name": node.name, "kind": kind, "tunnel": str(loopback.ip) if loopback else ""}
 
@@ -210,7 +210,7 @@ def _link_mtu(lab: Lab, parts: Mapping[str, str]) -> int:
     return min((link.mtu for link in links if inner & {link.a.node, link.b.node}), default=0)
 
 
-def _vm(node: Node) -> dict[str, Any]:
+def _vm(node: NodePlan) -> dict[str, Any]:
     groups = node.params.get("groups", [])
     mac = next((port.mac for port in node.interfaces if port.name == GUEST_INTERFACE), "")
     return {
@@ -261,7 +261,7 @@ def _placed(document: Document, problem: Problem) -> Problem:
     return document.problem(path, problem.message, problem.hint, key=True)
 
 
-def _addressed(node: Node, port: VmPort | None) -> Node:
+def _addressed(node: NodePlan, port: VmPort | None) -> NodePlan:
     if port is None:
         return node
     four = next((address for address in port.addresses if address.version == _IPV4), None)

@@ -18,10 +18,10 @@ from labctl.load.nodes import NodeTable
 from labctl.load.overlay import cable_guests, with_overlay
 from labctl.load.problems import problems_from
 from labctl.load.roles import Role, known_roles, template_folders
-from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
+from labctl.load.schema import AddressingModel, LinkValue, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
-from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Pools, Topology
+from labctl.model.topology import AddressPools, EndpointRequest, LabRequest, LinkRequest, NodeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +155,7 @@ class _Loader:
         pools = self._pools(model)
         if self._problems or model is None:
             raise InputError(self._problems)
-        topology = Topology(name, tuple(known), tuple(asked), self._vars, pools)
+        topology = LabRequest(name, tuple(known), tuple(asked), self._vars, pools)
         return with_overlay(self._document, self._plan(topology, links.drafts), nodes.drafts)
 
     def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
@@ -190,7 +190,7 @@ class _Loader:
         if model is not None:
             return list(enumerate(model.links or []))
         entries = data.get("links")
-        adapter = TypeAdapter(Link)
+        adapter = TypeAdapter(LinkValue)
         return [
             (index, adapter.validate_python(entry))
             for index, entry in enumerate(entries if isinstance(entries, list) else [])
@@ -266,24 +266,26 @@ class _Loader:
         given = model.defaults.mtu if model and model.defaults else None
         return _DEFAULT_MTU if given is None else given
 
-    def _pools(self, model: TopologyModel | None) -> Pools:
+    def _pools(self, model: TopologyModel | None) -> AddressPools:
         if model is None or model.addressing is None:
-            return Pools()
+            return AddressPools()
         given = model.addressing
         self._check_pools(given)
-        return replace(Pools(), **_given_fields(given))
+        return replace(AddressPools(), **_given_fields(given))
 
     def _check_pools(self, given: AddressingModel) -> None:
         """Pools that overlap would plan one address twice."""
-        pools = replace(Pools(), **_given_fields(given))
-        networks = [(spec.name, getattr(pools, spec.name)) for spec in fields(Pools) if spec.name != "asn"]
+        pools = replace(AddressPools(), **_given_fields(given))
+        networks = [
+            (spec.name, getattr(pools, spec.name)) for spec in fields(AddressPools) if spec.name != "asn"
+        ]
         for (first, one), (second, other) in itertools.combinations(networks, 2):
             if one.version == other.version and one.overlaps(other):
                 late = second if getattr(given, second) is not None else first
                 message = f"pool {second} {other} overlaps pool {first} {one}"
                 self._problems.append(self._document.problem(("addressing", late), message))
 
-    def _plan(self, topology: Topology, drafts: Sequence[LinkDraft]) -> Lab:
+    def _plan(self, topology: LabRequest, drafts: Sequence[LinkDraft]) -> Lab:
         try:
             return plan(topology)
         except PlanError as error:
@@ -292,7 +294,9 @@ class _Loader:
 
 
 def _given_fields(model: AddressingModel) -> dict[str, Any]:
-    return {spec.name: value for spec in fields(Pools) if (value := getattr(model, spec.name)) is not None}
+    return {
+        spec.name: value for spec in fields(AddressPools) if (value := getattr(model, spec.name)) is not None
+    }
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -304,8 +308,8 @@ def _link(draft: LinkDraft, default_mtu: int) -> LinkRequest:
     return LinkRequest(_end(draft.a), _end(draft.b), default_mtu if draft.mtu is None else draft.mtu)
 
 
-def _end(draft: EndDraft) -> EndRequest:
-    return EndRequest(
+def _end(draft: EndDraft) -> EndpointRequest:
+    return EndpointRequest(
         node=draft.node,
         interface=draft.value("interface") or "",
         mac=(draft.value("mac") or "").lower(),

@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.fields import items, number, optional_number, pairs, text
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def lab_from_dict(data: Mapping[str, Any]) -> Lab:
         raise ValueError(f"not a lab: {error}") from error
 
 
-def _node_out(node: Node) -> dict[str, Any]:
+def _node_out(node: NodePlan) -> dict[str, Any]:
     return {
         "name": node.name,
         "role": node.role,
@@ -84,8 +84,8 @@ def _node_out(node: Node) -> dict[str, Any]:
     }
 
 
-def _node_in(data: Mapping[str, Any]) -> Node:
-    return Node(
+def _node_in(data: Mapping[str, Any]) -> NodePlan:
+    return NodePlan(
         name=text(data, "name"),
         role=text(data, "role"),
         index=number(data, "index"),
@@ -99,8 +99,8 @@ def _node_in(data: Mapping[str, Any]) -> Node:
     )
 
 
-def _link_in(data: Mapping[str, Any]) -> Link:
-    return Link(
+def _link_in(data: Mapping[str, Any]) -> LinkPlan:
+    return LinkPlan(
         number(data, "index"),
         _endpoint(text(data, "a")),
         _endpoint(text(data, "b")),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Interface, IPv6Interface
 
-__all__ = ["Endpoint", "Interface", "Lab", "Link", "Node"]
+__all__ = ["Endpoint", "Interface", "Lab", "LinkPlan", "NodePlan"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,7 +28,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkPlan:
     """A cable between two interfaces.
 
     Attributes:
@@ -54,7 +54,7 @@ class Interface:
 
     Attributes:
         name: ``eth1`` upwards, in the order of the node's links.
-        link: index of the :class:`Link`.
+        link: index of the :class:`LinkPlan`.
         peer: the other end.
         peer_role: role of the node at the other end.
         mac: lower-case colon form, locally administered.
@@ -82,7 +82,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodePlan:
     """A device of the lab.
 
     Attributes:
@@ -136,19 +136,19 @@ class Lab:
     """
 
     name: str
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
+    nodes: tuple[NodePlan, ...]
+    links: tuple[LinkPlan, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
     overlay: Mapping[str, Any] = field(default_factory=dict)
     templates: tuple[str, ...] = ()
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> NodePlan:
         """The node of that name; KeyError if there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
-    def links_of(self, node: str) -> tuple[Link, ...]:
+    def links_of(self, node: str) -> tuple[LinkPlan, ...]:
         """Every link with an end on ``node``."""
         return tuple(link for link in self.links if node in (link.a.node, link.b.node))

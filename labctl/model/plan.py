@@ -13,7 +13,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING
 
 from labctl.model.addressing import plan_asns, plan_links, plan_loopbacks
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 from labctl.model.pools import PlanError, assign
 from labctl.model.segments import sides
 from labctl.model.topology import Behaviour
@@ -21,7 +21,7 @@ from labctl.model.topology import Behaviour
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.model.topology import EndRequest, Topology
+    from labctl.model.topology import EndpointRequest, LabRequest
 
 __all__ = ["PlanError", "plan"]
 
@@ -31,7 +31,7 @@ _SPARE_NAMES = 100
 """A fourth link whose ``eth4`` was given to another is ``eth104``."""
 
 
-def plan(topology: Topology) -> Lab:
+def plan(topology: LabRequest) -> Lab:
     """Plan a lab.
 
     Args:
@@ -45,7 +45,7 @@ def plan(topology: Topology) -> Lab:
     """
     names = _interface_names(topology)
     links = tuple(
-        Link(
+        LinkPlan(
             index,
             Endpoint(request.a.node, names[index, 0]),
             Endpoint(request.b.node, names[index, 1]),
@@ -59,7 +59,7 @@ def plan(topology: Topology) -> Lab:
     for index, (node, asn) in enumerate(zip(topology.nodes, plan_asns(topology), strict=True)):
         own4, own6 = loopbacks4[index], loopbacks6[index]
         nodes.append(
-            Node(
+            NodePlan(
                 name=node.name,
                 role=node.role,
                 index=index,
@@ -75,16 +75,16 @@ def plan(topology: Topology) -> Lab:
     return Lab(topology.name, tuple(nodes), links, topology.vars)
 
 
-def _ends(topology: Topology) -> dict[str, list[tuple[End, EndRequest]]]:
+def _ends(topology: LabRequest) -> dict[str, list[tuple[End, EndpointRequest]]]:
     """Every node's link ends, in order of links."""
-    found: dict[str, list[tuple[End, EndRequest]]] = defaultdict(list)
+    found: dict[str, list[tuple[End, EndpointRequest]]] = defaultdict(list)
     for index, link in enumerate(topology.links):
         for at, end in enumerate(link.ends):
             found[end.node].append(((index, at), end))
     return found
 
 
-def _interface_names(topology: Topology) -> dict[End, str]:
+def _interface_names(topology: LabRequest) -> dict[End, str]:
     """``eth<n>`` for a node's n-th link, unless the link names it or another has taken that name."""
     names: dict[End, str] = {}
     for ends in _ends(topology).values():
@@ -103,7 +103,7 @@ def _interface_names(topology: Topology) -> dict[End, str]:
     return names
 
 
-def _macs(topology: Topology, links: tuple[Link, ...]) -> dict[End, str]:
+def _macs(topology: LabRequest, links: tuple[LinkPlan, ...]) -> dict[End, str]:
     """A locally administered unicast address an end, from the names of node and interface."""
     given = {
         (index, at): end.mac
@@ -130,7 +130,7 @@ def _mac(name: str, attempt: int) -> str:
     return "02:" + digest.hex(":")
 
 
-def _interfaces(topology: Topology, links: tuple[Link, ...]) -> Mapping[str, list[Interface]]:
+def _interfaces(topology: LabRequest, links: tuple[LinkPlan, ...]) -> Mapping[str, list[Interface]]:
     nodes = {node.name: node for node in topology.nodes}
     gateways = [node.name for node in topology.nodes if node.behaviour is Behaviour.GATEWAY]
     side_of = sides(list(nodes), gateways, topology.links)

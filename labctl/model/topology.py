@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_LINKS",
     "MAX_NODES",
+    "AddressPools",
     "Behaviour",
-    "EndRequest",
+    "EndpointRequest",
+    "LabRequest",
     "LinkRequest",
     "NodeRequest",
-    "Pools",
-    "Topology",
 ]
 
 MAX_NODES = 4096
@@ -78,7 +78,7 @@ class NodeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class EndRequest:
+class EndpointRequest:
     """One end of a link, and what was given for it; None (or empty) is to be planned."""
 
     node: str
@@ -92,12 +92,12 @@ class EndRequest:
 class LinkRequest:
     """A link between two nodes. ``mtu`` is in bytes of IP packet."""
 
-    a: EndRequest
-    b: EndRequest
+    a: EndpointRequest
+    b: EndpointRequest
     mtu: int = 1500
 
     @property
-    def ends(self) -> tuple[EndRequest, EndRequest]:
+    def ends(self) -> tuple[EndpointRequest, EndpointRequest]:
         """Both ends, ``a`` first."""
         return (self.a, self.b)
 
@@ -108,7 +108,7 @@ _SEGMENT4, _SEGMENT6 = IPv4Network("10.192.0.0/11"), IPv6Network("fd5c:1ab:7e57:
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class AddressPools:
     """Where planned values come from.
 
     Attributes:
@@ -130,11 +130,11 @@ class Pools:
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
+class LabRequest:
     """A whole topology, expanded, with names that are known to be right."""
 
     name: str
     nodes: tuple[NodeRequest, ...]
     links: tuple[LinkRequest, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
-    pools: Pools = field(default_factory=Pools)
+    pools: AddressPools = field(default_factory=AddressPools)

@@ -11,7 +11,7 @@ from labctl.errors import NodeError
 from labctl.events import Event, silent
 from labctl.journal.file import read_journal
 from labctl.lab.loaded import LoadedLab
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.model.lab import Endpoint, Lab, LinkPlan, NodePlan
 from labctl.scenario.session import Series, run_series
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class FakeSource:
 def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab:
     """A planned lab of hosts with addresses, and links by the names of their ends."""
     nodes = tuple(
-        Node(
+        NodePlan(
             name=name,
             role="host",
             index=index,
@@ -78,7 +78,7 @@ def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab
         for index, name in enumerate(names)
     )
     cables = tuple(
-        Link(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
+        LinkPlan(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
         for index, (a, b) in enumerate(links)
     )
     return Lab("fake", nodes, cables)

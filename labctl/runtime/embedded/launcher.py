@@ -5,7 +5,7 @@ then cheap, no thread of the caller is in the way, and when the caller is killed
 half made dies with it::
 
     stdin   a :class:`BootPlan` as JSON
-    stdout  an :class:`Outcome` as JSON
+    stdout  an :class:`BootOutcome` as JSON
 
 1. For each node: a network namespace, pinned by a bind mount before any process is in it (so that
    every process of a lab can be found by its namespace), then a child in fresh PID, mount, UTS and
@@ -31,7 +31,7 @@ from labctl.linux import netlink
 from labctl.linux import syscalls as sc
 from labctl.runtime.embedded import capabilities, rootfs
 
-__all__ = ["BootPlan", "NodePlan", "Outcome", "main"]
+__all__ = ["BootOutcome", "BootPlan", "NodePlan", "main"]
 
 _PREPARE_S = 30.0
 _SIOCGIFFLAGS = 0x8913
@@ -81,7 +81,7 @@ class BootPlan(TypedDict):
     cables: list[CablePlan]
 
 
-class Outcome(TypedDict):
+class BootOutcome(TypedDict):
     """What became of it: process ids by node, reasons by node (``""``: of no single node)."""
 
     started: dict[str, int]
@@ -111,7 +111,7 @@ def main() -> None:
     sys.stdout.flush()
 
 
-def boot(plan: BootPlan) -> Outcome:
+def boot(plan: BootPlan) -> BootOutcome:
     """Boot every node of the plan and lay its links; on any failure no process is left."""
     children: list[_Child] = []
     failed: dict[str, str] = {}

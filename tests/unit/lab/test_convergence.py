@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.lab.convergence import destinations, loopbacks
 from labctl.lab.state import LabDir, LabRecord
 from labctl.model.codec import dump_lab
-from labctl.model.lab import Lab, Node
+from labctl.model.lab import Lab, NodePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,9 @@ def test_planned_loopbacks_are_known_and_foreign_ones_are_not(tmp_path: Path) ->
     assert loopbacks(lab) == {}
     lab.write_record(replace(record, definition=rendered))
     lab.definition.mkdir(parents=True)
-    nodes = (Node("r1", "router", 0, loopback4=IPv4Interface("10.255.0.1/32")), Node("s1", "switch", 1))
+    nodes = (
+        NodePlan("r1", "router", 0, loopback4=IPv4Interface("10.255.0.1/32")),
+        NodePlan("s1", "switch", 1),
+    )
     (lab.definition / "lab.json").write_text(dump_lab(Lab("settle", nodes, ())))
     assert loopbacks(lab) == {"r1": "10.255.0.1"}
