@@ -1,7 +1,7 @@
 """Model -> definition: a containerlab file and a folder a node.
 
 :func:`render` writes them; :mod:`labctl.render.roles` says how a role is made of files,
-:mod:`labctl.render.view` what its templates can ask.
+:mod:`labctl.model.routing` what its templates can ask.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.codec import dump_lab
+from labctl.model.routing import NodeView, views
 from labctl.render.definition import NodeShape, definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
 from labctl.render.roles import Role, load_role
 from labctl.render.shipped import folder
-from labctl.render.view import NodeView, views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.load import load_topology
+from labctl.model.routing import NodeView, views
 from labctl.render.shipped import folder
-from labctl.render.view import NodeView, views
 
 if TYPE_CHECKING:
     from pathlib import Path
