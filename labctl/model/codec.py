@@ -57,10 +57,12 @@ def lab_from_dict(data: Mapping[str, Any]) -> Lab:
     if number(data, "format") != FORMAT:
         raise ValueError(f"a lab of format {data['format']!r}, expected {FORMAT}")
     try:
+        nodes = tuple(_node_in(node) for node in items(data, "nodes"))
+        macs = {Endpoint(node.name, port.name): port.mac for node in nodes for port in node.interfaces}
         return Lab(
             name=text(data, "name"),
-            nodes=tuple(_node_in(node) for node in items(data, "nodes")),
-            links=tuple(_link_in(link) for link in items(data, "links")),
+            nodes=nodes,
+            links=tuple(_link_in(link, macs) for link in items(data, "links")),
             vars=pairs(data, "vars"),
             overlay=pairs(data, "overlay") if "overlay" in data else {},
             templates=tuple(items(data, "templates")) if "templates" in data else (),
@@ -99,13 +101,10 @@ def _node_in(data: Mapping[str, Any]) -> NodePlan:
     )
 
 
-def _link_in(data: Mapping[str, Any]) -> LinkPlan:
-    return LinkPlan(
-        number(data, "index"),
-        _endpoint(text(data, "a")),
-        _endpoint(text(data, "b")),
-        number(data, "mtu"),
-    )
+def _link_in(data: Mapping[str, Any], macs: Mapping[Endpoint, str]) -> LinkPlan:
+    a, b = _endpoint(text(data, "a")), _endpoint(text(data, "b"))
+    known = (macs.get(a, ""), macs.get(b, ""))
+    return LinkPlan(number(data, "index"), a, b, number(data, "mtu"), known)
 
 
 def _interface_out(interface: Interface) -> dict[str, Any]:

@@ -29,19 +29,26 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """A cable between two interfaces.
+    """A link between two interfaces.
 
     Attributes:
         index: 0-based, in the order of the expanded topology.
         a: the first end.
         b: the second end.
         mtu: bytes of IP packet, both ends.
+        macs: MAC address of end a and of end b; empty where whoever makes the link may choose.
     """
 
     index: int
     a: Endpoint
     b: Endpoint
     mtu: int = 1500
+    macs: tuple[str, str] = ("", "")
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Both ends, ``a`` first."""
+        return (self.a, self.b)
 
     def peer(self, node: str) -> Endpoint:
         """The end that is not on ``node``."""
@@ -110,6 +117,11 @@ class NodePlan:
     params: Mapping[str, Any] = field(default_factory=dict)
     acts_as: str = ""
     image: str = ""
+
+    @property
+    def host(self) -> str:
+        """The node whose power a guest lives on; empty for a node with power of its own."""
+        return str(self.params.get("host", "")) if self.acts_as == "guest" else ""
 
     def interface(self, name: str) -> Interface:
         """The interface of that name; KeyError if there is none."""

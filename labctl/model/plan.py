@@ -43,16 +43,7 @@ def plan(topology: LabRequest) -> Lab:
     Raises:
         PlanError: a pool or a network that the user gave has not enough room.
     """
-    names = _interface_names(topology)
-    links = tuple(
-        LinkPlan(
-            index,
-            Endpoint(request.a.node, names[index, 0]),
-            Endpoint(request.b.node, names[index, 1]),
-            request.mtu,
-        )
-        for index, request in enumerate(topology.links)
-    )
+    links = _links(topology)
     interfaces = _interfaces(topology, links)
     loopbacks4, loopbacks6 = plan_loopbacks(topology, 4), plan_loopbacks(topology, 6)
     nodes = []
@@ -73,6 +64,26 @@ def plan(topology: LabRequest) -> Lab:
             )
         )
     return Lab(topology.name, tuple(nodes), links, topology.vars)
+
+
+def _links(topology: LabRequest) -> tuple[LinkPlan, ...]:
+    names = _interface_names(topology)
+    ends = {
+        (index, at): Endpoint(end.node, names[index, at])
+        for index, link in enumerate(topology.links)
+        for at, end in enumerate(link.ends)
+    }
+    macs = _macs(topology, ends)
+    return tuple(
+        LinkPlan(
+            index,
+            ends[index, 0],
+            ends[index, 1],
+            request.mtu,
+            (macs[index, 0], macs[index, 1]),
+        )
+        for index, request in enumerate(topology.links)
+    )
 
 
 def _ends(topology: LabRequest) -> dict[str, list[tuple[End, EndpointRequest]]]:
@@ -103,7 +114,7 @@ def _interface_names(topology: LabRequest) -> dict[End, str]:
     return names
 
 
-def _macs(topology: LabRequest, links: tuple[LinkPlan, ...]) -> dict[End, str]:
+def _macs(topology: LabRequest, ends: Mapping[End, Endpoint]) -> dict[End, str]:
     """A locally administered unicast address an end, from the names of node and interface."""
     given = {
         (index, at): end.mac
@@ -113,15 +124,14 @@ def _macs(topology: LabRequest, links: tuple[LinkPlan, ...]) -> dict[End, str]:
     }
     used = set(given.values())
     macs = dict(given)
-    for link in links:
-        for at, end in enumerate((link.a, link.b)):
-            if (link.index, at) in macs:
-                continue
-            attempt = 0
-            while (mac := _mac(str(end), attempt)) in used:
-                attempt += 1
-            used.add(mac)
-            macs[link.index, at] = mac
+    for key, end in ends.items():
+        if key in macs:
+            continue
+        attempt = 0
+        while (mac := _mac(str(end), attempt)) in used:
+            attempt += 1
+        used.add(mac)
+        macs[key] = mac
     return macs
 
 
@@ -135,7 +145,6 @@ def _interfaces(topology: LabRequest, links: tuple[LinkPlan, ...]) -> Mapping[st
     gateways = [node.name for node in topology.nodes if node.behaviour is Behaviour.GATEWAY]
     side_of = sides(list(nodes), gateways, topology.links)
     addresses4, addresses6 = plan_links(topology, 4), plan_links(topology, 6)
-    macs = _macs(topology, links)
     found: dict[str, list[Interface]] = defaultdict(list)
     for link in links:
         switched = Behaviour.SWITCH in (nodes[link.a.node].behaviour, nodes[link.b.node].behaviour)
@@ -148,7 +157,7 @@ def _interfaces(topology: LabRequest, links: tuple[LinkPlan, ...]) -> Mapping[st
                     link=link.index,
                     peer=peer,
                     peer_role=nodes[peer.node].role,
-                    mac=macs[here],
+                    mac=link.macs[at],
                     mtu=link.mtu,
                     ipv4=_interface4(addresses4.get(here)),
                     ipv6=_interface6(addresses6.get(here)),

@@ -1,15 +1,15 @@
-"""What a template sees of its node: the lab around it, worked out. Pure.
+"""What follows for a node from its place in the lab: neighbours, routes, BGP sessions, sides.
 
-Templates ask questions such as "which hosts are behind this port" and "which BGP sessions does
-this node have"; they are answered here once, so that templates only write them down.
+Which hosts are behind this port, which BGP sessions does this node have: answered here once, so
+that templates only write the answers down.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 from labctl.model.segments import components
@@ -22,11 +22,11 @@ __all__ = [
     "HostRoute",
     "Neighbour",
     "NextHop",
-    "NodeView",
     "PeerGroup",
     "Port",
+    "RoutingPlan",
     "Side",
-    "views",
+    "plan_routing",
 ]
 
 Address = IPv4Address | IPv6Address
@@ -168,12 +168,10 @@ class BgpSession:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
-    """Everything that the templates of one node may use, by these names.
+class RoutingPlan:
+    """What one node must know of the lab around it; templates use it by these names.
 
     Attributes:
-        lab, node: as planned.
-        vars: the role's defaults with the node's own ``vars`` over them.
         ports: one an interface.
         host_routes: to the loopbacks of the hosts behind the ports.
         exits4, exits6: next hops of a host's default routes.
@@ -181,12 +179,10 @@ class NodeView:
         groups: the peer groups of ``sessions``.
         sessions: BGP sessions.
         networks: what the node announces.
-        held: ports to hosts with several uplinks; they stay down until the node can pass traffic on.
+        deferred_up: ports to hosts with several uplinks, which the node itself sets up when it can
+            pass traffic on.
     """
 
-    lab: Lab
-    node: NodePlan
-    vars: Mapping[str, Any] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
     exits4: tuple[NextHop, ...] = ()
@@ -195,27 +191,26 @@ class NodeView:
     groups: tuple[PeerGroup, ...] = ()
     sessions: tuple[BgpSession, ...] = ()
     networks: tuple[Network, ...] = ()
-    held: tuple[str, ...] = ()
+    deferred_up: tuple[str, ...] = ()
 
     @property
     def gated(self) -> bool:
         """Whether the node needs the gate program."""
-        return bool(self.sides or self.held)
+        return bool(self.sides or self.deferred_up)
 
 
-def views(lab: Lab, variables: Mapping[str, Mapping[str, Any]]) -> tuple[NodeView, ...]:
-    """What the templates see, for every node.
+def plan_routing(lab: Lab) -> dict[str, RoutingPlan]:
+    """Work out every node's neighbours, routes and sessions.
 
     Args:
         lab: the planned lab.
-        variables: for each node its role's defaults with the node's own ``vars`` over them.
 
     Returns:
-        One view a node, in the lab's order.
+        By name of the node, in the lab's order.
     """
-    world = _World.of(lab)
+    index = _LabIndex.of(lab)
     tags = {name: tag for tag, name in enumerate(_side_names(lab), start=1)}
-    return tuple(_view(world, node, variables[node.name], tags) for node in lab.nodes)
+    return {node.name: _routing(index, node, tags) for node in lab.nodes}
 
 
 def _side_names(lab: Lab) -> tuple[str, ...]:
@@ -223,23 +218,22 @@ def _side_names(lab: Lab) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
-    """The lab, with quick answers."""
+class _LabIndex:
+    """The lab, by name."""
 
-    lab: Lab
     nodes: Mapping[str, NodePlan]
     links: Mapping[str, tuple[LinkPlan, ...]]
     parts: Mapping[str, tuple[str, ...]]
     """Of the topology, less its gateways: by the name of the first node, every node."""
 
     @staticmethod
-    def of(lab: Lab) -> _World:
+    def of(lab: Lab) -> _LabIndex:
         links: dict[str, list[LinkPlan]] = {node.name: [] for node in lab.nodes}
         for link in lab.links:
             links[link.a.node].append(link)
             links[link.b.node].append(link)
         nodes = {node.name: node for node in lab.nodes}
-        return _World(lab, nodes, {name: tuple(found) for name, found in links.items()}, _parts(lab))
+        return _LabIndex(nodes, {name: tuple(found) for name, found in links.items()}, _parts(lab))
 
     def is_switch(self, name: str) -> bool:
         return self.nodes[name].acts_as == "switch"
@@ -301,16 +295,13 @@ def _parts(lab: Lab) -> Mapping[str, tuple[str, ...]]:
     return {part: tuple(names) for part, names in parts.items()}
 
 
-def _view(world: _World, node: NodePlan, variables: Mapping[str, Any], tags: Mapping[str, int]) -> NodeView:
-    ports = tuple(world.port(node, interface) for interface in node.interfaces)
-    sides = _sides(world, node, tags)
+def _routing(index: _LabIndex, node: NodePlan, tags: Mapping[str, int]) -> RoutingPlan:
+    ports = tuple(index.port(node, interface) for interface in node.interfaces)
+    sides = _sides(index, node, tags)
     by_port = {name: side for side in sides for name in side.ports}
     sessions = _sessions(ports, by_port) if node.asn is not None else ()
     host_routes = _host_routes(ports)
-    return NodeView(
-        lab=world.lab,
-        node=node,
-        vars=variables,
+    return RoutingPlan(
         ports=ports,
         host_routes=host_routes,
         exits4=tuple(NextHop(r.ipv4, p.name) for p in ports for r in p.routers if r.ipv4 and p.ipv4),
@@ -319,21 +310,21 @@ def _view(world: _World, node: NodePlan, variables: Mapping[str, Any], tags: Map
         groups=_groups(sessions, by_port),
         sessions=sessions,
         networks=_networks(node, ports, host_routes),
-        held=tuple(port.name for port in ports if sessions and _is_held(port)),
+        deferred_up=tuple(port.name for port in ports if sessions and _is_deferred(port)),
     )
 
 
-def _is_held(port: Port) -> bool:
+def _is_deferred(port: Port) -> bool:
     return not port.switched and not port.routers and any(host.uplinks > 1 for host in port.hosts)
 
 
-def _sides(world: _World, node: NodePlan, tags: Mapping[str, int]) -> tuple[Side, ...]:
+def _sides(index: _LabIndex, node: NodePlan, tags: Mapping[str, int]) -> tuple[Side, ...]:
     ports: dict[str, list[str]] = {}
     for port in node.interfaces:
         if port.side:
             ports.setdefault(port.side, []).append(port.name)
     return tuple(
-        Side(name, tags[name], tuple(names), world.parts.get(name, ())) for name, names in ports.items()
+        Side(name, tags[name], tuple(names), index.parts.get(name, ())) for name, names in ports.items()
     )
 
 
