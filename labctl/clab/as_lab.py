@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
-from labctl.model.lab import Endpoint, Lab, LinkPlan, NodePlan
+from labctl.model.lab import Lab, NodePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,13 +42,4 @@ def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) ->
         )
 
     nodes = tuple(node_of(index, spec.name) for index, spec in enumerate(definition.nodes))
-    links = tuple(
-        LinkPlan(
-            index,
-            Endpoint(cable.a.node, cable.a.interface),
-            Endpoint(cable.b.node, cable.b.interface),
-            cable.mtu,
-        )
-        for index, cable in enumerate(definition.cables)
-    )
-    return Lab(definition.name, nodes, links)
+    return Lab(definition.name, nodes, definition.links)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from labctl.clab.definition import NodeSpec
+from labctl.clab.definition import NodeDefinition
 from labctl.cli.console import out, out_json, table
 from labctl.cli.params import Json, LabOrFile
 from labctl.cli.resolve import lab_of, planned_nodes
@@ -81,7 +81,7 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
 
 
 def _lacking(
-    runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeSpec]
+    runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeDefinition]
 ) -> dict[str, str]:
     """What each node lacks to be ready, in one line; empty where nothing."""
     from labctl.lab.readiness import lacks

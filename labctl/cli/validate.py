@@ -76,8 +76,8 @@ def _definition(file: Path) -> str:
 
     read_document(file)  # what is no readable YAML is told in the same words as for the other kinds
     definition = read_definition(file)
-    nodes, cables = len(definition.nodes), len(definition.cables)
-    return f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(cables, 'link')}"
+    nodes, links = len(definition.nodes), len(definition.links)
+    return f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(links, 'link')}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The cables of one node, all at once: pulled, carried to another namespace, plugged in again."""
+"""The links of one node, all at once: pulled, carried to another namespace, plugged in again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Pull", "carry", "hush", "plug"]
 
 _GROUP = 0x6C61
-"""Group number that a node's cables get for the one message that takes all of them down."""
+"""Group number that a node's links get for the one message that takes all of them down."""
 
 _MANAGEMENT = "eth0"
 _PRIORITY = 10
@@ -30,7 +30,7 @@ class Pull:
 
     Args:
         netns: the node's network namespace.
-        interfaces: those of its cables. A management interface goes along, if it has one.
+        interfaces: those of its links. A management interface goes along, if it has one.
 
     Raises:
         ActionError: the namespace lacks one of the interfaces.
@@ -92,7 +92,7 @@ def carry(source: Path, target: Path, interfaces: Sequence[str]) -> None:
     try:
         inside(source, move)
     except OSError as error:
-        raise ActionError(f"cables could not be moved from {source} to {target}: {error.strerror}") from error
+        raise ActionError(f"links could not be moved from {source} to {target}: {error.strerror}") from error
     finally:
         os.close(handle)
 

@@ -9,7 +9,7 @@ A cut is the pull of the cord. In this order:
 4. When every peer has told of it, the processes are killed. What their sockets still have to say
    (FIN, RST) finds no link.
 
-At power-on the node boots in fresh namespaces, the cables are moved there from the pinned one, and
+At power-on the node boots in fresh namespaces, the links are moved there from the pinned one, and
 the pinned one is let go, with whatever sockets are left in it.
 
 Virtual machines go and come with their host: what is said of one node here holds for both, one after
@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from labctl.clab.definition import HOLDS, STOP_PROGRAM
+from labctl.clab.definition import DEFERRED_UP, STOP_PROGRAM
 from labctl.errors import ActionError, LabctlError
 from labctl.events import Event, now_ns
 from labctl.fault import node_links
@@ -43,10 +43,11 @@ from labctl.linux.netns import pin, unpin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from labctl.clab.definition import Cable, CableEnd, Definition
+    from labctl.clab.definition import Definition
     from labctl.events import Listener
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
+    from labctl.model.lab import Endpoint, LinkPlan
 
 __all__ = ["ACTION", "power_off", "power_on"]
 
@@ -70,7 +71,7 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
 
     Returns:
         What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``not_before_ns``: when
-        the cables began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
+        the links began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
         nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
         ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
         failed; ``guests``: virtual machines that went with it.
@@ -126,7 +127,7 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
         machines that came with it.
 
     Raises:
-        ActionError: no such node; its cables are lost; or its host has no power.
+        ActionError: no such node; its links are lost; or its host has no power.
         NodeError: it did not start.
     """
     definition = known_node(lab, node)
@@ -199,18 +200,18 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     if not processes.pinned(parked):
         _park_what_is_left(lab, node)
     cut = {fault.target for fault in faults(lab) if fault.action == "link-cut"}
-    for cable in definition.cables_of(node):
-        if label(cable) in cut:
+    for link in definition.links_of(node):
+        if label(link) in cut:
             # The node's boot program sets its own ends up: the peer's end keeps the link down.
-            hold_down(runtime, lab, cable, not_at=node)
+            hold_down(runtime, lab, link, not_at=node)
     names = [end.interface for end in own_ends(definition, node)]
     _gather(runtime, lab, node, names)
     runtime.boot(lab, node)
     spread(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
-    holds = set(definition.node(node).labels.get(HOLDS, "").split())
-    later = {label(cable) for cable in definition.cables_of(node) if _own(cable, node) in holds}
+    holds = set(definition.node(node).labels.get(DEFERRED_UP, "").split())
+    later = {label(link) for link in definition.links_of(node) if _own(link, node) in holds}
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
@@ -226,7 +227,7 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
 def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     """Bring a node that a killed labctl left half off or half on to where power-on begins.
 
-    That is: every cable in the pinned namespace, and no process left. Nothing is to be done as a rule.
+    That is: every link in the pinned namespace, and no process left. Nothing is to be done as a rule.
     """
     parked = lab.parked / node
     where = runtime.netns(lab, node) if runtime.states(lab)[node].init_pid else lab.netns / node
@@ -241,18 +242,18 @@ def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     runtime.kill(lab, node)
 
 
-def _own(cable: Cable, node: str) -> str:
-    return cable.a.interface if cable.a.node == node else cable.b.interface
+def _own(link: LinkPlan, node: str) -> str:
+    return link.a.interface if link.a.node == node else link.b.interface
 
 
 def _park_what_is_left(lab: LabDir, node: str) -> None:
-    """A node that died by itself: its cables are in the namespace that the runtime still pins."""
+    """A node that died by itself: its links are in the namespace that the runtime still pins."""
     if not processes.pinned(lab.netns / node):
-        raise ActionError(f"the cables of {node} are lost: its namespace is gone; take the lab down and up")
+        raise ActionError(f"the links of {node} are lost: its namespace is gone; take the lab down and up")
     pin(lab.netns / node, lab.parked / node)
 
 
-def _places(runtime: Runtime, lab: LabDir, ends: tuple[CableEnd, ...]) -> list[tuple[CableEnd, Path]]:
+def _places(runtime: Runtime, lab: LabDir, ends: tuple[Endpoint, ...]) -> list[tuple[Endpoint, Path]]:
     """Ends that can tell of their carrier, with their namespaces; what lies parked cannot."""
     found = []
     for end in ends:

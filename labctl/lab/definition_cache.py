@@ -12,10 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.clab.definition import Bind, Cable, CableEnd, Definition, NodeSpec
+from labctl.clab.definition import Bind, Definition, NodeDefinition
 from labctl.errors import LabError
 from labctl.model.codec import load_lab
 from labctl.model.fields import flag, items, number, pairs, text
+from labctl.model.lab import Endpoint, LinkPlan
 
 if TYPE_CHECKING:
     from labctl.lab.state import LabDir
@@ -50,7 +51,7 @@ def definition_of(lab: LabDir) -> Definition:
         found = _definition(kept, status.st_ino, status.st_mtime_ns, status.st_size)
     except FileNotFoundError:
         found = None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise _damaged(lab, kept, error) from error
     if found is None:
         from labctl.clab.parse import read_definition  # noqa: PLC0415 - brings YAML in
@@ -106,20 +107,19 @@ def _restored(data: dict[str, Any]) -> Definition:
         name=text(data, "name"),
         path=Path(text(data, "path")),
         nodes=tuple(_node(node) for node in items(data, "nodes")),
-        cables=tuple(
-            Cable(_end(pairs(link, "a")), _end(pairs(link, "b")), number(link, "mtu"))
-            for link in items(data, "cables")
-        ),
+        links=tuple(_link(link) for link in items(data, "links")),
         unsupported=tuple(items(data, "unsupported")),
     )
 
 
-def _end(data: dict[str, Any]) -> CableEnd:
-    return CableEnd(text(data, "node"), text(data, "interface"), text(data, "mac"))
+def _link(data: dict[str, Any]) -> LinkPlan:
+    a, b = (Endpoint(text(end, "node"), text(end, "interface")) for end in (data["a"], data["b"]))
+    mac_a, mac_b = items(data, "macs")
+    return LinkPlan(number(data, "index"), a, b, number(data, "mtu"), (mac_a, mac_b))
 
 
-def _node(data: dict[str, Any]) -> NodeSpec:
-    return NodeSpec(
+def _node(data: dict[str, Any]) -> NodeDefinition:
+    return NodeDefinition(
         name=text(data, "name"),
         kind=text(data, "kind"),
         image=text(data, "image"),

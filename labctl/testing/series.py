@@ -77,11 +77,11 @@ def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab
         )
         for index, name in enumerate(names)
     )
-    cables = tuple(
+    planned = tuple(
         LinkPlan(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
         for index, (a, b) in enumerate(links)
     )
-    return Lab("fake", nodes, cables)
+    return Lab("fake", nodes, planned)
 
 
 def fake_loaded(names: Sequence[str]) -> LoadedLab:

@@ -108,8 +108,8 @@ class FakeSubject(Subject):
         super().down()
 
     def _link(self, action: str, a: str, b: str, *, cut: bool) -> Effect:
-        for number, cable in enumerate(definition_of(self.lab).cables):
-            if {cable.a.node, cable.b.node} == {a, b}:
+        for number, link in enumerate(definition_of(self.lab).links):
+            if {link.a.node, link.b.node} == {a, b}:
                 self.runtime.set_cut(self.lab, number, cut=cut)
         return self._effect(action, f"{a}-{b}", a, b)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from labctl.clab.definition import Definition, NodeSpec
+    from labctl.clab.definition import Definition, NodeDefinition
     from labctl.events import Listener
     from labctl.lab.state import LabDir
     from labctl.runtime.embedded.launcher import CablePlan
@@ -173,7 +173,9 @@ class NetnsRuntime:
         self.kill(lab, node)
         self._boot(lab, [spec], [])
 
-    def _boot(self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[CablePlan]) -> Mapping[str, int]:
+    def _boot(
+        self, lab: LabDir, nodes: Sequence[NodeDefinition], cables: Sequence[CablePlan]
+    ) -> Mapping[str, int]:
         boot_spec.make_folders(lab)
         plan = boot_spec.plan(lab, nodes, cables)
         outcome = run_helper(plan)
@@ -214,7 +216,7 @@ class NetnsRuntime:
         return pid if space and processes.namespace_of(pid, "net") == space else 0
 
 
-def _spec(lab: LabDir, node: str) -> NodeSpec:
+def _spec(lab: LabDir, node: str) -> NodeDefinition:
     definition = definition_of(lab)
     try:
         return definition.node(node)

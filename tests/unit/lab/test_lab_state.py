@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from labctl.clab.definition import Bind, Cable, CableEnd, Definition, NodeSpec
+from labctl.clab.definition import Bind, Definition, NodeDefinition
 from labctl.errors import LabBusyError, LabError, LabNotFoundError
 from labctl.lab.definition_cache import definition_of, plan_of, remember
 from labctl.lab.state import LabDir, LabRecord, labs
 from labctl.model.codec import dump_lab
+from labctl.model.lab import Endpoint, LinkPlan
 from labctl.testing.series import fake_lab
 
 RECORD = LabRecord("x", "netns", "/t.yml", "/d.clab.yml", "up", 1.5)
@@ -22,7 +23,7 @@ DEFINITION = Definition(
     "x",
     Path("/d/x.clab.yml"),
     (
-        NodeSpec(
+        NodeDefinition(
             "a",
             image="i",
             entrypoint=("e",),
@@ -35,9 +36,9 @@ DEFINITION = Definition(
             labels={"labctl-ready": "1"},
             unsupported=("y",),
         ),
-        NodeSpec("b"),
+        NodeDefinition("b"),
     ),
-    (Cable(CableEnd("a", "eth1", "02:00:00:00:00:01"), CableEnd("b", "eth1"), 1400),),
+    (LinkPlan(0, Endpoint("a", "eth1"), Endpoint("b", "eth1"), 1400, ("02:00:00:00:00:01", "")),),
     ("z",),
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.clab.definition import READY_PROGRAM, Definition, NodeSpec
+from labctl.clab.definition import READY_PROGRAM, Definition, NodeDefinition
 from labctl.errors import NodeError
 from labctl.events import silent
 from labctl.lab.readiness import lacks, wait_ready
@@ -28,7 +28,7 @@ def lab(tmp_path: Path) -> LabDir:
 
 def _running(lab: LabDir, labels: dict[str, str]) -> FakeRuntime:
     runtime = FakeRuntime()
-    nodes = tuple(NodeSpec(name, labels=labels) for name in NAMES)
+    nodes = tuple(NodeDefinition(name, labels=labels) for name in NAMES)
     runtime.up(lab, Definition("x", Path("/x.clab.yml"), nodes, ()), silent)
     return runtime
 
