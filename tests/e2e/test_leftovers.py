@@ -131,7 +131,7 @@ def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path,
 
 def test_a_helper_whose_labctl_was_killed_before_it_was_up_boots_nothing(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
-    plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "cables": []}
+    plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "veths": []}
     somebody_else = str(os.getppid())
     line = [sys.executable, "-c", "from labctl.runtime.embedded.launcher import main; main()", somebody_else]
     done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from labctl.clab.definition import Definition, NodeDefinition
     from labctl.lab.state import LabDir
-    from labctl.runtime.embedded.launcher import BootPlan, CablePlan, NodePlan
+    from labctl.runtime.embedded.launcher import BootRequest, BootSpec, VethSpec
 
-__all__ = ["FIRST_INDEX", "cables", "make_folders", "missing", "plan"]
+__all__ = ["FIRST_INDEX", "make_folders", "missing", "plan", "veths"]
 
 FIRST_INDEX = 100
 """ifindex of the first link end of a lab. Every end gets a number of its own, never its peer's: where
@@ -124,7 +124,7 @@ def make_folders(lab: LabDir) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def cables(definition: Definition) -> list[CablePlan]:
+def veths(definition: Definition) -> list[VethSpec]:
     """Every link with the numbers that its ends get; see :data:`FIRST_INDEX`."""
     return [
         {
@@ -136,7 +136,7 @@ def cables(definition: Definition) -> list[CablePlan]:
     ]
 
 
-def plan(lab: LabDir, nodes: Sequence[NodeDefinition], links: Sequence[CablePlan]) -> BootPlan:
+def plan(lab: LabDir, nodes: Sequence[NodeDefinition], links: Sequence[VethSpec]) -> BootRequest:
     """What the helper is asked to do.
 
     Raises:
@@ -151,7 +151,7 @@ def plan(lab: LabDir, nodes: Sequence[NodeDefinition], links: Sequence[CablePlan
             ends.setdefault(node, []).append(interface)
     return {
         "nodes": [_node_plan(lab, spec, ends.get(spec.name, []), submounts, skeleton) for spec in nodes],
-        "cables": list(links),
+        "veths": list(links),
     }
 
 
@@ -161,7 +161,7 @@ def _node_plan(
     interfaces: list[str],
     submounts: list[str],
     skeleton: list[tuple[str, int, int, int]],
-) -> NodePlan:
+) -> BootSpec:
     (lab.netns / node.name).touch()
     binds = sorted(node.binds, key=lambda bind: bind.target.count("/"))
     # What a node takes up by itself, once it can pass traffic on, is not taken up for it.

@@ -13,7 +13,7 @@ import labctl
 from labctl.errors import NodeError
 
 if TYPE_CHECKING:
-    from labctl.runtime.embedded.launcher import BootOutcome, BootPlan
+    from labctl.runtime.embedded.launcher import BootOutcome, BootRequest
 
 __all__ = ["run_helper"]
 
@@ -23,7 +23,7 @@ _PROGRAM = (
 )
 
 
-def run_helper(plan: BootPlan) -> BootOutcome:
+def run_helper(plan: BootRequest) -> BootOutcome:
     """Boot what the plan says.
 
     Raises:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from labctl.clab.definition import Definition, NodeDefinition
     from labctl.events import Listener
     from labctl.lab.state import LabDir
-    from labctl.runtime.embedded.launcher import CablePlan
+    from labctl.runtime.embedded.launcher import VethSpec
 
 __all__ = ["NetnsRuntime"]
 
@@ -59,7 +59,7 @@ class NetnsRuntime:
             HostError: this machine lacks something.
         """
         remember(lab, definition)
-        pids = self._boot(lab, definition.nodes, boot_spec.cables(definition))
+        pids = self._boot(lab, definition.nodes, boot_spec.veths(definition))
         for node in pids:
             listen(Event("node.started", data={"node": node}))
         for spec in definition.nodes:
@@ -174,10 +174,10 @@ class NetnsRuntime:
         self._boot(lab, [spec], [])
 
     def _boot(
-        self, lab: LabDir, nodes: Sequence[NodeDefinition], cables: Sequence[CablePlan]
+        self, lab: LabDir, nodes: Sequence[NodeDefinition], veths: Sequence[VethSpec]
     ) -> Mapping[str, int]:
         boot_spec.make_folders(lab)
-        plan = boot_spec.plan(lab, nodes, cables)
+        plan = boot_spec.plan(lab, nodes, veths)
         outcome = run_helper(plan)
         if outcome["failed"]:
             lines = (f"{node}: {why}" if node else why for node, why in outcome["failed"].items())
