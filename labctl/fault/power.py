@@ -178,18 +178,18 @@ def _cut(
     pin(netns, lab.parked / node)
     with (
         CarrierWatch(peers, carrier=False) as watch,
-        node_links.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
+        node_links.LinkDown(netns, [end.interface for end in own_ends(definition, node)]) as links,
     ):
         stopped = freeze(runtime.states(lab)[node].init_pid)
         not_before = now_ns()
-        pulled = cord.pull()
+        took = links.set_down()
         seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)
     runtime.kill(lab, node)
-    node_links.hush(lab.parked / node)
+    node_links.drop_orphan_sockets(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
     effect.detail.update({"mode": mode.value, "processes": stopped})
-    effect.detail.update({"not_before_ns": not_before, "pull_ns": pulled})
+    effect.detail.update({"not_before_ns": not_before, "pull_ns": took})
     if settled:
         effect.detail["without_carrier"] = settled
     return effect
@@ -215,9 +215,9 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
-        node_links.carry(parked, netns, names)
+        node_links.move_links(parked, netns, names)
         close_again(lab, netns, own_ends(definition, node))
-        node_links.plug(netns, [name for name in names if name not in holds])
+        node_links.set_links_up(netns, [name for name in names if name not in holds])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)
@@ -235,10 +235,10 @@ def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     if space is None:
         return
     if space == processes.pinned(parked):
-        with node_links.Pull(parked, names) as cord:
-            cord.pull()
+        with node_links.LinkDown(parked, names) as links:
+            links.set_down()
     else:
-        node_links.carry(where, parked, names)
+        node_links.move_links(where, parked, names)
     runtime.kill(lab, node)
 
 
