@@ -13,7 +13,7 @@ from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import known_node, label, link_between, own_ends, place
 from labctl.fault.linkstate import CUT, hold_down, let_up
-from labctl.fault.registry import Fault, faults, forget, holding, note
+from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
     del listen
     requested = now_ns()
     link = link_between(lab, a, b)
-    with holding(lab, (link.a.node, link.b.node)):
+    with lock_nodes(lab, (link.a.node, link.b.node)):
         before = _in_force(lab, CUT, label(link))
         with CarrierWatch(_running_ends(runtime, lab, link), carrier=False) as watch:
             not_before = now_ns()
@@ -94,11 +94,11 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
     requested = now_ns()
     link = link_between(lab, a, b)
     name = label(link)
-    with holding(lab, (link.a.node, link.b.node)):
+    with lock_nodes(lab, (link.a.node, link.b.node)):
         was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
         if was_hole:
             _open_ends(runtime, lab, (link.a, link.b))
-            forget(lab, BLACKHOLE, name)
+            clear(lab, BLACKHOLE, name)
         seen: tuple[CarrierChange, ...] = ()
         if was_cut:
             ends = _running_ends(runtime, lab, link)
@@ -106,7 +106,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
             with CarrierWatch(ends if len(ends) == 2 else [], carrier=True) as watch:  # noqa: PLR2004
                 let_up(runtime, lab, link)
                 seen = watch.wait(_SEEN_S)
-            forget(lab, CUT, name)
+            clear(lab, CUT, name)
         effect = effect_of("link-restore", name, requested, seen)
         if not was_hole and not was_cut:
             effect.detail["already"] = True
@@ -122,7 +122,7 @@ def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listen
     del listen
     requested = now_ns()
     link = link_between(lab, a, b)
-    with holding(lab, (link.a.node, link.b.node)):
+    with lock_nodes(lab, (link.a.node, link.b.node)):
         fault = Fault(BLACKHOLE, label(link), {"ends": _ends_of(link)})
         return _close_ends(runtime, lab, fault, (link.a, link.b), requested)
 
@@ -136,7 +136,7 @@ def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -
     del listen
     requested = now_ns()
     ends = own_ends(known_node(lab, node), node)
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         runtime.netns(lab, node)  # an ActionError if it is off
         return _close_ends(runtime, lab, Fault(NODE_BLACKHOLE, node), ends, requested)
 
@@ -150,12 +150,12 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
     del listen
     requested = now_ns()
     ends = own_ends(known_node(lab, node), node)
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         was = _in_force(lab, NODE_BLACKHOLE, node)
         if was:
             still = [end for end in ends if not _link_is_hole(lab, end)]
             _open_ends(runtime, lab, still)
-            forget(lab, NODE_BLACKHOLE, node)
+            clear(lab, NODE_BLACKHOLE, node)
         effect = effect_of("node-restore", node, requested)
         if not was:
             effect.detail["already"] = True
@@ -166,14 +166,14 @@ def _close_ends(
     runtime: Runtime, lab: LabDir, fault: Fault, ends: tuple[Endpoint, ...], requested: int
 ) -> Effect:
     already = _in_force(lab, fault.action, fault.target)
-    note(lab, fault)
+    record(lab, fault)
     closed = 0
     for where, names in _by_place(runtime, lab, ends).items():
         if where.parent != lab.parked:
             blackhole.close(where, *names)
             closed += len(names)
     if not closed:
-        forget(lab, fault.action, fault.target)
+        clear(lab, fault.action, fault.target)
         raise ActionError(
             f"{fault.action} of {fault.target}: neither end has power, there is nothing to lose"
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import ActionError
 from labctl.fault import routes
 from labctl.fault.ends import label, place
-from labctl.fault.registry import Fault, faults, note
+from labctl.fault.registry import Fault, faults, record
 from labctl.lab.definition_cache import definition_of
 from labctl.linux import netlink
 from labctl.linux.netns import inside
@@ -69,7 +69,7 @@ def hold_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = ""
     if not kept:
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
-    note(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
+    record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
     inside(where, lambda: _set(end.interface, up=False))
     return end
 

@@ -31,7 +31,7 @@ from labctl.fault.ends import far_ends, known_node, label, own_ends, place
 from labctl.fault.freeze import freeze, thaw
 from labctl.fault.link import close_again
 from labctl.fault.linkstate import hold_down
-from labctl.fault.registry import Fault, faults, forget, holding, note
+from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
 from labctl.lab.definition_cache import definition_of
@@ -97,12 +97,12 @@ def _power_off(
     """One node alone; ``host``: that whose power went."""
     requested = now_ns()
     fault = Fault(ACTION, node, {"mode": mode.value} | ({"host": host} if host else {}))
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         state = runtime.states(lab)[node]
         if state.status in (NodeStatus.OFF, NodeStatus.MISSING):
             return _nothing(ACTION, node, requested, mode)
         if mode is PowerMode.FREEZE:
-            note(lab, fault)
+            record(lab, fault)
             stopped = freeze(state.init_pid)
             now = now_ns()
             effect = Effect(ACTION, node, requested, now, now, now)
@@ -146,20 +146,20 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 def _power_on(runtime: Runtime, lab: LabDir, definition: Definition, node: str, listen: Listener) -> Effect:
     """One node alone."""
     requested = now_ns()
-    with holding(lab, {node, *(end.node for end in far_ends(definition, node))}):
+    with lock_nodes(lab, {node, *(end.node for end in far_ends(definition, node))}):
         state = runtime.states(lab)[node]
         parked = lab.parked / node
         if state.init_pid and not processes.pinned(parked):
             # Even if PID 1 runs: whoever froze the others may have been killed at it.
             thaw(state.init_pid)
-            forget(lab, ACTION, node)
+            clear(lab, ACTION, node)
             effect = _nothing("power-on", node, requested, None)
             if state.status is NodeStatus.FROZEN:
                 effect.detail.pop("already")
                 effect.detail["thawed"] = True
             return effect
         effect = _restore(runtime, lab, definition, node, requested)
-        forget(lab, ACTION, node)
+        clear(lab, ACTION, node)
         listen(Event("node.started", data={"node": node}))
         return effect
 
@@ -174,7 +174,7 @@ def _cut(
     node, definition = fault.target, definition_of(lab)
     netns = runtime.netns(lab, node)
     peers = _places(runtime, lab, far_ends(definition, node))
-    note(lab, fault)
+    record(lab, fault)
     pin(netns, lab.parked / node)
     with (
         CarrierWatch(peers, carrier=False) as watch,

@@ -10,7 +10,7 @@ import pytest
 from labctl.clab.definition import Definition, NodeDefinition
 from labctl.errors import ActionError
 from labctl.fault.ends import far_ends, label, link_between, own_ends
-from labctl.fault.registry import Fault, faults, forget, note
+from labctl.fault.registry import Fault, clear, faults, record
 from labctl.lab.definition_cache import remember
 from labctl.lab.state import LabDir
 from labctl.model.lab import Endpoint, LinkPlan
@@ -37,12 +37,12 @@ def lab(tmp_path: Path) -> LabDir:
 
 
 def test_faults_are_kept_in_order_and_once(lab: LabDir) -> None:
-    note(lab, Fault("power-off", "a", {"mode": "cut"}))
-    note(lab, Fault("link-cut", "l"))
-    note(lab, Fault("power-off", "a", {"mode": "freeze"}))
+    record(lab, Fault("power-off", "a", {"mode": "cut"}))
+    record(lab, Fault("link-cut", "l"))
+    record(lab, Fault("power-off", "a", {"mode": "freeze"}))
     assert faults(lab) == (Fault("link-cut", "l"), Fault("power-off", "a", {"mode": "freeze"}))
-    forget(lab, "link-cut", "l")
-    forget(lab, "link-cut", "l")
+    clear(lab, "link-cut", "l")
+    clear(lab, "link-cut", "l")
     assert [fault.action for fault in faults(lab)] == ["power-off"]
 
 
@@ -54,7 +54,7 @@ def test_no_ledger_and_a_broken_one_are_no_faults(lab: LabDir) -> None:
 
 def test_writers_at_the_same_time_lose_nothing(lab: LabDir) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: note(lab, Fault("power-off", f"n{number}")), range(60)))
+        list(pool.map(lambda number: record(lab, Fault("power-off", f"n{number}")), range(60)))
     assert {fault.target for fault in faults(lab)} == {f"n{number}" for number in range(60)}
 
 
