@@ -35,7 +35,7 @@ from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
 from labctl.lab.definition_cache import definition_of
-from labctl.lab.ecmp_seed import spread
+from labctl.lab.ecmp_seed import set_ecmp_seeds
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import pin, unpin
@@ -207,7 +207,7 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     names = [end.interface for end in own_ends(definition, node)]
     _gather(runtime, lab, node, names)
     runtime.boot(lab, node)
-    spread(runtime, lab, [node])
+    set_ecmp_seeds(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
     holds = set(definition.node(node).labels.get(DEFERRED_UP, "").split())

@@ -22,7 +22,7 @@ from labctl.errors import (
 from labctl.events import Event
 from labctl.lab import cleanup
 from labctl.lab.convergence import wait_settled
-from labctl.lab.ecmp_seed import spread
+from labctl.lab.ecmp_seed import set_ecmp_seeds
 from labctl.lab.readiness import wait_ready
 from labctl.lab.state import STATE_ROOT, LabDir, LabRecord, labs
 
@@ -165,7 +165,7 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
 
     remember(lab, definition)
     chosen.up(lab, definition, listen)
-    spread(chosen, lab, [node.name for node in definition.nodes])
+    set_ecmp_seeds(chosen, lab, [node.name for node in definition.nodes])
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
     wait_settled(chosen, lab, _SETTLE_S)
     lab.write_record(replace(record, phase="up"))
