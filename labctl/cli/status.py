@@ -84,13 +84,13 @@ def _lacking(
     runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeDefinition]
 ) -> dict[str, str]:
     """What each node lacks to be ready, in one line; empty where nothing."""
-    from labctl.lab.readiness import lacks
+    from labctl.lab.readiness import not_ready_reason
 
     def ask(node: str) -> str:
         if states[node].status != NodeStatus.RUNNING:
             return states[node].status.value
         knows = node in specs and specs[node].labels.get("labctl-ready") == "1"
-        return lacks(runtime, lab, node, ask=knows)
+        return not_ready_reason(runtime, lab, node, ask=knows)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(states, pool.map(ask, states), strict=True))

@@ -14,7 +14,7 @@ from labctl.events import now_ns
 from labctl.fault.types import PowerMode
 from labctl.lab.definition_cache import definition_of, plan_of
 from labctl.lab.lifecycle import bring_up, open_lab, take_down
-from labctl.lab.readiness import lacks
+from labctl.lab.readiness import not_ready_reason
 from labctl.lab.state import LabDir
 from labctl.probe import start_traffic, witness
 from labctl.scenario import overlay, ping
@@ -82,7 +82,7 @@ class LiveWorld:
 
     def unready(self, node: str) -> str:
         """Ask the node's own ready program."""
-        return lacks(self.runtime, self.folder, node, ask=node in self.asked)
+        return not_ready_reason(self.runtime, self.folder, node, ask=node in self.asked)
 
     def paths(self, node: str, to: str) -> int:
         """Count next hops that are neither dead nor without carrier."""
