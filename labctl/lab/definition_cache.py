@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.model.lab import Lab
 
-__all__ = ["definition_of", "plan_of", "remember"]
+__all__ = ["definition_of", "plan_of", "save_definition"]
 
 _FILE = "definition.json"
 _FORMAT = 2
 """A definition of another format is read from its containerlab file: another labctl brought the lab up."""
 
 
-def remember(lab: LabDir, definition: Definition) -> None:
+def save_definition(lab: LabDir, definition: Definition) -> None:
     """Keep the definition that runs."""
     lab.path.mkdir(parents=True, exist_ok=True)
     fresh = lab.path / f"{_FILE}.new"

@@ -161,9 +161,9 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
     lab.write_record(record)
     told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
     listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
-    from labctl.lab.definition_cache import remember  # noqa: PLC0415 - beside its only use
+    from labctl.lab.definition_cache import save_definition  # noqa: PLC0415 - beside its only use
 
-    remember(lab, definition)
+    save_definition(lab, definition)
     chosen.up(lab, definition, listen)
     set_ecmp_seeds(chosen, lab, [node.name for node in definition.nodes])
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from labctl.clab.definition import READY_PROGRAM, Definition
 from labctl.errors import ActionError, LabctlError, LabNotFoundError
 from labctl.events import Event
-from labctl.lab.definition_cache import remember
+from labctl.lab.definition_cache import save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FakeRuntime:
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
         """Every node runs."""
         self._call("up", lab)
-        remember(lab, definition)
+        save_definition(lab, definition)
         made = _FakeLab(definition, {})
         self._labs[lab.name] = made
         for node in definition.nodes:

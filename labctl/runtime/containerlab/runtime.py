@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from labctl.errors import ActionError, HostError, LabctlError, LabError, LabExistsError, NodeError
 from labctl.events import Event
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
@@ -91,7 +91,7 @@ class ContainerlabRuntime:
             return
         if there:
             self.down(lab, listen)
-        remember(lab, definition)
+        save_definition(lab, definition)
         outcome = _program(self.engine).run(_deploy_argv(lab, definition), lab.path, _patience_s(definition))
         if outcome.code != 0:
             raise NodeError(f"containerlab could not deploy {lab.name}: {outcome.summary()}")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from labctl.errors import ActionError, NodeError
 from labctl.events import Event
 from labctl.lab import cleanup
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
@@ -58,7 +58,7 @@ class NetnsRuntime:
             NodeError: a node did not start.
             HostError: this machine lacks something.
         """
-        remember(lab, definition)
+        save_definition(lab, definition)
         pids = self._boot(lab, definition.nodes, boot_spec.veths(definition))
         for node in pids:
             listen(Event("node.started", data={"node": node}))

@@ -11,7 +11,7 @@ from labctl.clab.definition import Definition, NodeDefinition
 from labctl.errors import ActionError
 from labctl.fault.ends import far_ends, label, link_between, own_ends
 from labctl.fault.registry import Fault, clear, faults, record
-from labctl.lab.definition_cache import remember
+from labctl.lab.definition_cache import save_definition
 from labctl.lab.state import LabDir
 from labctl.model.lab import Endpoint, LinkPlan
 
@@ -32,7 +32,7 @@ AB1, AB2, BC, CC = (
 def lab(tmp_path: Path) -> LabDir:
     lab = LabDir("x", tmp_path)
     nodes = tuple(NodeDefinition(name) for name in "abc")
-    remember(lab, Definition("x", tmp_path / "x.clab.yml", nodes, (AB1, AB2, BC, CC)))
+    save_definition(lab, Definition("x", tmp_path / "x.clab.yml", nodes, (AB1, AB2, BC, CC)))
     return lab
 
 

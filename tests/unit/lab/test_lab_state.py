@@ -11,7 +11,7 @@ import pytest
 
 from labctl.clab.definition import Bind, Definition, NodeDefinition
 from labctl.errors import LabBusyError, LabError, LabNotFoundError
-from labctl.lab.definition_cache import definition_of, plan_of, remember
+from labctl.lab.definition_cache import definition_of, plan_of, save_definition
 from labctl.lab.state import LabDir, LabRecord, labs
 from labctl.model.codec import dump_lab
 from labctl.model.lab import Endpoint, LinkPlan
@@ -49,7 +49,7 @@ def lab(tmp_path: Path) -> LabDir:
 
 
 def test_a_definition_comes_back_as_it_was(lab: LabDir) -> None:
-    remember(lab, DEFINITION)
+    save_definition(lab, DEFINITION)
     assert definition_of(lab) == DEFINITION
 
 
