@@ -12,7 +12,7 @@ from labctl.events import now_ns
 from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import known_node, label, link_between, own_ends, place
-from labctl.fault.linkstate import CUT, hold_down, let_up
+from labctl.fault.linkstate import CUT, set_end_down, set_ends_up
 from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.watch import CarrierWatch
 
@@ -69,11 +69,11 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
         before = _in_force(lab, CUT, label(link))
         with CarrierWatch(_running_ends(runtime, lab, link), carrier=False) as watch:
             not_before = now_ns()
-            held = hold_down(runtime, lab, link)
+            down_end = set_end_down(runtime, lab, link)
             seen = watch.wait(_SEEN_S)
         effect = effect_of(CUT, label(link), requested, seen)
         effect.detail["not_before_ns"] = not_before
-        effect.detail["held"] = f"{held.node}:{held.interface}"
+        effect.detail["held"] = str(down_end)
         if before:
             effect.detail["already"] = True
         if seen and not any(change.t_ns for change in seen):
@@ -104,7 +104,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
             ends = _running_ends(runtime, lab, link)
             # While one of the nodes has no power there is nobody to give carrier to the other.
             with CarrierWatch(ends if len(ends) == 2 else [], carrier=True) as watch:  # noqa: PLR2004
-                let_up(runtime, lab, link)
+                set_ends_up(runtime, lab, link)
                 seen = watch.wait(_SEEN_S)
             clear(lab, CUT, name)
         effect = effect_of("link-restore", name, requested, seen)

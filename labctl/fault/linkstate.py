@@ -1,11 +1,11 @@
 """How one link is kept without carrier, and what its ends lose by it and get back.
 
 A veth pair has no carrier of its own to take away: one of its ends has to be administratively down.
-That end (the *held* end) is chosen so that it matters least, a host's rather than a router's; the
-other sees NO-CARRIER and keeps everything, as with a pulled link. At the held end the kernel would
-drop the global IPv6 addresses and every route by way of the interface: the addresses are kept
-(keep_addr_on_down), the routes that nobody else would bring back (static ones; a routing daemon
-installs its own again) are noted and put back.
+That end (the *admin-down* end) is chosen so that it matters least, a host's rather than a router's; the
+other sees NO-CARRIER and keeps everything, as if the device at the far end had gone. At the admin-down
+end the kernel would drop the global IPv6 addresses and every route by way of the interface: the
+addresses are kept (keep_addr_on_down), the routes that nobody else would bring back (static ones; a
+routing daemon installs its own again) are noted and put back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["CUT", "held_end", "hold_down", "let_up"]
+__all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
 """What a link without carrier is called in the ledger."""
@@ -35,14 +35,14 @@ CUT = "link-cut"
 _ORDER = {"host": 0, "switch": 1}
 
 
-def held_end(lab: LabDir, link: LinkPlan) -> Endpoint:
+def admin_down_end(lab: LabDir, link: LinkPlan) -> Endpoint:
     """Which end goes down in a cut: a host's before a switch's before a router's, else the second."""
     definition = definition_of(lab)
     rank = {end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2) for end in link.ends}
     return link.a if rank[link.a] < rank[link.b] else link.b
 
 
-def hold_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> Endpoint:
+def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> Endpoint:
     """Keep a link down by one of its ends, and note in the ledger by which.
 
     Args:
@@ -57,7 +57,7 @@ def hold_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = ""
     Raises:
         ActionError: the end is not there.
     """
-    end = held_end(lab, link)
+    end = admin_down_end(lab, link)
     if end.node == not_at:
         end = link.b if end == link.a else link.a
     where = place(runtime, lab, end.node)
@@ -74,8 +74,8 @@ def hold_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = ""
     return end
 
 
-def let_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:
-    """Set both ends up where they are in a running node, and give back what the held ends lost."""
+def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:
+    """Set both ends up where they are in a running node, and give back what the admin-down end lost."""
     before = _noted(lab, link)
     for end in link.ends:
         where = place(runtime, lab, end.node)

@@ -30,7 +30,7 @@ from labctl.fault.effects import effect_of
 from labctl.fault.ends import far_ends, known_node, label, own_ends, place
 from labctl.fault.freeze import freeze, thaw
 from labctl.fault.link import close_again
-from labctl.fault.linkstate import hold_down
+from labctl.fault.linkstate import set_end_down
 from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
@@ -203,21 +203,21 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     for link in definition.links_of(node):
         if label(link) in cut:
             # The node's boot program sets its own ends up: the peer's end keeps the link down.
-            hold_down(runtime, lab, link, not_at=node)
+            set_end_down(runtime, lab, link, not_at=node)
     names = [end.interface for end in own_ends(definition, node)]
     _gather(runtime, lab, node, names)
     runtime.boot(lab, node)
     set_ecmp_seeds(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
-    holds = set(definition.node(node).labels.get(DEFERRED_UP, "").split())
-    later = {label(link) for link in definition.links_of(node) if _own(link, node) in holds}
+    deferred = set(definition.node(node).labels.get(DEFERRED_UP, "").split())
+    later = {label(link) for link in definition.links_of(node) if _own(link, node) in deferred}
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
         node_links.move_links(parked, netns, names)
         close_again(lab, netns, own_ends(definition, node))
-        node_links.set_links_up(netns, [name for name in names if name not in holds])
+        node_links.set_links_up(netns, [name for name in names if name not in deferred])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)

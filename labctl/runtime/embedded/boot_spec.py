@@ -165,7 +165,7 @@ def _node_plan(
     (lab.netns / node.name).touch()
     binds = sorted(node.binds, key=lambda bind: bind.target.count("/"))
     # What a node takes up by itself, once it can pass traffic on, is not taken up for it.
-    held = node.labels.get(DEFERRED_UP, "").split()
+    deferred = node.labels.get(DEFERRED_UP, "").split()
     return {
         "name": node.name,
         "netns": os.fspath(lab.netns / node.name),
@@ -174,7 +174,7 @@ def _node_plan(
         "argv": [program("tini"), "-g", "--", *_words(node)],
         "env": clean_environment(node),
         "sysctls": [(_sysctl_file(key), value) for key, value in node.sysctls.items()],
-        "interfaces": [name for name in interfaces if name not in held],
+        "interfaces": [name for name in interfaces if name not in deferred],
         "capabilities": sorted(capabilities.granted(node.cap_add)),
         "root": {
             "scratch": os.fspath(lab.path / "scratch"),
