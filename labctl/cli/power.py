@@ -19,7 +19,8 @@ Mode = Annotated[
     typer.Option(
         "--mode",
         metavar="cut|graceful|freeze",
-        help="cut: the cord is pulled. graceful: the node's stop program runs first. "
+        help="cut: all links lose carrier at once, all processes are killed. "
+        "graceful: the node's stop program runs first. "
         "freeze: processes stop, carrier stays.",
     ),
 ]

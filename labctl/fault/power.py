@@ -1,6 +1,6 @@
 """The power of a node: taken away and given back, the same way whatever runtime runs the lab.
 
-A cut is the pull of the cord. In this order:
+A cut takes every link of the node down at once, then kills its processes. In this order:
 
 1. A link monitor opens in every peer's namespace; the node's own namespace is pinned.
 2. Every process of the node is stopped: none can close a socket or say goodbye.

@@ -11,8 +11,8 @@ __all__ = ["CarrierChange", "Effect", "PowerMode"]
 class PowerMode(StrEnum):
     """How a node loses its power.
 
-    ``cut``: the cord is pulled: carrier lost at every peer at once, all processes killed, no
-    goodbye. ``graceful``: the node's stop program runs first, then the cord. ``freeze``: every
+    ``cut``: carrier lost at every peer at once, all processes killed, no goodbye. ``graceful``:
+    the node's stop program runs first, then as with ``cut``. ``freeze``: every
     process is stopped, carrier stays, the kernel goes on forwarding.
     """
 

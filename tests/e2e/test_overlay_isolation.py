@@ -243,8 +243,8 @@ def arrived(bed: Bed, place: str, frame: Frame) -> str:
         # A gateway takes out of their tunnel packets that claim to be for the outside.
         harmless = place in GATEWAYS and parse(frame.data).dport != INNER_PORT
         return "" if harmless else f"{place} lc-vx"
-    cords = {port.name for port in bed.lab.node(place).interfaces if not is_guest(bed.lab, port.peer.node)}
-    if frame.interface not in cords or is_in_tunnel(bed, frame.data):
+    underlay = {port.name for port in bed.lab.node(place).interfaces if not is_guest(bed.lab, port.peer.node)}
+    if frame.interface not in underlay or is_in_tunnel(bed, frame.data):
         return ""
     return place
 

@@ -110,7 +110,7 @@ _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 
 
 def test_sockets_left_in_the_old_namespace_never_speak_again(gateways: tuple[Runtime, LabDir]) -> None:
-    """At power-on the cables move to a fresh namespace: no old session's segment comes by them."""
+    """At power-on the links move to a fresh namespace: no old session's segment comes by them."""
     runtime, lab = gateways
     ends = [(runtime.netns(lab, end.node), end.interface) for end in far_ends(definition_of(lab), "gw3")]
     with wiretap(ends) as heard:
