@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,16 +27,14 @@ def facts(lab: str) -> Mapping[str, Any]:
         ActionError: the lab has no overlay.
     """
     from labctl.errors import ActionError
+    from labctl.lab.definition_cache import plan_of
     from labctl.lab.lifecycle import open_lab
 
     _, folder = open_lab(lab)
-    try:
-        plain = json.loads((folder.definition / "lab.json").read_text()).get("overlay")
-    except (OSError, ValueError):
-        plain = None
-    if not plain or not plain.get("controllers"):
+    planned = plan_of(folder)
+    if planned is None or not planned.overlay.get("controllers"):
         raise ActionError(f"lab {lab} has no overlay: no node of it is a controller")
-    return dict(plain)
+    return planned.overlay
 
 
 def change(lab: str, edit: Callable[[Edit], _Result]) -> _Result:

@@ -7,7 +7,6 @@ import typer
 
 from labctl.cli.console import need_root
 from labctl.cli.params import LabName, NodeName
-from labctl.cli.resolve import planned_nodes
 
 if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
@@ -38,11 +37,11 @@ def command(
 
 def become(lab: str, node: str, argv: list[str]) -> None:
     """Replace this process by the command in the node."""
+    from labctl.lab.definition_cache import definition_of
     from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
-    planned = planned_nodes(lab_dir)
-    if planned and node not in planned:
+    if all(node != known.name for known in definition_of(lab_dir).nodes):
         node, argv = _in_guest(runtime, lab_dir, node, argv)
     line = runtime.shell_argv(lab_dir, node, argv)
     os.execvp(line[0], line)  # noqa: S606 - an argument list, and no shell is wanted

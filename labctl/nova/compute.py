@@ -19,7 +19,7 @@ __all__ = ["Machine", "Plan", "bridge_lines", "machine_lines", "main"]
 
 
 class Machine(TypedDict):
-    """A virtual machine: on which segment, and its addresses; ``port`` is a cable's end to one outside."""
+    """A virtual machine: its segment and addresses; ``port`` is the end of a link to one outside."""
 
     name: str
     vlan: int

@@ -17,6 +17,7 @@ from labctl.errors import ActionError, LabExistsError, LabNotFoundError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
 from labctl.lab import lifecycle
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 
@@ -328,9 +329,7 @@ def test_a_second_up_is_refused_and_changes_nothing(subject: Subject) -> None:
     before = subject.runtime.states(subject.lab)
     with pytest.raises(LabExistsError, match="up already"):
         lifecycle.bring_up(
-            subject.path,
-            name=None,
-            sets=(),
+            load_lab_file(subject.path),
             runtime=subject.runtime.name,
             timeout_s=1,
             listen=silent,

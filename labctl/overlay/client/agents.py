@@ -6,7 +6,6 @@ of the node's first process, so that asking costs no process in the node.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
+from labctl.lab.definition_cache import plan_of
 from labctl.lab.runtime import NodeStatus
 from labctl.overlay.agent.control_socket import ask
 
@@ -57,13 +57,10 @@ def overlay_of(lab: LabDir) -> Mapping[str, Any]:
     Raises:
         ActionError: the lab has no overlay.
     """
-    try:
-        plain = json.loads((lab.definition / "lab.json").read_text()).get("overlay")
-    except (OSError, ValueError, AttributeError):
-        plain = None
-    if not plain or not plain.get("hosts"):
+    planned = plan_of(lab)
+    if planned is None or not planned.overlay.get("hosts"):
         raise ActionError(f"lab {lab.name} has no overlay: none of its nodes has an agent")
-    return dict(plain)
+    return planned.overlay
 
 
 class Agents:

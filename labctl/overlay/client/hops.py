@@ -60,9 +60,9 @@ def hops(seen: Sequence[Sighting]) -> list[Hop]:
 
 def _hop(visit: Sequence[Sighting]) -> Hop:
     first, last = visit[0], visit[-1]
-    cables = [each for each in visit if not each.interface.startswith(_OWN) or _is_guest(each.interface)]
-    came = next((each.interface for each in cables if not each.outgoing), "")
-    left = next((each.interface for each in reversed(cables) if each.outgoing), "")
+    ends = [each for each in visit if not each.interface.startswith(_OWN) or _is_guest(each.interface)]
+    came = next((each.interface for each in ends if not each.outgoing), "")
+    left = next((each.interface for each in reversed(ends) if each.outgoing), "")
     return Hop(
         first.node, first.t_ns, last.t_ns - first.t_ns, came, left, _in_agent(visit), first.answer, last
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from labctl.errors import ActionError, NodeError
 from labctl.events import Event
 from labctl.lab import cleanup
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from labctl.clab.definition import Definition, NodeSpec
+    from labctl.clab.definition import Definition, NodeDefinition
     from labctl.events import Listener
     from labctl.lab.state import LabDir
-    from labctl.runtime.embedded.launcher import CablePlan
+    from labctl.runtime.embedded.launcher import VethSpec
 
 __all__ = ["NetnsRuntime"]
 
@@ -58,8 +58,8 @@ class NetnsRuntime:
             NodeError: a node did not start.
             HostError: this machine lacks something.
         """
-        remember(lab, definition)
-        pids = self._boot(lab, definition.nodes, boot_spec.cables(definition))
+        save_definition(lab, definition)
+        pids = self._boot(lab, definition.nodes, boot_spec.veths(definition))
         for node in pids:
             listen(Event("node.started", data={"node": node}))
         for spec in definition.nodes:
@@ -173,9 +173,11 @@ class NetnsRuntime:
         self.kill(lab, node)
         self._boot(lab, [spec], [])
 
-    def _boot(self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[CablePlan]) -> Mapping[str, int]:
+    def _boot(
+        self, lab: LabDir, nodes: Sequence[NodeDefinition], veths: Sequence[VethSpec]
+    ) -> Mapping[str, int]:
         boot_spec.make_folders(lab)
-        plan = boot_spec.plan(lab, nodes, cables)
+        plan = boot_spec.plan(lab, nodes, veths)
         outcome = run_helper(plan)
         if outcome["failed"]:
             lines = (f"{node}: {why}" if node else why for node, why in outcome["failed"].items())
@@ -214,7 +216,7 @@ class NetnsRuntime:
         return pid if space and processes.namespace_of(pid, "net") == space else 0
 
 
-def _spec(lab: LabDir, node: str) -> NodeSpec:
+def _spec(lab: LabDir, node: str) -> NodeDefinition:
     definition = definition_of(lab)
     try:
         return definition.node(node)

@@ -44,8 +44,8 @@ def refused(text: str) -> str:
 
 def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
     lab = load(NODES + "overlay: {networks: 2}")
-    cords = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
-    assert cords == [
+    to_hosts = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
+    assert to_hosts == [
         ("vm1:eth0", "compute1"),
         ("vm2:eth0", "compute2"),
         ("vm3:eth0", "compute1"),
