@@ -22,7 +22,6 @@ _GROUP = 0x6C61
 """Group number that a node's links get for the one message that takes all of them down."""
 
 _MANAGEMENT = "eth0"
-_PRIORITY = 10
 
 
 class LinkDown:

@@ -3,10 +3,12 @@
 A cut takes every link of the node down at once, then kills its processes. In this order:
 
 1. A link monitor opens in every peer's namespace; the node's own namespace is pinned.
-2. Every process of the node is stopped: none can close a socket or say goodbye.
+2. Every process of the node is stopped: none can close a socket or say goodbye. The kernel has
+   5 ms to say that all have; after that the links go whatever the processes do.
 3. All link ends of the node go down in one netlink message, under one hold of the kernel's lock: the
    peers lose carrier, and keep interface, addresses and routes.
-4. When every peer has told of it, the processes are killed. What their sockets still have to say
+4. When every peer has told of it, the processes are killed, and so is whoever came into the node
+   from outside. What their sockets still have to say
    (FIN, RST) finds no link.
 
 At power-on the node boots in fresh namespaces, the links are moved there from the pinned one, and
@@ -28,7 +30,7 @@ from labctl.fault import node_links
 from labctl.fault.dependents import guests_of, host_of
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import far_ends, known_node, label, own_ends, place
-from labctl.fault.freeze import freeze, thaw
+from labctl.fault.freeze import BoundedFreeze, freeze, thaw
 from labctl.fault.link import close_again
 from labctl.fault.linkstate import set_end_down
 from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
@@ -39,6 +41,7 @@ from labctl.lab.ecmp_seed import set_ecmp_seeds
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import pin, unpin
+from labctl.linux.scheduling import realtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +57,8 @@ __all__ = ["ACTION", "power_off", "power_on"]
 ACTION = "power-off"
 """What a node without power is called in the ledger."""
 
+_FREEZE_S = 0.005
+_PRIORITY = 10
 _SEEN_S = 2.0
 _FOUND_S = 5.0
 _STOP_S = 20.0
@@ -70,7 +75,8 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         listen: gets ``node.stopped``.
 
     Returns:
-        What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``not_before_ns``: when
+        What it did. ``detail``: ``mode``; ``processes`` stopped; ``freeze_ns``: how long that was
+        waited for; ``unfrozen`` if not all had stopped by then; ``window_ns``; ``not_before_ns``: when
         the links began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
         nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
         ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
@@ -179,16 +185,22 @@ def _cut(
     with (
         CarrierWatch(peers, carrier=False) as watch,
         node_links.LinkDown(netns, [end.interface for end in own_ends(definition, node)]) as links,
+        BoundedFreeze(runtime.states(lab)[node].init_pid) as freezing,
     ):
-        stopped = freeze(runtime.states(lab)[node].init_pid)
-        not_before = now_ns()
-        took = links.set_down()
-        seen = watch.wait(_SEEN_S)
+        # On a busy machine it would be tens of milliseconds before this thread runs again after a wait.
+        # Up to the peers' word: a thread that is put aside while it holds the interpreter delays the watch.
+        with realtime(_PRIORITY):
+            whole, waited = freezing.within(_FREEZE_S)
+            not_before = now_ns()
+            took = links.set_down()
+            seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)
     runtime.kill(lab, node)
     node_links.drop_orphan_sockets(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
-    effect.detail.update({"mode": mode.value, "processes": stopped})
+    effect.detail.update({"mode": mode.value, "processes": freezing.processes, "freeze_ns": waited})
+    if not whole:
+        effect.detail["unfrozen"] = True
     effect.detail.update({"not_before_ns": not_before, "pull_ns": took})
     if settled:
         effect.detail["without_carrier"] = settled

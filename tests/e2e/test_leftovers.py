@@ -87,8 +87,10 @@ def test_kill_9_of_up_at_any_moment_leaves_nothing_after_down_all(tmp_path: Path
             host.kill(child)
             child.wait()
             half_made += host.census()["labs"] != []
+            groups = host.run("sh", "-c", "cat /run/labctl/*/cgroup").stdout.split()[1:]
             done = host.labctl("down", "--all")
             assert done.returncode == 0, done.stderr
+            assert not [group for group in groups if Path(group).exists()]
             assert host.settled(before) == before
         assert half_made > KILLS // 4, "the kills came too early to be a test of anything"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from labctl.clab.definition import DEFERRED_UP
 from labctl.errors import HostError, NodeError
+from labctl.lab import node_groups
 from labctl.runtime.embedded import capabilities, rootfs
 from labctl.runtime.embedded.nsenter import clean_environment, program
 
@@ -145,12 +146,19 @@ def plan(lab: LabDir, nodes: Sequence[NodeDefinition], links: Sequence[VethSpec]
     """
     _check_binds(nodes)
     submounts, skeleton = rootfs.submounts(), rootfs.skeleton()
+    joins = node_groups.join_files(lab, [spec.name for spec in nodes])
     ends: dict[str, list[str]] = {}
     for link in links:
         for node, interface, _, _ in (link["a"], link["b"]):
             ends.setdefault(node, []).append(interface)
     return {
-        "nodes": [_node_plan(lab, spec, ends.get(spec.name, []), submounts, skeleton) for spec in nodes],
+        "nodes": [
+            {
+                **_node_plan(lab, spec, ends.get(spec.name, []), submounts, skeleton),
+                "cgroup": os.fspath(joins.get(spec.name, "")),
+            }
+            for spec in nodes
+        ],
         "veths": list(links),
     }
 
@@ -176,6 +184,7 @@ def _node_plan(
         "sysctls": [(_sysctl_file(key), value) for key, value in node.sysctls.items()],
         "interfaces": [name for name in interfaces if name not in deferred],
         "capabilities": sorted(capabilities.granted(node.cap_add)),
+        "cgroup": "",
         "root": {
             "scratch": os.fspath(lab.path / "scratch"),
             "hostname": node.name,
