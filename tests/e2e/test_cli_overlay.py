@@ -175,7 +175,7 @@ def test_controllers_that_hang_are_an_error_in_bounded_time(host: Machine) -> No
         time.sleep(8)
         assert waiting.poll() is None
         began = time.monotonic()
-        waiting.send_signal(signal.SIGINT)
+        host.kill(waiting, signal.SIGINT)
         _, said = waiting.communicate(timeout=30)
         assert waiting.returncode == 130, said
         assert time.monotonic() - began < 6

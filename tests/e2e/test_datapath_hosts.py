@@ -76,7 +76,7 @@ def flows_of(world: World, count: int) -> list[tuple[str, str, bytes]]:
 
 def decided(node: Node) -> dict[bytes, Entry]:
     """What becomes of packets, whoever has decided it."""
-    return {key: replace(entry, cookie=0, conns=()) for key, entry in node.cache.entries()}
+    return {key: replace(entry, generation=0, conns=()) for key, entry in node.cache.entries()}
 
 
 def test_existing_flows_outlive_the_agent_and_the_next_one_takes_them_over(
@@ -265,7 +265,7 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         "settings": len(Settings(1, 2).pack()),
         "prefix": layout.INSIDE_KEY_SIZE,
         "conn_key": layout.CONN_KEY_SIZE,
-        "shape": layout.SHAPE_SIZE,
+        "megaflow": layout.MEGAFLOW_SIZE,
         "variant": len(layout.Variant((), 0, 0, Entry(Action.DROP)).pack()),
     }
     structs = {name: structure(target, name) for name in sizes}
@@ -286,8 +286,9 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
     packed = entry.pack()
     for field, value in {
         "kind": b"\2", "out_ifindex": b"\7", "tunnel_key": b"\x08", "mtu": b"\x09", "ttl": b"\x0a",
-        "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__", "cookie": b"\x0b",
-        "conns": struct.pack("=II", 0xC1000005, 0), "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
+        "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__",
+        "generation": b"\x0b", "conns": struct.pack("=II", 0xC1000005, 0),
+        "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
     }.items():  # fmt: skip
         at = structs["flow_value"].offsets[field]
         assert packed[at : at + len(value)] == value, field

@@ -224,7 +224,7 @@ def send_one(fabric: Fabric, model: Model, one: tuple[str, str, int, bytes]) -> 
 
 def is_used(node: Node, key: FlowKey, entry: Entry) -> bool:
     """Whether the kernel would go by an entry."""
-    if entry.cookie and not node.engine._shortcuts.is_alive(entry.cookie):
+    if entry.generation and not node.engine._megaflows.is_alive(entry.generation):
         return False
     if entry.action is Action.DROP or not entry.last_ns:
         return all(
@@ -251,7 +251,7 @@ def check_entries(fabric: Fabric, topology: Topology) -> int:
             total += 1
             if entry.action is Action.UPCALL or not is_used(node, key, entry):
                 continue  # nothing is decided: the next packet will be
-            plain = replace(entry, cookie=0, conns=())
+            plain = replace(entry, generation=0, conns=())
             if isinstance(decision, Forward) and decision.cacheable:
                 assert plain == entry_of(decision, node.ports), (node.name, key, entry, decision)
             elif isinstance(decision, Answer) and decision.hold:
@@ -262,20 +262,20 @@ def check_entries(fabric: Fabric, topology: Topology) -> int:
     return total
 
 
-def check_shapes(fabric: Fabric, topology: Topology) -> None:
+def check_megaflows(fabric: Fabric, topology: Topology) -> None:
     """Every decision that the kernel may use again is what a fresh simulation says, under its answers."""
     for node in fabric.nodes.values():
-        assert len(node.cache.shapes()) == len(node.engine._shortcuts._by_key)
-        for shape in node.engine._shortcuts._alive.values():
-            answers = shape.answers()
+        assert len(node.cache.megaflows()) == len(node.engine._megaflows._by_key)
+        for megaflow in node.engine._megaflows._alive.values():
+            answers = megaflow.answers()
             decision = simulate(
-                topology, node.name, packet_of(shape.flow), shape.flow.ingress, answers.__getitem__
+                topology, node.name, packet_of(megaflow.flow), megaflow.flow.ingress, answers.__getitem__
             )
             if isinstance(decision, Forward):
-                plain = replace(shape.known.entry, conns=())
-                assert plain == entry_of(decision, node.ports), (node.name, shape, decision)
+                plain = replace(megaflow.known.entry, conns=())
+                assert plain == entry_of(decision, node.ports), (node.name, megaflow, decision)
             else:
-                assert shape.known.entry.action is Action.DROP, (node.name, shape, decision)
+                assert megaflow.known.entry.action is Action.DROP, (node.name, megaflow, decision)
 
 
 @many
@@ -291,7 +291,7 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
     model = Model(topology, partial(drops, fabric))
     send_some(fabric, model, dice, 16)
     check_entries(fabric, topology)
-    check_shapes(fabric, topology)
+    check_megaflows(fabric, topology)
     for _ in range(3):
         before = list(edit.items())
         mutate(edit, dice)
@@ -303,7 +303,7 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
         for node in fabric.nodes.values():
             node.change(topology, tags)
         check_entries(fabric, topology)
-        check_shapes(fabric, topology)
+        check_megaflows(fabric, topology)
         model.topology = topology
         model.held.clear()
         for node in fabric.nodes.values():
@@ -315,6 +315,6 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
             model.conns[node.name] = {ConnKey.unpack(key) for key in node.connections()}
         send_some(fabric, model, dice, 10)
         check_entries(fabric, topology)
-        check_shapes(fabric, topology)
+        check_megaflows(fabric, topology)
     if sum(node.cache.counters()["made"] for node in fabric.nodes.values()) > made:
         event("the kernel made entries by itself")

@@ -1,6 +1,6 @@
 """Connections that the firewalls of this host's ports know: a map of the kernel's, and nothing beside it.
 
-The kernel makes connections by itself (with the entries that it makes from shapes), keeps those of
+The kernel makes connections by itself (with the entries that it makes from megaflows), keeps those of
 flows in use alive, and asks for them; so its map is the only one, and outlives the agent. Time-outs
 are those of the kernel's own connection tracking, shortened where a lab gains nothing by their length.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.agent.entries import drop_entry, entry_of, reply, rewritten, tunnel_entry
 from labctl.overlay.agent.flow_records import FlowTable, Known, conns_in, make_known
-from labctl.overlay.agent.megaflow import Made, Shortcuts
+from labctl.overlay.agent.megaflow import Made, MegaflowTable
 from labctl.overlay.agent.parking import Parking
 from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.datapath.layout import Action, Entry, Wanted, flow_key
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.overlay.agent.connections import Connections
     from labctl.overlay.agent.flow_records import Reason
     from labctl.overlay.agent.interfaces import Cache, Sender
-    from labctl.overlay.agent.megaflow import Asked, Shape
+    from labctl.overlay.agent.megaflow import Asked, Megaflow
     from labctl.overlay.agent.ports import Ports as Bindings
     from labctl.overlay.datapath.channel import Upcall
     from labctl.overlay.datapath.layout import ConnRef
@@ -66,7 +66,7 @@ class Engine:
         self._sender = sender
         self._connections = connections
         self._table = FlowTable()
-        self._shortcuts = Shortcuts(self._table, cache)
+        self._megaflows = MegaflowTable(self._table, cache)
         self._unseen: set[bytes] = set()
         # Entries to be written and packets to be sent after them, gathered over a few upcalls.
         self._rows: list[tuple[bytes, bytes]] = []
@@ -100,7 +100,7 @@ class Engine:
         self._connections.tell()
         rows, self._rows = self._rows, []
         self._cache.put(rows)
-        self._shortcuts.flush()
+        self._megaflows.flush()
         sends, self._sends = self._sends, []
         for upcall in sends:
             self._sender.again(upcall)
@@ -127,7 +127,7 @@ class Engine:
             self._sends.append(upcall)
             return
         case = _Case(upcall, flow, packet, key, now_ns)
-        if not self._by_shortcut(case):
+        if not self._by_megaflow(case):
             self._decide(case)
 
     def _holds(self, known: Known, flow: FlowKey) -> bool:
@@ -138,7 +138,7 @@ class Engine:
             for conn in _conns_of(ref, flow)
         )
 
-    def _by_shortcut(self, case: _Case) -> bool:
+    def _by_megaflow(self, case: _Case) -> bool:
         """Use an earlier decision that was made from nothing that this packet differs in."""
         known = self._like_another(case.flow, case.packet, case.key, case.now_ns)
         if known is None:
@@ -149,13 +149,13 @@ class Engine:
         return True
 
     def _like_another(self, flow: FlowKey, packet: Packet, key: bytes, now_ns: int) -> Known | None:
-        shape = self._shortcuts.find(flow, packet, self.established)
-        if shape is None:
+        megaflow = self._megaflows.find(flow, packet, self.established)
+        if megaflow is None:
             return None
-        known = shape.known
+        known = megaflow.known
         self.counts["flow, like another"] += 1
         self._rows.append((key, known.value(now_ns)))
-        self._table.put(key, known, shape.reason)
+        self._table.put(key, known, megaflow.reason)
         self._seen(known, flow, now_ns)
         return known
 
@@ -230,7 +230,7 @@ class Engine:
         known, reason = made
         self._rows.append((case.key, known.value(case.now_ns)))
         self._table.put(case.key, known, reason)
-        self._shortcuts.keep(case.flow, case.packet, Made(decision, known, reason, asked))
+        self._megaflows.keep(case.flow, case.packet, Made(decision, known, reason, asked))
         return known
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
@@ -270,45 +270,47 @@ class Engine:
     def change(self, tags: Iterable[str], now_ns: int) -> int:
         """Facts have changed: decide again what was decided from them; how many entries that were.
 
-        The entries that the kernel made by itself die with their shapes, and are made again from those
+        The entries that the kernel made by itself die with their megaflows, and are made again from those
         that take their places, by the kernel and without an upcall.
         """
         changed = list(tags)
-        touched, shapes = self._table.touched(changed)
-        self._shortcuts.withdraw(shapes)
-        followed = [shape for shape in shapes if self._again_shape(shape)]
-        self._shortcuts.kill(followed)
+        touched, megaflows = self._table.touched(changed)
+        self._megaflows.withdraw(megaflows)
+        followed = [megaflow for megaflow in megaflows if self._again_megaflow(megaflow)]
+        self._megaflows.kill(followed)
         # Of a decision to drop the kernel makes no entries, so there are none to be looked for.
-        makers = {shape.cookie for shape in shapes if shape.known.entry.action is not Action.DROP}
-        orphans = makers.difference(shape.cookie for shape in followed)
+        makers = {
+            megaflow.generation for megaflow in megaflows if megaflow.known.entry.action is not Action.DROP
+        }
+        orphans = makers.difference(megaflow.generation for megaflow in followed)
         if orphans:
-            # No other shape stands for all of their flows, so these are decided one by one.
+            # No other megaflow stands for all of their flows, so these are decided one by one.
             touched |= set(self._cache.made_by(orphans))
         self._again_decide(touched, now_ns)
-        self._shortcuts.kill(shapes)
+        self._megaflows.kill(megaflows)
         for upcall in self._parking.ready(changed, now_ns):
             self.upcall(upcall, now_ns)
         return len(touched)
 
-    def _again_shape(self, shape: Shape) -> bool:
-        """Put what holds now in a shape's place; whether that stands for all of its flows."""
+    def _again_megaflow(self, megaflow: Megaflow) -> bool:
+        """Put what holds now in a megaflow's place; whether that stands for all of its flows."""
         asked: Asked = []
-        answers, packet = shape.answers(), packet_of(shape.flow)
+        answers, packet = megaflow.answers(), packet_of(megaflow.flow)
 
         def established(conn: ConnKey) -> bool:
             answer = answers[conn] if conn in answers else self.established(conn)
             asked.append((conn, answer))
             return answer
 
-        decision = self._simulate(shape.flow.ingress, packet, established)
+        decision = self._simulate(megaflow.flow.ingress, packet, established)
         # A synthetic packet has no length, so a decision to drop it stands for no longer ones.
         if not isinstance(decision, Forward):
             return False
-        made = self._known(shape.flow, decision, asked)
+        made = self._known(megaflow.flow, decision, asked)
         if made is None:
             return False
-        kept = self._shortcuts.keep(shape.flow, packet, Made(decision, *made, asked))
-        return kept and decision.read in (Ports.NONE, shape.read)
+        kept = self._megaflows.keep(megaflow.flow, packet, Made(decision, *made, asked))
+        return kept and decision.read in (Ports.NONE, megaflow.read)
 
     def _again_decide(self, keys: Iterable[bytes], now_ns: int) -> None:
         """Overwrite entries by what holds now, without waiting for their next packet."""
@@ -343,8 +345,8 @@ class Engine:
         return len(self._table)
 
     def adopted(self) -> None:
-        """All of them were: what an earlier agent's shapes made and nobody found is not used any more."""
-        self._shortcuts.kill_strangers()
+        """All of them were: what an earlier agent's megaflows made and nobody found is not used any more."""
+        self._megaflows.kill_unowned()
 
     def seen(self, rows: Iterable[tuple[bytes, Entry]], now_ns: int) -> None:
         """Some entries with the kernel's counters: those go that are idle, or nobody's."""
@@ -358,8 +360,8 @@ class Engine:
 
     def _is_somebodys(self, key: bytes, entry: Entry) -> bool:
         self._unseen.discard(key)
-        if entry.cookie:
-            return self._shortcuts.is_alive(entry.cookie)
+        if entry.generation:
+            return self._megaflows.is_alive(entry.generation)
         return self._table.get(key) is not None
 
     def scan_begins(self) -> None:
@@ -397,7 +399,7 @@ def _covers(known: Known, packet: Packet, now_ns: int) -> bool:
 
 
 def _conns_of(ref: ConnRef, flow: FlowKey) -> Iterator[ConnKey]:
-    """The connections that the kernel asks for or keeps alive by one word of an entry (shape.h)."""
+    """The connections that the kernel asks for or keeps alive by one word of an entry (megaflow.h)."""
     conn = ref.of(flow)
     yield conn
     if ref.later:

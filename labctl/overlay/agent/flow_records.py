@@ -1,7 +1,7 @@
 """What the agent knows of the entries it wrote: the decision behind each, and what it was made from.
 
 Many flows share one reason (all connections of a VM to a service, say), so tags are kept once a
-reason, which the decision's shape shares. Connections that come or go are the kernel's business: an
+reason, which the decision's megaflow shares. Connections that come or go are the kernel's business: an
 entry says which of them it hangs on, and the kernel asks for them.
 """
 
@@ -18,7 +18,7 @@ from labctl.overlay.simulation.dependencies import TagIndex
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.overlay.agent.megaflow import Shape
+    from labctl.overlay.agent.megaflow import Megaflow
     from labctl.overlay.datapath.layout import Entry
 
 __all__ = ["FlowTable", "Known", "Reason", "conns_in", "make_known"]
@@ -34,12 +34,12 @@ class Reason:
     Attributes:
         tags: all but those of connections.
         flows: packed keys of the entries that were made from them.
-        shapes: decisions for flows that the agent does not know, made from them.
+        megaflows: decisions for flows that the agent does not know, made from them.
     """
 
     tags: frozenset[str]
     flows: set[bytes] = field(default_factory=set)
-    shapes: set[Shape] = field(default_factory=set)
+    megaflows: set[Megaflow] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +78,7 @@ def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]
 
 
 class FlowTable:
-    """Entries by packed key and by tag, and shapes by tag."""
+    """Entries by packed key and by tag, and megaflows by tag."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Known] = {}
@@ -120,14 +120,14 @@ class FlowTable:
             if self._known.pop(key, None) is not None:
                 self._leave(key)
 
-    def hold(self, reason: Reason, shape: Shape) -> None:
-        """Remember why a shape is as it is."""
+    def hold(self, reason: Reason, megaflow: Megaflow) -> None:
+        """Remember why a megaflow is as it is."""
         self._index(reason)
-        reason.shapes.add(shape)
+        reason.megaflows.add(megaflow)
 
-    def release(self, reason: Reason, shape: Shape) -> None:
-        """The shape is no more."""
-        reason.shapes.discard(shape)
+    def release(self, reason: Reason, megaflow: Megaflow) -> None:
+        """The megaflow is no more."""
+        reason.megaflows.discard(megaflow)
         self._unindex(reason)
 
     def _leave(self, key: bytes) -> None:
@@ -137,21 +137,21 @@ class FlowTable:
             self._unindex(reason)
 
     def _index(self, reason: Reason) -> None:
-        if not reason.flows and not reason.shapes:
+        if not reason.flows and not reason.megaflows:
             self._reasons[reason.tags] = reason
             self._tags.add(reason, reason.tags)
 
     def _unindex(self, reason: Reason) -> None:
-        if not reason.flows and not reason.shapes:
+        if not reason.flows and not reason.megaflows:
             self._tags.remove(reason)
             if self._reasons.get(reason.tags) is reason:
                 del self._reasons[reason.tags]
 
-    def touched(self, changed: Iterable[str]) -> tuple[set[bytes], list[Shape]]:
-        """What a change of the topology touches: packed keys of entries, and shapes."""
+    def touched(self, changed: Iterable[str]) -> tuple[set[bytes], list[Megaflow]]:
+        """What a change of the topology touches: packed keys of entries, and megaflows."""
         reasons = self._tags.touched(changed)
         keys = {key for reason in reasons for key in reason.flows}
-        return keys, [shape for reason in reasons for shape in reason.shapes]
+        return keys, [megaflow for reason in reasons for megaflow in reason.megaflows]
 
     def over(self, now_ns: int) -> list[bytes]:
         """Packed keys of entries that held only for a while, and that while is over; told once."""

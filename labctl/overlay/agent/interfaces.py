@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from labctl.overlay.agent.megaflow import ShapeMap
+from labctl.overlay.agent.megaflow import MegaflowMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "Sender"]
 
 
-class Cache(ShapeMap, Protocol):
+class Cache(MegaflowMap, Protocol):
     """What the engine needs of the kernel's cache."""
 
     def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
@@ -31,8 +31,8 @@ class Cache(ShapeMap, Protocol):
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
         """Delete entries."""
 
-    def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
-        """Keys of the entries that the kernel made from these shapes."""
+    def made_by(self, generations: AbstractSet[int]) -> list[bytes]:
+        """Keys of the entries that the kernel made from these megaflows."""
 
 
 class Sender(Protocol):

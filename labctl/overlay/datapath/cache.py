@@ -19,7 +19,7 @@ from labctl.overlay.datapath.layout import (
     FLOW_KEY_SIZE,
     INDICES,
     INSIDE_KEY_SIZE,
-    SHAPE_SIZE,
+    MEGAFLOW_SIZE,
     SOURCE_KEY_SIZE,
     Counter,
     Entry,
@@ -46,7 +46,7 @@ _LONG = struct.Struct("=Q")
 _PROGRAMS = ("from_port", "from_uplink", "from_tunnel", "from_agent")
 _MAPS = (
     "lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside", "lc_sources",
-    "lc_shapes", "lc_live",
+    "lc_megaflows", "lc_active",
 )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ class FlowCache:
         if self._bpf.insert(fd, key, value):
             return True
         there = self._bpf.lookup(fd, key, Entry.SIZE)
-        if there is not None and not Entry.unpack(there).cookie:
+        if there is not None and not Entry.unpack(there).generation:
             return False
         self._bpf.update(fd, key, value)
         return True
@@ -235,38 +235,40 @@ class FlowCache:
         for rows in self._bpf.chunks(self._loaded.maps["lc_conns"], CONN_KEY_SIZE, 8, chunk):
             yield [(key, _LONG.unpack(value)[0]) for key, value in rows]
 
-    def write_shape(self, key: bytes, variants: Sequence[bytes]) -> None:
+    def write_megaflow(self, key: bytes, variants: Sequence[bytes]) -> None:
         """Let the kernel use decisions again, in place of those under the same key; none: no more."""
-        fd = self._loaded.maps["lc_shapes"]
+        fd = self._loaded.maps["lc_megaflows"]
         if variants:
-            self._bpf.update(fd, key, b"".join(variants).ljust(SHAPE_SIZE, b"\0"))
+            self._bpf.update(fd, key, b"".join(variants).ljust(MEGAFLOW_SIZE, b"\0"))
         else:
             self._bpf.delete(fd, key)
 
-    def shapes(self) -> list[bytes]:
-        """The keys of all shapes that the kernel uses."""
+    def megaflows(self) -> list[bytes]:
+        """The keys of all megaflows that the kernel uses."""
         return [
             key
-            for key, _ in self._bpf.entries(self._loaded.maps["lc_shapes"], FLOW_KEY_SIZE, SHAPE_SIZE, 256)
+            for key, _ in self._bpf.entries(
+                self._loaded.maps["lc_megaflows"], FLOW_KEY_SIZE, MEGAFLOW_SIZE, 256
+            )
         ]
 
-    def live(self) -> list[int]:
-        """The valid cookie at each index; 0 where there never was one."""
-        rows = self._bpf.entries(self._loaded.maps["lc_live"], 4, 4)
+    def active(self) -> list[int]:
+        """The valid generation at each index; 0 where there never was one."""
+        rows = self._bpf.entries(self._loaded.maps["lc_active"], 4, 4)
         return [
             struct.unpack("=I", value)[0] for _, value in sorted(rows, key=lambda row: _WORD.unpack(row[0]))
         ]
 
-    def enliven(self, cookies: Sequence[int]) -> None:
-        """Make cookies the valid ones at their indices: entries with any other die at once."""
-        fd = self._loaded.maps["lc_live"]
-        for cookie in cookies:
-            self._bpf.update(fd, _WORD.pack(cookie % INDICES), _WORD.pack(cookie))
+    def activate(self, generations: Sequence[int]) -> None:
+        """Make generations the valid ones at their indices: entries with any other die at once."""
+        fd = self._loaded.maps["lc_active"]
+        for generation in generations:
+            self._bpf.update(fd, _WORD.pack(generation % INDICES), _WORD.pack(generation))
 
-    def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
-        """Packed keys of the entries that the kernel made from these shapes."""
+    def made_by(self, generations: AbstractSet[int]) -> list[bytes]:
+        """Packed keys of the entries that the kernel made from these megaflows."""
         chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, Entry.SIZE, 4096)
-        return [key for rows in chunks for key, value in rows if Entry.cookie_of(value) in cookies]
+        return [key for rows in chunks for key, value in rows if Entry.generation_of(value) in generations]
 
     def set_inside(self, prefixes: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
         """Add prefixes that nothing from outside may claim as its source."""

@@ -5,12 +5,12 @@
 //
 // A packet without an entry goes to the agent (an upcall), which simulates its way through the
 // virtual topology, writes the entry and sends the packet again. From then on the kernel does all, also
-// for the first packets of flows that meet the same decision (shape.h).
+// for the first packets of flows that meet the same decision (megaflow.h).
 //
 // Only stable helpers and the kernel's own user-space headers are used, so one build runs on any
 // little-endian machine.
 #include "frame.h"
-#include "shape.h"
+#include "megaflow.h"
 
 char LICENSE[] SEC("license") = "Dual Apache/GPL";
 
@@ -29,13 +29,13 @@ static __always_inline struct flow_value *find(const struct flow_key *key)
 	struct flow_value *value = bpf_map_lookup_elem(&lc_flows, key);
 
 	if (value) {
-		__u32 index = value->cookie & COOKIE_INDEX, *live;
+		__u32 index = value->generation & GENERATION_INDEX, *active;
 
-		if (!value->cookie)
+		if (!value->generation)
 			return value;
-		live = bpf_map_lookup_elem(&lc_live, &index);
+		active = bpf_map_lookup_elem(&lc_active, &index);
 		// What the kernel made holds as long as what it made it from; then it is as if it were not there.
-		if (live && *live == value->cookie)
+		if (active && *active == value->generation)
 			return value;
 	}
 	return find_wide(key->ingress);
@@ -186,7 +186,7 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 
 // Make the entry of a new flow from a decision for another one, and follow it; -1 where none fits. What is
 // dropped gets no entry: a scan of ports would push out the entries of others.
-static __noinline int act_by_shape(struct __sk_buff *skb, struct view *view, __u32 from, __u32 ration)
+static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, __u32 from, __u32 ration)
 {
 	struct flow_value *value;
 	struct port *port = ration_of(ration);
@@ -194,7 +194,7 @@ static __noinline int act_by_shape(struct __sk_buff *skb, struct view *view, __u
 
 	if (!view || !port)
 		return -1;
-	kind = make_by_shape(view, longest(skb, view), port);
+	kind = make_by_megaflow(view, longest(skb, view), port);
 	if (kind < 0)
 		return -1;
 	if (kind == ACT_DROP) {
@@ -226,7 +226,7 @@ static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress,
 		count(CNT_STALE);
 	}
 	count(CNT_MISS);
-	done = act_by_shape(skb, &view, from, ration);
+	done = act_by_megaflow(skb, &view, from, ration);
 	return done >= 0 ? done : upcall(skb, from, ration);
 }
 

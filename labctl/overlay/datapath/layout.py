@@ -23,7 +23,7 @@ __all__ = [
     "FLOW_KEY_SIZE",
     "INDICES",
     "INSIDE_KEY_SIZE",
-    "SHAPE_SIZE",
+    "MEGAFLOW_SIZE",
     "SOURCE_KEY_SIZE",
     "VARIANTS",
     "Action",
@@ -38,7 +38,7 @@ __all__ = [
     "flow_key",
     "inside_key",
     "inside_prefix",
-    "shape_key",
+    "megaflow_key",
 ]
 
 FLOW_KEY_SIZE = 56
@@ -46,25 +46,25 @@ CONN_KEY_SIZE = 44
 INSIDE_KEY_SIZE = 20
 SOURCE_KEY_SIZE = 16
 CONNS = 2
-"""Connections that an entry or a shape may name: at most those of two ports' firewalls."""
+"""Connections that an entry or a megaflow may name: at most those of two ports' firewalls."""
 VARIANTS = 4
-"""Decisions under one key of a shape, for connections that are known and for such that are not."""
+"""Decisions under one key of a megaflow, for connections that are known and for such that are not."""
 INDICES = 1 << 14
-"""Shapes that can be valid at once, less one; the rest of a cookie is a generation."""
+"""Megaflows valid at once, less one. The low bits of a generation are its index, the rest counts up."""
 ALL_TUNNELS = 0
 """In place of an ifindex: the ration of what tunnels bring to ports that have none of their own."""
 
 _CONN_SET = 1 << 30
 _CONN_PORT = 0xFFFFFF
 _ICMP = frozenset((1, 58))
-_MATCH_SHAPE = 3
+_MATCH_MEGAFLOW = 3
 """In the place of a :class:`Match`, with the ports read added."""
 _MAPPED = 96
 """Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _VALUE = struct.Struct("=IIIHBB16s6s6sIIIQQQ")
-_COOKIE = struct.Struct("=I")
-_COOKIE_AT = struct.calcsize("=IIIHBB16s6s6s")
+_GENERATION = struct.Struct("=I")
+_GENERATION_AT = struct.calcsize("=IIIHBB16s6s6s")
 _VARIANT = struct.Struct("=IIHB5x")
 _PORT = struct.Struct("=IIIIQQQ")
 _SETTINGS = struct.Struct("=II4sI16s")
@@ -218,7 +218,7 @@ class Entry:
         smac: new source MAC with ``Flag.MACS``.
         conns: of a packet that is let through, the connections that it keeps alive; of one that is
             dropped, the one that would have let it through. At most two.
-        cookie: of the shape that the kernel made it from; 0 where the agent wrote it.
+        generation: of the megaflow that the kernel made it from; 0 where the agent wrote it.
         last_ns: CLOCK_MONOTONIC of the last packet, or of the writing; not compared.
         packets: counted by the kernel.
         octets: counted by the kernel, frames as they came in.
@@ -234,7 +234,7 @@ class Entry:
     dmac: bytes = bytes(6)
     smac: bytes = bytes(6)
     conns: tuple[ConnRef, ...] = ()
-    cookie: int = 0
+    generation: int = 0
     last_ns: int = field(default=0, compare=False)
     packets: int = field(default=0, compare=False)
     octets: int = field(default=0, compare=False)
@@ -252,39 +252,39 @@ class Entry:
         return _VALUE.pack(
             self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl,
             remote.ljust(16, b"\0"),
-            self.dmac, self.smac, self.cookie, *_words(self.conns),
+            self.dmac, self.smac, self.generation, *_words(self.conns),
             self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
     @staticmethod
-    def cookie_of(raw: bytes) -> int:
-        """The cookie alone of a packed entry: many are looked through for it."""
-        return int(_COOKIE.unpack_from(raw, _COOKIE_AT)[0])
+    def generation_of(raw: bytes) -> int:
+        """The generation alone of a packed entry: many are looked through for it."""
+        return int(_GENERATION.unpack_from(raw, _GENERATION_AT)[0])
 
     @classmethod
     def unpack(cls, raw: bytes) -> Entry:
         """The reverse of :meth:`pack`."""
         action, out, key, mtu, flags, ttl, remote, dmac, smac, *rest = _VALUE.unpack(raw)
-        cookie, one, other, last, packets, octets = rest
+        generation, one, other, last, packets, octets = rest
         text = ""
         if action == Action.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
         shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
             Action(action), out, key, text, mtu, ttl, shown, dmac, smac,
-            _refs(one, other), cookie, last, packets, octets,
+            _refs(one, other), generation, last, packets, octets,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A decision for every flow of a shape whose connections are as it wants them.
+    """A decision for every flow of a megaflow whose connections are as it wants them.
 
     Attributes:
         asked: connections that the decision was made from, at most two; each KNOWN or UNKNOWN.
         length: longest IP packet in bytes that it is known to hold for.
         ttl: least TTL that it is known to hold for.
-        entry: what the kernel writes for such a flow, with the cookie of the shape.
+        entry: what the kernel writes for such a flow, with the generation of the megaflow.
     """
 
     asked: tuple[ConnRef, ...]
@@ -297,14 +297,14 @@ class Variant:
         return _VARIANT.pack(*_words(self.asked), self.length, self.ttl) + self.entry.pack()
 
 
-SHAPE_SIZE = VARIANTS * (_VARIANT.size + Entry.SIZE)
+MEGAFLOW_SIZE = VARIANTS * (_VARIANT.size + Entry.SIZE)
 
 
-def shape_key(key: FlowKey, read: Ports) -> bytes:
-    """The key of a shape: all of a flow's but the port numbers that its decision was not made from."""
+def megaflow_key(key: FlowKey, read: Ports) -> bytes:
+    """The key of a megaflow: all of a flow's but the port numbers that its decision was not made from."""
     sport = key.sport if read & Ports.SOURCE else 0
     dport = key.dport if read & Ports.DESTINATION else 0
-    return key._replace(frag=(_MATCH_SHAPE + read) << 4, sport=sport, dport=dport).pack()
+    return key._replace(frag=(_MATCH_MEGAFLOW + read) << 4, sport=sport, dport=dport).pack()
 
 
 @dataclass(frozen=True, slots=True)

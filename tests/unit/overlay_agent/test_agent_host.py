@@ -116,7 +116,7 @@ class FakeEngine:
         return len(keys)
 
     def adopted(self) -> None:
-        assert self.anew, "shapes of an earlier agent may go only after its entries were decided anew"
+        assert self.anew, "megaflows of an earlier agent may go only after its entries were decided anew"
         self.strangers_killed += 1
 
     def use(self, *_: object) -> None:
