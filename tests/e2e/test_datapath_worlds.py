@@ -272,10 +272,10 @@ def check_megaflows(fabric: Fabric, topology: Topology) -> None:
                 topology, node.name, packet_of(megaflow.flow), megaflow.flow.ingress, answers.__getitem__
             )
             if isinstance(decision, Forward):
-                plain = replace(megaflow.known.entry, conns=())
+                plain = replace(megaflow.record.entry, conns=())
                 assert plain == entry_of(decision, node.ports), (node.name, megaflow, decision)
             else:
-                assert megaflow.known.entry.action is Action.DROP, (node.name, megaflow, decision)
+                assert megaflow.record.entry.action is Action.DROP, (node.name, megaflow, decision)
 
 
 @many

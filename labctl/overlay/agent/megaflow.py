@@ -27,7 +27,7 @@ from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from labctl.overlay.agent.flow_records import FlowTable, Known, Reason
+    from labctl.overlay.agent.flow_records import DependencySet, FlowRecord, FlowTable
     from labctl.overlay.datapath.layout import ConnRef
     from labctl.overlay.flow import ConnKey, Drop, FlowKey, Packet
 
@@ -63,14 +63,14 @@ class Made(NamedTuple):
 
     Attributes:
         decision: the simulation's.
-        known: the entry.
-        reason: what it was made from.
+        record: the entry.
+        dependencies: what it depends on.
         asked: connections that were asked about, with the answers.
     """
 
     decision: Forward | Drop
-    known: Known
-    reason: Reason
+    record: FlowRecord
+    dependencies: DependencySet
     asked: Asked
 
 
@@ -82,8 +82,8 @@ class Megaflow:
         key: packed, with all that it was made from.
         flow: that it was first made for.
         read: port numbers that it was made from.
-        known: its entry.
-        reason: what it was made from.
+        record: its entry.
+        dependencies: what it depends on.
         asked: connections that were asked about, each KNOWN or UNKNOWN.
         length: longest packet that it is known to hold for.
         ttl: least TTL that it is known to hold for.
@@ -93,8 +93,8 @@ class Megaflow:
     key: bytes
     flow: FlowKey
     read: Ports
-    known: Known
-    reason: Reason
+    record: FlowRecord
+    dependencies: DependencySet
     asked: tuple[ConnRef, ...]
     length: int
     ttl: int
@@ -107,7 +107,7 @@ class Megaflow:
     def pack(self) -> bytes:
         """As the kernel wants it."""
         return Variant(
-            self.asked, self.length, self.ttl, replace(self.known.entry, generation=self.generation)
+            self.asked, self.length, self.ttl, replace(self.record.entry, generation=self.generation)
         ).pack()
 
 
@@ -149,7 +149,7 @@ class MegaflowTable:
 
     def keep(self, flow: FlowKey, packet: Packet, made: Made) -> bool:
         """Remember a decision for others like it, where that can be done; whether it could."""
-        decision, known, reason, asked = made
+        decision, record, dependencies, asked = made
         if decision.read is Ports.BOTH or not _is_simple(flow):
             return False
         found = [(ref_of(conn, flow), answer) for conn, answer in dict(asked).items()]
@@ -167,14 +167,22 @@ class MegaflowTable:
             self.kill([self._one_too_many()])
         length, ttl = packet.length, packet.ttl
         if isinstance(decision, Forward):
-            length, ttl = known.entry.mtu or _LONGEST, known.ttl + 1
+            length, ttl = record.entry.mtu or _LONGEST, record.ttl + 1
         megaflow = Megaflow(
-            key, flow, decision.read, known, reason, refs, min(length, _LONGEST), ttl, self._next_generation()
+            key,
+            flow,
+            decision.read,
+            record,
+            dependencies,
+            refs,
+            min(length, _LONGEST),
+            ttl,
+            self._next_generation(),
         )
         self._by_key.setdefault(key, {})[refs] = megaflow
         self._alive[megaflow.generation] = megaflow
         self._of_ingress.setdefault(flow.ingress, {})[megaflow.generation] = megaflow
-        self._table.hold(reason, megaflow)
+        self._table.hold(dependencies, megaflow)
         self._changed.add(key)
         return True
 
@@ -210,7 +218,7 @@ class MegaflowTable:
                 if not alike:
                     del self._by_key[megaflow.key]
                 self._changed.add(megaflow.key)
-            self._table.release(megaflow.reason, megaflow)
+            self._table.release(megaflow.dependencies, megaflow)
 
     def kill(self, megaflows: Iterable[Megaflow]) -> None:
         """Let all entries that were made from them die."""

@@ -16,7 +16,7 @@ from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.entries import entry_of
 from labctl.overlay.agent.fair_queue import Turns
-from labctl.overlay.agent.flow_records import FlowTable, make_known
+from labctl.overlay.agent.flow_records import FlowTable, make_record
 from labctl.overlay.agent.host import decide_by
 from labctl.overlay.agent.megaflow import Made, MegaflowTable
 from labctl.overlay.agent.ports import Bound, Ports
@@ -166,14 +166,14 @@ def test_the_table_finds_what_a_tag_touches(steps: list[tuple[int, int, bool]]) 
             table.remove([key])
             told.pop(key, None)
             continue
-        table.put(key, make_known(Entry(Action.DROP)), table.reason(frozenset((f"port:{tag}",))))
+        table.put(key, make_record(Entry(Action.DROP)), table.dependencies(frozenset((f"port:{tag}",))))
         told[key] = tag
     assert table.keys() == set(told)
     for tag in range(4):
         assert table.touched([f"port:{tag}"]) == ({key for key, t in told.items() if t == tag}, [])
     table.remove(list(told))
     assert table.touched([f"port:{tag}" for tag in range(4)]) == (set(), [])
-    assert not table._reasons
+    assert not table._sets
 
 
 @given(st.integers(0, 10**9))
@@ -365,7 +365,10 @@ def written(
     decision = Forward((ToPort(2, "two"),), b"c" * 6, b"d" * 6, 1, 1450, (), frozenset((tag,)), read=read)
     asked = [(ConnKey(1, TCP, flow.sport, flow.dport, flow.src, flow.dst, True), known)]
     made = Made(
-        decision, make_known(Entry(Action.PORT, 3, mtu=1450, ttl=1), 1), table.reason(decision.tags), asked
+        decision,
+        make_record(Entry(Action.PORT, 3, mtu=1450, ttl=1), 1),
+        table.dependencies(decision.tags),
+        asked,
     )
     assert megaflows.keep(flow, packet_of(flow), made)
     megaflows.flush()
@@ -468,7 +471,10 @@ def test_what_has_to_do_with_dhcp_is_left_to_the_simulation(ports: tuple[int, in
     megaflows = MegaflowTable(table, Memory())
     flow = FLOW._replace(sport=ports[0], dport=ports[1])
     made = Made(
-        Drop("no", frozenset(), read=Read.NONE), make_known(Entry(Action.DROP)), table.reason(frozenset()), []
+        Drop("no", frozenset(), read=Read.NONE),
+        make_record(Entry(Action.DROP)),
+        table.dependencies(frozenset()),
+        [],
     )
     assert not megaflows.keep(flow, packet_of(flow), made)
     assert not megaflows.keep(FLOW._replace(proto=ICMP), packet_of(flow), made)
