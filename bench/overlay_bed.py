@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from fabric import Fabric, Node, inside
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.loop import Loop
 from labctl.overlay.config.model import HostKind
 from labctl.overlay.config.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
@@ -65,14 +65,14 @@ def _ip(namespace: str, *lines: str) -> None:
 def _serve(node: Node) -> None:
     """An agent's loop without its clock and its database."""
     Loop.go_first()
-    turns = Turns()
+    queue = RoundRobinQueue()
     poll = select.poll()
     poll.register(node.channel.fileno(), select.POLLIN)
     while True:
-        poll.poll(0 if turns else 1000)
+        poll.poll(0 if queue else 1000)
         for upcall in node.channel.receive(512):
-            turns.join(upcall)
-        some = [turns.take() for _ in range(min(len(turns), 64))]
+            queue.push(upcall)
+        some = [queue.take() for _ in range(min(len(queue), 64))]
         node.engine.serve(some, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
 
 

@@ -318,7 +318,7 @@ class Drop:
 class Answer:
     """Throw the packet away and send frames back out of the port that it came in by.
 
-    Never made a flow entry of: every such packet comes to the simulation, and is rationed.
+    Never made a flow entry of: every such packet comes to the simulation, and its port's rate is limited.
 
     Attributes:
         frames: whole Ethernet frames, checksums filled in.

@@ -16,7 +16,7 @@ from fabric import Fabric, inside
 from trialrun import built
 from virtual import World, two_tenants
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.config.model import VmPort
 from labctl.overlay.datapath import layout
 from labctl.overlay.datapath.layout import Action, Entry, PortRecord, Settings
@@ -135,14 +135,14 @@ def test_a_flood_of_new_flows_does_not_starve_anothers_first_packets(fabric: Fab
     flood = node.taps[node.slot_of["t1-vm1"]]
     calm = node.taps[node.slot_of["t2-vm1"]]
     far = fabric.nodes["compute2"].taps[fabric.nodes["compute2"].slot_of["t2-vm2"]]
-    turns, far_turns = Turns(), Turns()
+    waiting, far_waiting = RoundRobinQueue(), RoundRobinQueue()
     waits: list[float] = []
 
     def serve_once() -> None:
-        for name, queue in (("compute1", turns), ("compute2", far_turns)):
+        for name, queue in (("compute1", waiting), ("compute2", far_waiting)):
             here = fabric.nodes[name]
             for upcall in here.channel.receive(512):
-                queue.join(upcall)
+                queue.push(upcall)
             some = [queue.take() for _ in range(min(len(queue), 64))]
             here.engine.serve(some, time.monotonic_ns())
 
@@ -181,8 +181,8 @@ def test_the_kernel_rations_each_port_and_each_tunnel_target_apart(fabric: Fabri
         )
     raw = world.request("t2-vm1", world.address("t2-vm2"))
     assert [name for _, name, _ in fabric.send("compute1", "t2-vm1", raw)].count("t2-vm2") == 1
-    assert node.cache.bound()[ifindex].rationed >= 50
-    # What comes by tunnel to t1-vm1 has a ration of its own; t2-vm1's is untouched.
+    assert node.cache.bound()[ifindex].rate_limited >= 50
+    # What comes by tunnel to t1-vm1 has a rate limit of its own; t2-vm1's is untouched.
     for port in range(60):
         far.taps[far.slot_of["t1-vm2"]].send(
             world.request("t1-vm2", world.address("t1-vm1"), ports=(100 + port, 7))

@@ -74,7 +74,9 @@ def sent(trial: Trial, ports: range) -> dict[str, int]:
     return {name: value - before[name] for name, value in trial.cache.counters().items()}
 
 
-def test_flows_whose_megaflow_is_made_anew_go_on_all_at_once_however_small_the_ration(trial: Trial) -> None:
+def test_flows_whose_megaflow_is_made_anew_go_on_at_once_however_small_the_rate_limit(
+    trial: Trial,
+) -> None:
     """They had their entries: nobody else's are driven out."""
     use_megaflow(trial, GENERATION)
     ports = range(1000, 1200)
@@ -82,8 +84,8 @@ def test_flows_whose_megaflow_is_made_anew_go_on_all_at_once_however_small_the_r
     trial.bind(PortRecord(PORT, 1, 5))
     use_megaflow(trial, GENERATION + INDICES)
     counted = sent(trial, ports)
-    assert (counted["made"], counted["upcall"], counted["rationed"]) == (len(ports), 0, 0)
-    # New ones are rationed as before.
+    assert (counted["made"], counted["upcall"], counted["rate_limited"]) == (len(ports), 0, 0)
+    # New ones are limited as before.
     assert sent(trial, range(2000, 2200))["made"] < 20
 
 

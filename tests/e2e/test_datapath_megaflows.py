@@ -267,7 +267,7 @@ def test_what_the_kernel_makes_by_itself_is_rationed_by_port(fabric: Fabric, wor
     for port in range(2000, 2060):
         sends(fabric, world, (port, 80))
     assert len(made_by_kernel(node)) - before <= 2 * 5 + 3
-    assert node.cache.bound()[node.ifindexes[node.slot_of[vm.name]]].rationed >= 30
+    assert node.cache.bound()[node.ifindexes[node.slot_of[vm.name]]].rate_limited >= 30
 
 
 def test_a_hosts_new_address_reaches_the_flows_of_the_kernel_at_once(fabric: Fabric, world: World) -> None:

@@ -217,7 +217,7 @@ def test_upcalls_are_rationed_and_counted(trial: Trial) -> None:
     trial.bind(PortRecord(PORT, 1, 10))
     try:
         verdicts = [trial.run(frame).verdict for _ in range(40)]
-        assert trial.cache.bound()[LOOPBACK].rationed == verdicts.count(SHOT)
+        assert trial.cache.bound()[LOOPBACK].rate_limited == verdicts.count(SHOT)
     finally:
         trial.bind(PortRecord(PORT, 1_000_000_000, 1_000_000))
     # The burst and the one in hand; perhaps one more where a second has passed.

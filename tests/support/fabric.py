@@ -18,7 +18,7 @@ from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.host import decide_by
 from labctl.overlay.agent.ports import Bound, Ports
-from labctl.overlay.agent.preinstalled import Ahead
+from labctl.overlay.agent.preinstalled import PreinstalledFlows
 from labctl.overlay.config.model import Host
 from labctl.overlay.datapath import devices
 from labctl.overlay.datapath.cache import FlowCache
@@ -35,7 +35,7 @@ SLOTS = 24
 FLOWS = 4096
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
-RATION = PortRecord(0, 1_000_000, 1_000_000)
+RATE_LIMIT = PortRecord(0, 1_000_000, 1_000_000)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ class Node:
     engine: Engine = field(init=False)
     ports: Ports = field(init=False)
     slot_of: dict[str, str] = field(default_factory=dict)
-    ahead: Ahead | None = None
+    preinstalled: PreinstalledFlows | None = None
 
     def reset(self, topology: Topology) -> None:
         """Nothing is known, and nothing in the kernel."""
@@ -133,7 +133,9 @@ class Node:
     def _bind(self, key: int, slot: str, *, uplink: bool) -> None:
         self.ports.bind(Bound(key, slot, self.ifindexes[slot]))
         with inside(self.namespace):
-            self.cache.bind(self.ifindexes[slot], PortRecord(key, RATION.rate, RATION.burst), uplink=uplink)
+            self.cache.bind(
+                self.ifindexes[slot], PortRecord(key, RATE_LIMIT.rate, RATE_LIMIT.burst), uplink=uplink
+            )
 
     def change(self, topology: Topology, tags: frozenset[str] | set[str]) -> None:
         """What the agent's Host does."""
@@ -141,13 +143,13 @@ class Node:
         moved = self.bind(topology)
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         if moved:
-            self.engine.change(moved, now)
-        self.engine.change(tags, now)
+            self.engine.revalidate(moved, now)
+        self.engine.revalidate(tags, now)
         self.cache.take_tunnels_from(
             {address_bytes(host.tunnel) for host in topology.items.get(Host, {}).values()}
         )
         if self.ahead is not None:
-            self.ahead.update(topology)
+            self.preinstalled.update(topology)
 
 
 class Fabric:
@@ -227,7 +229,7 @@ class Fabric:
                 target,
                 vxlan=found.vxlan,
                 upcall=found.kernel_end,
-                tunnel_ration=RATION,
+                tunnel_rate_limit=RATE_LIMIT,
                 local=tuple(local.values()),
                 flows=flows,
             )
@@ -239,7 +241,7 @@ class Fabric:
         for node in self.nodes.values():
             node.reset(topology)
             if node.name.startswith("gw"):
-                node.ahead = Ahead(node.name, node.ports, node.cache)
+                node.preinstalled = PreinstalledFlows(node.name, node.ports, node.cache)
             node.change(topology, set())
         self.settle()
 

@@ -44,10 +44,14 @@ def main(arguments: list[str]) -> int:
 def run(config: AgentConfig) -> int:
     """Put the parts together and let them work."""
     found = devices.ensure(port=config.tunnel_port)
-    ration = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
+    rate_limit = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
     built = Path(config.built) if config.built else BUILT
     cache = FlowCache.open(
-        built, vxlan=found.vxlan, upcall=found.kernel_end, tunnel_ration=ration, local=(config.tunnel,)
+        built,
+        vxlan=found.vxlan,
+        upcall=found.kernel_end,
+        tunnel_rate_limit=rate_limit,
+        local=(config.tunnel,),
     )
     channel = Channel(devices.AGENT_END)
     ports, feed = Ports(), MirrorFeed()

@@ -78,7 +78,7 @@ class Engine:
         return len(self._table)
 
     def use(self, simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]) -> None:
-        """Decide by another snapshot from now on; :meth:`change` must follow with what differs."""
+        """Decide by another snapshot from now on; :meth:`revalidate` must follow with what differs."""
         self._simulate = simulate
 
     def established(self, conn: ConnKey) -> bool:
@@ -144,7 +144,7 @@ class Engine:
         if record is None:
             return False
         if record.entry.action is not Action.DROP:
-            self._reply_ahead(case, record)
+            self._install_reply(case, record)
             self._sends.append(case.upcall)
         return True
 
@@ -165,7 +165,7 @@ class Engine:
             conns = [conn for ref in record.entry.conns for conn in _conns_of(ref, flow)]
             self._connections.note(conns, now_ns)
 
-    def _reply_ahead(self, case: _Case, record: FlowRecord) -> None:
+    def _install_reply(self, case: _Case, record: FlowRecord) -> None:
         """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
         if not record.entry.conns:
             return
@@ -242,7 +242,7 @@ class Engine:
             self._copy(case.upcall, case.packet, decision)
         else:
             self.counts["flow"] += 1
-            self._reply_ahead(case, record)
+            self._install_reply(case, record)
             self._sends.append(case.upcall)
 
     def _copy(self, upcall: Upcall, packet: Packet, decision: Forward) -> None:
@@ -269,8 +269,8 @@ class Engine:
             self._rows.append((case.key, record.value(case.now_ns)))
             self._table.put(case.key, record, self._table.dependencies(conns_in(decision.tags)[0]))
 
-    def change(self, tags: Iterable[str], now_ns: int) -> int:
-        """Facts have changed: decide again what was decided from them; how many entries that were.
+    def revalidate(self, tags: Iterable[str], now_ns: int) -> int:
+        """Facts have changed: revalidate what depends on them; how many entries that were.
 
         The entries that the kernel made by itself die with their megaflows, and are made again from those
         that take their places, by the kernel and without an upcall.
@@ -278,7 +278,7 @@ class Engine:
         changed = list(tags)
         touched, megaflows = self._table.touched(changed)
         self._megaflows.withdraw(megaflows)
-        followed = [megaflow for megaflow in megaflows if self._again_megaflow(megaflow)]
+        followed = [megaflow for megaflow in megaflows if self._revalidate_megaflow(megaflow)]
         self._megaflows.kill(followed)
         # Of a decision to drop the kernel makes no entries, so there are none to be looked for.
         makers = {
@@ -288,14 +288,14 @@ class Engine:
         if orphans:
             # No other megaflow stands for all of their flows, so these are decided one by one.
             touched |= set(self._cache.made_by(orphans))
-        self._again_decide(touched, now_ns)
+        self._revalidate_flows(touched, now_ns)
         self._megaflows.kill(megaflows)
         for upcall in self._parking.ready(changed, now_ns):
             self.upcall(upcall, now_ns)
         return len(touched)
 
-    def _again_megaflow(self, megaflow: Megaflow) -> bool:
-        """Put what holds now in a megaflow's place; whether that stands for all of its flows."""
+    def _revalidate_megaflow(self, megaflow: Megaflow) -> bool:
+        """Replace a megaflow by what holds now; whether that stands for all of its flows."""
         asked: Asked = []
         answers, packet = megaflow.answers(), packet_of(megaflow.flow)
 
@@ -314,7 +314,7 @@ class Engine:
         kept = self._megaflows.keep(megaflow.flow, packet, Made(decision, *made, asked))
         return kept and decision.read in (Ports.NONE, megaflow.read)
 
-    def _again_decide(self, keys: Iterable[bytes], now_ns: int) -> None:
+    def _revalidate_flows(self, keys: Iterable[bytes], now_ns: int) -> None:
         """Overwrite entries by what holds now, without waiting for their next packet."""
         rows, self._rows = self._rows, []
         gone: list[bytes] = []
@@ -343,7 +343,7 @@ class Engine:
 
     def adopt(self, keys: Iterable[bytes], now_ns: int) -> int:
         """Decide anew every entry of an earlier agent; how many were kept as entries."""
-        self._again_decide(keys, now_ns)
+        self._revalidate_flows(keys, now_ns)
         return len(self._table)
 
     def adopted(self) -> None:

@@ -1,7 +1,7 @@
-"""One host's overlay, put together: snapshot, engine, ports, and on a gateway what is held ahead.
+"""One host's overlay, put together: snapshot, engine, ports, and on a gateway its proactive flows.
 
 This is where a change of the state database becomes a change in the kernel, in the order that loses
-nothing: entries first, attraction last; and on the way back attraction first.
+nothing: install flow entries before advertising routes; withdraw routes before removing entries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from labctl.overlay.agent.guests import PREFIX as GUEST_PREFIX
 from labctl.overlay.agent.guests import Guest
 from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
 from labctl.overlay.agent.ports import Bound, Ports
-from labctl.overlay.agent.preinstalled import Ahead, Prefix
+from labctl.overlay.agent.preinstalled import Prefix, PreinstalledFlows
 from labctl.overlay.config.model import Host as HostItem
 from labctl.overlay.config.model import Uplink
 from labctl.overlay.datapath.layout import PortRecord
@@ -83,7 +83,7 @@ class Host:
         self._channel = channel
         self._kernel = kernel
         self._gate = gate
-        self._ahead: Ahead | None = None
+        self._preinstalled: PreinstalledFlows | None = None
         self._told = _Attraction()
         self._to_adopt = cache.adopted
         # A copy on disk may be older than what an earlier agent has left in the kernel: until the
@@ -94,7 +94,9 @@ class Host:
         self._trusted_only = False
         if config.uplink:
             # What an earlier agent has left is where this one goes on from.
-            self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
+            self._preinstalled = PreinstalledFlows(
+                config.host, ports, cache, cache.entries(fixed=True), cache.inside()
+            )
             self._told = _Attraction(kernel.routed(), kernel.attracting())
         self._guard()
 
@@ -116,14 +118,14 @@ class Host:
         self.bind_ports()
         if topology.complete:
             self._trust()
-        touched = self._engine.change(tags, now_ns)
+        touched = self._engine.revalidate(tags, now_ns)
         if self._to_adopt and self._sure and topology.complete:
             self._to_adopt = False
             self._left = [key for key, _ in self._cache.entries()]
             if not self._left:
                 self._engine.adopted()
-        if self._ahead is not None and topology.complete:
-            self._gateway(self._ahead)
+        if self._preinstalled is not None and topology.complete:
+            self._gateway(self._preinstalled)
         return touched
 
     def _trust(self) -> None:
@@ -161,9 +163,9 @@ class Host:
             return "the state database has not been read yet"
         if self.topology.host(self._config.host) is None:
             return "the state database does not know this host"
-        if self._ahead is not None and not self._told.prefixes >= self._ahead.inside:
+        if self._preinstalled is not None and not self._told.prefixes >= self._preinstalled.inside:
             return "no routes to the tenants yet"
-        if self._ahead is not None and self._told.uplink is None:
+        if self._preinstalled is not None and self._told.uplink is None:
             return "no uplink yet"
         bound = {one.interface for one in self._ports.bound()}
         waiting = sorted(set(self._config.ports) - bound)
@@ -225,7 +227,7 @@ class Host:
         if moved:
             # Entries name interfaces by number.
             tags = {f"port:{named[interface]}" for interface in moved if interface in named}
-            self._engine.change(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+            self._engine.revalidate(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         if fresh:
             self.advertise()
 
@@ -234,13 +236,13 @@ class Host:
         if not ifindex:
             return False
         self._ports.bind(Bound(key, interface, ifindex))
-        ration = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
-        self._cache.bind(ifindex, ration, uplink=uplink)
+        rate_limit = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
+        self._cache.bind(ifindex, rate_limit, uplink=uplink)
         if self.guests is not None and interface.startswith(GUEST_PREFIX):
             self.guests.bound(interface)
         return True
 
-    def _gateway(self, ahead: Ahead) -> None:
+    def _gateway(self, preinstalled: PreinstalledFlows) -> None:
         uplink = self.topology.uplinks.get(self._config.uplink)
         item = self._item_uplink()
         if uplink is None or item is None:
@@ -249,7 +251,7 @@ class Host:
             self._kernel.ensure_uplink(item)
             self._bind(item.key, OVERLAY_SIDE, uplink=True)
             self._told.uplink = item
-            self._engine.change((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+            self._engine.revalidate((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         if not self._sure:
             return
         gateways = self.topology.gateways
@@ -258,8 +260,8 @@ class Host:
             # Routes, address and entries stay as they are: neighbours need a moment to go elsewhere.
             self._gate.drain(on=True)
             return
-        ahead.update(self.topology)
-        prefixes = ahead.inside
+        preinstalled.update(self.topology)
+        prefixes = preinstalled.inside
         self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
         self._told.prefixes = prefixes
         anycast = frozenset((gateways.anycast,)) if gateways is not None else frozenset()
@@ -288,7 +290,7 @@ class Host:
             "kind": self._config.kind,
             "complete": self.topology.complete,
             "flows": len(self._engine),
-            "ahead": len(self._ahead) if self._ahead is not None else 0,
+            "preinstalled": len(self._preinstalled) if self._preinstalled is not None else 0,
             "ports": {one.interface: one.key for one in self._ports.bound()},
             "attracts": sorted(str(prefix) for prefix in self._told.prefixes),
             "anycast": sorted(str(address) for address in self._told.anycast),

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -85,7 +85,7 @@ class Loop:
         self._feed = feed
         self._control = control
         self._stopping = False
-        self._turns = Turns()
+        self._queue = RoundRobinQueue()
         self._scan: Iterator[list[tuple[bytes, Entry]]] = iter(())
         self._next_tick = time.monotonic() + TICK_S
         self._next_advertisement = time.monotonic()
@@ -122,7 +122,7 @@ class Loop:
             if self._host.guests is not None:
                 selector.register(self._host.guests, selectors.EVENT_READ, self._guests)
             while not self._stopping:
-                at_once = self._host.adopting or self._turns
+                at_once = self._host.adopting or self._queue
                 timeout = 0.0 if at_once else max(0.0, self._next_tick - time.monotonic())
                 # Changes before upcalls: what a packet meets should be as new as can be.
                 ready = sorted(selector.select(timeout), key=lambda pair: pair[0].data == self._upcalls)
@@ -140,7 +140,7 @@ class Loop:
             self._early.extend((upcall, now) for upcall in self._channel.receive(RECEIVED_AT_ONCE))
             return
         for upcall in self._channel.receive(RECEIVED_AT_ONCE):
-            self._turns.join(upcall)
+            self._queue.push(upcall)
 
     def _guests(self) -> None:
         if self._host.guests is not None:
@@ -148,10 +148,10 @@ class Loop:
             self._host.tend()
 
     def _serve(self) -> None:
-        """Some of those whose turn it is; then it is time to look for changes again."""
-        turns = self._turns
-        if turns:
-            some = [turns.take() for _ in range(min(len(turns), UPCALLS_AT_ONCE))]
+        """Serve some of the queue; then it is time to look for changes again."""
+        queue = self._queue
+        if queue:
+            some = [queue.take() for _ in range(min(len(queue), UPCALLS_AT_ONCE))]
             self._engine.serve(some, monotonic_ns())
 
     def _catch_up(self) -> None:

@@ -1,4 +1,4 @@
-"""Decisions used again for flows that differ in nothing that they were made from.
+"""Megaflows: one decision serves every flow that matches on the fields the decision depends on.
 
 A decision says which port numbers it was made from (:class:`labctl.overlay.flow.Ports`). Besides,
 port numbers are part of the connections that the firewall asked about. So a new flow that differs

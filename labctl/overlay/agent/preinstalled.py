@@ -1,6 +1,6 @@
-"""Entries of a gateway that are written ahead: the way in to every VM address, and the way out.
+"""Proactive flows of a gateway: one entry for every VM address, and one outbound for all the rest.
 
-With all of them in the kernel before the gateway attracts traffic, flows that move to it meet no
+With all of them installed in the kernel before the gateway attracts traffic, flows that move to it meet no
 first packets.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.overlay.datapath.layout import Entry
     from labctl.overlay.simulation.topology import Topology
 
-__all__ = ["Ahead", "FixedCache", "Prefix", "prefixes"]
+__all__ = ["FixedCache", "Prefix", "PreinstalledFlows", "prefixes"]
 
 Prefix = IPv4Network | IPv6Network
 _MAPPED_BITS = 96
@@ -46,8 +46,8 @@ class FixedCache(Protocol):
         """Remove them."""
 
 
-class Ahead:
-    """What a gateway holds ahead, brought up to date from one snapshot to the next."""
+class PreinstalledFlows:
+    """Entries installed before any packet, brought up to date from one snapshot to the next."""
 
     def __init__(
         self,

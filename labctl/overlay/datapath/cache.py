@@ -68,7 +68,7 @@ class FlowCache:
         *,
         vxlan: int,
         upcall: int,
-        tunnel_ration: PortRecord,
+        tunnel_rate_limit: PortRecord,
         local: Sequence[str] = (),
         flows: int = MOST_FLOWS,
     ) -> FlowCache:
@@ -78,7 +78,7 @@ class FlowCache:
             built: the compiled object.
             vxlan: ifindex of the collect-metadata VXLAN device.
             upcall: ifindex of the near end of the agent's veth pair.
-            tunnel_ration: upcalls that all tunnels together may cause.
+            tunnel_rate_limit: upcalls that all tunnels together may cause.
             local: this host's underlay addresses, that tunnels are sent from.
             flows: most entries; then the one that was not used for longest goes. About 190 bytes of
                 kernel memory each, taken at once. An earlier agent's entries keep their number.
@@ -100,7 +100,7 @@ class FlowCache:
         cache = cls(bpf, loaded, settings, adopted="lc_flows" in loaded.reused)
         try:
             cache._settle(settings)
-            bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_ration.pack())
+            bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_rate_limit.pack())
             bpf.attach_ingress(upcall, loaded.programs["from_agent"])
             bpf.attach_ingress(vxlan, loaded.programs["from_tunnel"])
         except OSError:
@@ -142,7 +142,7 @@ class FlowCache:
     def bind(self, ifindex: int, record: PortRecord, *, uplink: bool = False) -> None:
         """Let packets of an interface into the overlay, as those of a port."""
         ports = self._loaded.maps["lc_ports"]
-        # What tunnels bring to this port is rationed apart from what they bring to others.
+        # What tunnels bring to this port is limited apart from what they bring to others.
         self._bpf.update(ports, struct.pack("=I", FROM_TUNNEL | record.key), record.pack())
         self._bpf.update(ports, struct.pack("=I", ifindex), record.pack())
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_uplink" if uplink else "from_port"])
@@ -156,7 +156,7 @@ class FlowCache:
             self._bpf.delete(ports, struct.pack("=I", FROM_TUNNEL | PortRecord.unpack(raw).key))
 
     def bound(self) -> dict[int, PortRecord]:
-        """Interfaces that packets are taken from, with how often they were rationed."""
+        """Interfaces that packets are taken from, with how many of their upcalls were refused."""
         rows = self._bpf.entries(self._loaded.maps["lc_ports"], 4, PortRecord.SIZE)
         found = {struct.unpack("=I", key)[0]: PortRecord.unpack(value) for key, value in rows}
         return {index: record for index, record in found.items() if ALL_TUNNELS < index < FROM_TUNNEL}

@@ -41,7 +41,7 @@ static __always_inline struct flow_value *find(const struct flow_key *key)
 	return find_wide(key->ingress);
 }
 
-static __always_inline struct port *ration_of(__u32 whose)
+static __always_inline struct port *limited_port(__u32 whose)
 {
 	struct port *port = bpf_map_lookup_elem(&lc_ports, &whose);
 
@@ -52,26 +52,26 @@ static __always_inline struct port *ration_of(__u32 whose)
 	return port;
 }
 
-static __always_inline int within_ration(__u32 whose)
+static __always_inline int take_upcall_token(__u32 whose)
 {
-	struct port *port = ration_of(whose);
+	struct port *port = limited_port(whose);
 
 	if (!port)
 		return 0;
-	if (draw(&port->tokens_ns, port->rate, port->burst))
+	if (take_token(&port->tokens_ns, port->rate, port->burst))
 		return 1;
-	__sync_fetch_and_add(&port->rationed, 1);
+	__sync_fetch_and_add(&port->rate_limited, 1);
 	return 0;
 }
 
 // The mark tells the agent where the packet came from: an ifindex, or a tunnel key with its bit.
-static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 ration)
+static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 limit)
 {
 	__u32 zero = 0;
 	struct settings *settings = bpf_map_lookup_elem(&lc_settings, &zero);
 
-	if (!settings || !within_ration(ration)) {
-		count(CNT_RATIONED);
+	if (!settings || !take_upcall_token(limit)) {
+		count(CNT_RATE_LIMITED);
 		return TC_ACT_SHOT;
 	}
 	count(CNT_UPCALL);
@@ -129,7 +129,7 @@ static __always_inline int are_other_macs(const struct flow_value *value, const 
 }
 
 // What the entry says; -1 where it says nothing any more, since a connection has come or gone.
-static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 ration)
+static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 limit)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 kind;
@@ -143,10 +143,10 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 	} else if (kind != ACT_UPCALL) {
 		if (value->mtu && view->l4 && longest(skb, view) > value->mtu) {
 			count(CNT_TOO_BIG);
-			return upcall(skb, from, ration); // the agent answers with ICMP
+			return upcall(skb, from, limit); // the agent answers with ICMP
 		}
 		if (value->ttl && view->ttl <= value->ttl)
-			return upcall(skb, from, ration); // the same: time exceeded
+			return upcall(skb, from, limit); // the same: time exceeded
 		if (value->conns[0] && (now ^ value->last_ns) >> SLOT && refresh(&view->key, value, now))
 			return -1;
 	}
@@ -159,7 +159,7 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 		return TC_ACT_SHOT;
 	}
 	if (kind == ACT_UPCALL)
-		return upcall(skb, from, ration);
+		return upcall(skb, from, limit);
 	if (value->ttl && lower_ttl(skb, view->key.eth_type, view->ttl, value->ttl))
 		return TC_ACT_SHOT;
 	if (value->flags & FLAG_MACS && are_other_macs(value, &view->key)) {
@@ -186,10 +186,10 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 
 // Make the entry of a new flow from a decision for another one, and follow it; -1 where none fits. What is
 // dropped gets no entry: a scan of ports would push out the entries of others.
-static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, __u32 from, __u32 ration)
+static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, __u32 from, __u32 limit)
 {
 	struct flow_value *value;
-	struct port *port = ration_of(ration);
+	struct port *port = limited_port(limit);
 	int kind;
 
 	if (!view || !port)
@@ -205,10 +205,10 @@ static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, 
 	if (!value)
 		return -1;
 	count(CNT_MADE);
-	return act(skb, view, value, from, ration);
+	return act(skb, view, value, from, limit);
 }
 
-static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 ration)
+static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 limit)
 {
 	struct view view;
 	struct flow_value *value;
@@ -220,14 +220,14 @@ static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress,
 	}
 	value = find(&view.key);
 	if (value) {
-		done = act(skb, &view, value, from, ration);
+		done = act(skb, &view, value, from, limit);
 		if (done >= 0)
 			return done;
 		count(CNT_STALE);
 	}
 	count(CNT_MISS);
-	done = act_by_megaflow(skb, &view, from, ration);
-	return done >= 0 ? done : upcall(skb, from, ration);
+	done = act_by_megaflow(skb, &view, from, limit);
+	return done >= 0 ? done : upcall(skb, from, limit);
 }
 
 // Ingress of a port: what a virtual machine sent.

@@ -52,7 +52,7 @@ VARIANTS = 4
 INDICES = 1 << 14
 """Megaflows valid at once, less one. The low bits of a generation are its index, the rest counts up."""
 ALL_TUNNELS = 0
-"""In place of an ifindex: the ration of what tunnels bring to ports that have none of their own."""
+"""In place of an ifindex: the rate limit of what tunnels bring to ports that have none of their own."""
 
 _CONN_SET = 1 << 30
 _CONN_PORT = 0xFFFFFF
@@ -95,7 +95,7 @@ class Counter(IntEnum):
     HIT = 0
     MISS = 1
     UPCALL = 2
-    RATIONED = 3
+    RATE_LIMITED = 3
     DROP = 4
     TUNNEL_TX = 5
     TUNNEL_RX = 6
@@ -315,25 +315,25 @@ class PortRecord:
         key: the port's key in the overlay.
         rate: upcalls a second that it may cause.
         burst: upcalls at once.
-        rationed: upcalls refused so far; counted by the kernel.
+        rate_limited: upcalls refused so far; counted by the kernel.
     """
 
     key: int
     rate: int
     burst: int
-    rationed: int = 0
+    rate_limited: int = 0
 
     SIZE = _PORT.size
 
     def pack(self) -> bytes:
         """40 bytes; the buckets start full."""
-        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rationed, 0)
+        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rate_limited, 0)
 
     @classmethod
     def unpack(cls, raw: bytes) -> PortRecord:
         """The reverse of :meth:`pack`."""
-        key, _, rate, burst, _, rationed, _ = _PORT.unpack(raw)
-        return cls(key, rate, burst, rationed)
+        key, _, rate, burst, _, rate_limited, _ = _PORT.unpack(raw)
+        return cls(key, rate, burst, rate_limited)
 
 
 @dataclass(frozen=True, slots=True)

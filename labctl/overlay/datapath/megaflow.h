@@ -94,9 +94,9 @@ static __always_inline int is_dhcp(__u16 port)
 	return port == 67 || port == 68 || port == 546 || port == 547;
 }
 
-// The bucket holds time: each draw costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
-// may race here; then one more than the ration gets through, which does no harm.
-static __always_inline int draw(__u64 *bucket, __u32 rate, __u32 burst)
+// The bucket holds time: each token costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
+// may race here; then one more than the limit gets through, which does no harm.
+static __always_inline int take_token(__u64 *bucket, __u32 rate, __u32 burst)
 {
 	__u64 now, cost, start;
 
@@ -130,10 +130,10 @@ static __noinline int make(const struct flow_key *at, const struct megaflow *meg
 		return -1;
 	if (value.kind == ACT_DROP)
 		return ACT_DROP;
-	// What the kernel makes by itself is cheap; it is rationed so that no port drives out all others' entries.
+	// What the kernel makes by itself is cheap; its rate is limited so that no port drives out all others' entries.
 	// One that takes the place of its own, whose megaflow is no more, drives out nobody's: after a change that
 	// touches many flows all of them go on at once.
-	if (!bpf_map_lookup_elem(&lc_flows, key) && !draw(&port->made_ns, 2 * port->rate, 2 * port->burst))
+	if (!bpf_map_lookup_elem(&lc_flows, key) && !take_token(&port->made_ns, 2 * port->rate, 2 * port->burst))
 		return -1;
 	return bpf_map_update_elem(&lc_flows, key, &value, BPF_ANY) ? -1 : (int)value.kind;
 }

@@ -99,7 +99,7 @@ struct port {
 	__u32 rate;  // upcalls a second
 	__u32 burst; // upcalls at once
 	__u64 tokens_ns; // the bucket, as time: how far the port has drawn ahead of the clock
-	__u64 rationed;  // upcalls refused
+	__u64 rate_limited;  // upcalls refused
 	__u64 made_ns;   // another bucket: of the flows that the kernel makes by itself
 };
 
@@ -112,7 +112,7 @@ struct settings {
 };
 
 enum counter {
-	CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED,
+	CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATE_LIMITED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED,
 	CNT_TOO_BIG, CNT_STRANGER,
 	CNT_MADE, // entries that the kernel made by itself
 	CNT_STALE, // entries that were not used, since a connection had come or gone

@@ -15,7 +15,7 @@ from virtual import World, random_world, two_tenants
 from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.engine import Engine
 from labctl.overlay.agent.entries import entry_of
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.flow_records import FlowTable, make_record
 from labctl.overlay.agent.host import decide_by
 from labctl.overlay.agent.megaflow import Made, MegaflowTable
@@ -129,28 +129,28 @@ def origin_of(ports: Ports, key: int) -> int:
 
 
 def test_one_that_sends_much_waits_for_itself_alone() -> None:
-    turns = Turns(most=10)
+    queue = RoundRobinQueue(most=10)
     for number in range(50):
-        turns.join(Upcall(1, HEAD, bytes([number])))
-    turns.join(Upcall(2, HEAD, b"x"))
-    order = [turns.take() for _ in range(len(turns))]
+        queue.push(Upcall(1, HEAD, bytes([number])))
+    queue.push(Upcall(2, HEAD, b"x"))
+    order = [queue.take() for _ in range(len(queue))]
     assert [one.origin for one in order[:2]] == [1, 2]
-    assert turns.given_up == 40
+    assert queue.dropped == 40
     assert [one.frame[0] for one in order if one.origin == 1] == list(range(40, 50))
     with pytest.raises(IndexError):
-        turns.take()
+        queue.take()
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=60))
 def test_turns_keep_the_order_of_each_origin_and_lose_nothing(steps: list[tuple[int, bool]]) -> None:
-    turns, joined, taken = Turns(), [], []
+    queue, joined, taken = RoundRobinQueue(), [], []
     for number, (origin, take) in enumerate(steps):
-        if take and turns:
-            taken.append(turns.take().frame)
+        if take and queue:
+            taken.append(queue.take().frame)
         else:
             joined.append((origin, b"%d" % number))
-            turns.join(Upcall(origin, HEAD, b"%d" % number))
-    taken += [turns.take().frame for _ in range(len(turns))]
+            queue.push(Upcall(origin, HEAD, b"%d" % number))
+    taken += [queue.take().frame for _ in range(len(queue))]
     assert sorted(taken) == sorted(frame for _, frame in joined)
     for origin in range(1, 5):
         mine = [frame for whose, frame in joined if whose == origin]
@@ -283,7 +283,7 @@ def test_a_change_of_what_drops_looks_through_no_entries_since_the_kernel_makes_
     engine.upcall(Upcall(origin_of(ports, world.vm("t1-vm1").key), HEAD, raw), 1)
     assert engine.counts["drop: unknown destination mac"] == 1
     assert len(memory.written) == 1
-    assert engine.change([f"mac:{world.vm('t1-vm1').network}:{raw[:6].hex()}"], 2) == 1
+    assert engine.revalidate([f"mac:{world.vm('t1-vm1').network}:{raw[:6].hex()}"], 2) == 1
     assert not memory.written
     assert memory.looked_through == 0
 
