@@ -30,7 +30,7 @@ from labctl.overlay.config.model import HostKind
 from labctl.overlay.config.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
 from labctl.overlay.config.state import Edit, State
 from labctl.overlay.datapath import cache as cache_module
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
     _join(*(node.namespace for node in fabric.nodes.values()))
     pids: list[int] = []
     try:
-        fabric.use(Topology.of(edit.items()))
+        fabric.use(VirtualTopology.of(edit.items()))
         for node in fabric.nodes.values():
             for tap in node.taps.values():
                 tap.close()

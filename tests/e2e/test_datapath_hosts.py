@@ -19,7 +19,7 @@ from virtual import World, two_tenants
 from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.config.model import VmPort
 from labctl.overlay.datapath import layout
-from labctl.overlay.datapath.layout import Action, Entry, PortRecord, Settings
+from labctl.overlay.datapath.layout import DatapathAction, DatapathSettings, FlowEntry, PortRecord
 from labctl.overlay.flow import FROM_TUNNEL, ConnKey, FlowKey
 from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.topology import Change
@@ -74,7 +74,7 @@ def flows_of(world: World, count: int) -> list[tuple[str, str, bytes]]:
     return made
 
 
-def decided(node: Node) -> dict[bytes, Entry]:
+def decided(node: Node) -> dict[bytes, FlowEntry]:
     """What becomes of packets, whoever has decided it."""
     return {key: replace(entry, generation=0, conns=()) for key, entry in node.cache.entries()}
 
@@ -260,13 +260,13 @@ def test_a_broadcast_with_its_checksum_left_to_the_card_is_taken_by_a_receiver(
 def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
     sizes = {
         "flow_key": layout.FLOW_KEY_SIZE,
-        "flow_value": Entry.SIZE,
+        "flow_value": FlowEntry.SIZE,
         "port": PortRecord.SIZE,
-        "settings": len(Settings(1, 2).pack()),
+        "settings": len(DatapathSettings(1, 2).pack()),
         "prefix": layout.INSIDE_KEY_SIZE,
         "conn_key": layout.CONN_KEY_SIZE,
         "megaflow": layout.MEGAFLOW_SIZE,
-        "variant": len(layout.Variant((), 0, 0, Entry(Action.DROP)).pack()),
+        "variant": len(layout.Variant((), 0, 0, FlowEntry(DatapathAction.DROP)).pack()),
     }
     structs = {name: structure(target, name) for name in sizes}
     assert {name: one.size for name, one in structs.items()} == sizes
@@ -280,8 +280,21 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         at = structs["flow_key"].offsets[field]
         assert packed[at : at + len(value)] == value, field
     ref = layout.ConnRef(5, inbound=True, is_sender=True)
-    entry = Entry(
-        Action.TUNNEL, 7, 8, "1.2.3.4", 9, 10, layout.Flag.MACS, b"dmac__", b"smac__", (ref,), 11, 12, 13, 14
+    entry = FlowEntry(
+        DatapathAction.TUNNEL,
+        7,
+        8,
+        "1.2.3.4",
+        9,
+        10,
+        layout.Flag.MACS,
+        b"dmac__",
+        b"smac__",
+        (ref,),
+        11,
+        12,
+        13,
+        14,
     )
     packed = entry.pack()
     for field, value in {

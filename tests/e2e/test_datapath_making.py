@@ -12,15 +12,15 @@ from trialrun import LOOPBACK, PORT, REDIRECT, Trial, built
 
 from labctl.overlay.datapath.layout import (
     INDICES,
-    Action,
-    Entry,
+    DatapathAction,
     Flag,
+    FlowEntry,
     PortRecord,
     Variant,
     flow_key,
     megaflow_key,
 )
-from labctl.overlay.flow import FlowKey, Match, Ports
+from labctl.overlay.flow import FlowKey, Match, ReadPorts
 from labctl.overlay.packet import IP4, TCP, ethernet, ipv4, parse
 
 if TYPE_CHECKING:
@@ -57,12 +57,14 @@ def flow(port: int) -> FlowKey:
 
 def variant(generation: int, dmac: bytes = B) -> bytes:
     """Let it through, whatever is known."""
-    entry = Entry(Action.PORT, LOOPBACK, flags=Flag.MACS, dmac=dmac, smac=A, generation=generation)
+    entry = FlowEntry(
+        DatapathAction.PORT, LOOPBACK, flags=Flag.MACS, dmac=dmac, smac=A, generation=generation
+    )
     return Variant((), 65535, 1, entry).pack()
 
 
 def use_megaflow(trial: Trial, generation: int) -> None:
-    trial.cache.write_megaflow(megaflow_key(flow(1), Ports.DESTINATION), [variant(generation)])
+    trial.cache.write_megaflow(megaflow_key(flow(1), ReadPorts.DESTINATION), [variant(generation)])
     trial.cache.activate([generation])
 
 
@@ -93,8 +95,10 @@ def test_what_is_out_of_use_hides_no_entry_for_all_packets_of_its_ingress(trial:
     """A gateway's way out: it asks nobody."""
     use_megaflow(trial, GENERATION)
     assert sent(trial, range(1000, 1001))["made"] == 1
-    trial.cache.write([(flow_key(flow(1), Match.INGRESS), Entry(Action.PORT, LOOPBACK))], fixed=True)
-    trial.cache.write_megaflow(megaflow_key(flow(1), Ports.DESTINATION), [])
+    trial.cache.write(
+        [(flow_key(flow(1), Match.INGRESS), FlowEntry(DatapathAction.PORT, LOOPBACK))], fixed=True
+    )
+    trial.cache.write_megaflow(megaflow_key(flow(1), ReadPorts.DESTINATION), [])
     trial.cache.activate([GENERATION + INDICES])
     counted = sent(trial, range(1000, 1001))
     assert (counted["hit"], counted["upcall"]) == (1, 0)
@@ -104,8 +108,8 @@ def test_what_is_out_of_use_hides_no_entry_for_all_packets_of_its_ingress(trial:
 def test_no_flow_gets_an_entry_of_another_ones_megaflow_while_megaflows_are_written(trial: Trial) -> None:
     """The kernel gives the memory of an overwritten megaflow to the next one while somebody reads it."""
     mine, theirs = (
-        megaflow_key(flow(1), Ports.DESTINATION),
-        megaflow_key(flow(1)._replace(ingress=7), Ports.NONE),
+        megaflow_key(flow(1), ReadPorts.DESTINATION),
+        megaflow_key(flow(1)._replace(ingress=7), ReadPorts.NONE),
     )
     # What is made of the first is never in use, so that each packet makes it anew; the other's would stay.
     trial.cache.activate([GENERATION + INDICES, GENERATION + 1])

@@ -39,7 +39,7 @@ from labctl.overlay.packet import (
     parse,
 )
 from labctl.overlay.simulation.engine import simulate
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,13 +150,13 @@ def frame(
 class World:
     """A topology, and every host's table of connections."""
 
-    topology: Topology
+    topology: VirtualTopology
     conns: dict[str, set[ConnKey]] = field(default_factory=dict)
     entered: list[tuple[str, Decision]] = field(default_factory=list)
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> World:
-        return cls(Topology.of(items))
+        return cls(VirtualTopology.of(items))
 
     def vm(self, name: str) -> VmPort:
         return self.topology.ports[name].item

@@ -14,8 +14,8 @@ from labctl.overlay.agent.flow_records import FlowRecord, FlowTable, conns_in, m
 from labctl.overlay.agent.megaflow import Made, MegaflowTable
 from labctl.overlay.agent.parking import Parking
 from labctl.overlay.agent.probe_packet import packet_of
-from labctl.overlay.datapath.layout import Action, Entry, Wanted, flow_key
-from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, Ports, ToPort
+from labctl.overlay.datapath.layout import ConnRequirement, DatapathAction, FlowEntry, flow_key
+from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, ReadPorts, ToPort
 from labctl.overlay.packet import parse
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from labctl.overlay.agent.flow_records import DependencySet
     from labctl.overlay.agent.interfaces import Cache, Sender
     from labctl.overlay.agent.megaflow import Asked, Megaflow
-    from labctl.overlay.agent.ports import Ports as Bindings
+    from labctl.overlay.agent.ports import PortBindings
     from labctl.overlay.datapath.channel import Upcall
     from labctl.overlay.datapath.layout import ConnRef
     from labctl.overlay.flow import ConnKey, Decision, Packet
 
-__all__ = ["Engine"]
+__all__ = ["FlowEngine"]
 
 HOLD_NS = 1_000_000_000
 IDLE_NS = 60_000_000_000
-_DROP = Entry(Action.DROP)
-_UPCALL = make_record(Entry(Action.UPCALL))
+_DROP = FlowEntry(DatapathAction.DROP)
+_UPCALL = make_record(FlowEntry(DatapathAction.UPCALL))
 
 
 class _Case(NamedTuple):
@@ -48,13 +48,13 @@ class _Case(NamedTuple):
     now_ns: int
 
 
-class Engine:
+class FlowEngine:
     """Flow entries of one host, and what each was decided from."""
 
     def __init__(
         self,
         simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision],
-        ports: Bindings,
+        ports: PortBindings,
         cache: Cache,
         sender: Sender,
         connections: Connections,
@@ -97,7 +97,7 @@ class Engine:
 
     def _flush(self) -> None:
         """Write, then send. Connections first: an entry must not outlive what the next agent knows of."""
-        self._connections.tell()
+        self._connections.write()
         rows, self._rows = self._rows, []
         self._cache.put(rows)
         self._megaflows.flush()
@@ -133,7 +133,8 @@ class Engine:
     def _holds(self, record: FlowRecord, flow: FlowKey) -> bool:
         """Whether the connections that an entry hangs on are as it wants them."""
         return all(
-            ref.wanted is Wanted.ANY or self.established(conn) is (ref.wanted is Wanted.KNOWN)
+            ref.wanted is ConnRequirement.ANY
+            or self.established(conn) is (ref.wanted is ConnRequirement.KNOWN)
             for ref in record.entry.conns
             for conn in _conns_of(ref, flow)
         )
@@ -143,7 +144,7 @@ class Engine:
         record = self._like_another(case.flow, case.packet, case.key, case.now_ns)
         if record is None:
             return False
-        if record.entry.action is not Action.DROP:
+        if record.entry.action is not DatapathAction.DROP:
             self._install_reply(case, record)
             self._sends.append(case.upcall)
         return True
@@ -161,9 +162,9 @@ class Engine:
 
     def _seen(self, record: FlowRecord, flow: FlowKey, now_ns: int) -> None:
         """A packet of a flow that is let through: its connections are there from now on."""
-        if record.entry.action is not Action.DROP:
+        if record.entry.action is not DatapathAction.DROP:
             conns = [conn for ref in record.entry.conns for conn in _conns_of(ref, flow)]
-            self._connections.note(conns, now_ns)
+            self._connections.record(conns, now_ns)
 
     def _install_reply(self, case: _Case, record: FlowRecord) -> None:
         """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
@@ -181,7 +182,7 @@ class Engine:
             return
         decision, asked = self._asking(ingress, packet)
         if isinstance(decision, Forward) and decision.cacheable:
-            self._connections.note(decision.conns, case.now_ns)
+            self._connections.record(decision.conns, case.now_ns)
             self._keep(_Case(case.upcall, flow, packet, key, case.now_ns), decision, asked)
 
     def _asking(self, ingress: int, packet: Packet) -> tuple[Decision, Asked]:
@@ -236,7 +237,7 @@ class Engine:
         return record
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
-        self._connections.note(decision.conns, case.now_ns)
+        self._connections.record(decision.conns, case.now_ns)
         record = self._keep(case, decision, asked)
         if record is None:
             self._copy(case.upcall, case.packet, decision)
@@ -282,7 +283,9 @@ class Engine:
         self._megaflows.kill(followed)
         # Of a decision to drop the kernel makes no entries, so there are none to be looked for.
         makers = {
-            megaflow.generation for megaflow in megaflows if megaflow.record.entry.action is not Action.DROP
+            megaflow.generation
+            for megaflow in megaflows
+            if megaflow.record.entry.action is not DatapathAction.DROP
         }
         orphans = makers.difference(megaflow.generation for megaflow in followed)
         if orphans:
@@ -312,7 +315,7 @@ class Engine:
         if made is None:
             return False
         kept = self._megaflows.keep(megaflow.flow, packet, Made(decision, *made, asked))
-        return kept and decision.read in (Ports.NONE, megaflow.read)
+        return kept and decision.read in (ReadPorts.NONE, megaflow.read)
 
     def _revalidate_flows(self, keys: Iterable[bytes], now_ns: int) -> None:
         """Overwrite entries by what holds now, without waiting for their next packet."""
@@ -323,7 +326,7 @@ class Engine:
             rows.append((key, (record or _UPCALL).value(now_ns)))
             if record is None:
                 gone.append(key)
-        self._connections.tell()
+        self._connections.write()
         # Overwritten, not deleted: a packet that looks at this moment sees either entry, never none.
         self._cache.put(rows)
         self._table.remove(gone)
@@ -338,7 +341,7 @@ class Engine:
         record, dependencies = made
         self._table.put(key, record, dependencies)
         if isinstance(decision, Forward):
-            self._connections.note(decision.conns, now_ns)
+            self._connections.record(decision.conns, now_ns)
         return record
 
     def adopt(self, keys: Iterable[bytes], now_ns: int) -> int:
@@ -350,7 +353,7 @@ class Engine:
         """All of them were: what an earlier agent's megaflows made and nobody found is not used any more."""
         self._megaflows.kill_unowned()
 
-    def seen(self, rows: Iterable[tuple[bytes, Entry]], now_ns: int) -> None:
+    def seen(self, rows: Iterable[tuple[bytes, FlowEntry]], now_ns: int) -> None:
         """Some entries with the kernel's counters: those go that are idle, or nobody's."""
         self._drop(
             [
@@ -360,7 +363,7 @@ class Engine:
             ]
         )
 
-    def _is_somebodys(self, key: bytes, entry: Entry) -> bool:
+    def _is_somebodys(self, key: bytes, entry: FlowEntry) -> bool:
         self._unseen.discard(key)
         if entry.generation:
             return self._megaflows.is_alive(entry.generation)
@@ -395,7 +398,7 @@ def _covers(record: FlowRecord, packet: Packet, now_ns: int) -> bool:
     entry = record.entry
     if record.until_ns and record.until_ns <= now_ns:
         return False
-    if entry.action is Action.DROP:
+    if entry.action is DatapathAction.DROP:
         return True
     return not (entry.mtu and packet.length > entry.mtu) and packet.ttl > record.ttl
 

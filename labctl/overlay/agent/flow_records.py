@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labctl.overlay.agent.megaflow import Megaflow
-    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.datapath.layout import FlowEntry
 
 __all__ = ["DependencySet", "FlowRecord", "FlowTable", "conns_in", "make_record"]
 
@@ -53,7 +53,7 @@ class FlowRecord:
         until_ns: an entry that holds only for a while (a hold after an answer); 0 for ever.
     """
 
-    entry: Entry
+    entry: FlowEntry
     head: bytes
     ttl: int = 0
     until_ns: int = 0
@@ -63,7 +63,7 @@ class FlowRecord:
         return self.head + _COUNTERS.pack(now_ns, 0, 0)
 
 
-def make_record(entry: Entry, ttl: int = 0, until_ns: int = 0) -> FlowRecord:
+def make_record(entry: FlowEntry, ttl: int = 0, until_ns: int = 0) -> FlowRecord:
     """The record of an entry."""
     return FlowRecord(entry, entry.pack()[: -_COUNTERS.size], ttl, until_ns)
 

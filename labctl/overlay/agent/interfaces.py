@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from labctl.overlay.datapath.channel import Upcall
-    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.datapath.layout import FlowEntry
 
 __all__ = ["Cache", "Sender"]
 
@@ -19,7 +19,7 @@ __all__ = ["Cache", "Sender"]
 class Cache(MegaflowMap, Protocol):
     """What the engine needs of the kernel's cache."""
 
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
+    def write(self, rows: Sequence[tuple[bytes, FlowEntry]], *, fixed: bool = False) -> None:
         """Write entries."""
 
     def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:

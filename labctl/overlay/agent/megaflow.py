@@ -1,6 +1,6 @@
 """Megaflows: one decision serves every flow that matches on the fields the decision depends on.
 
-A decision says which port numbers it was made from (:class:`labctl.overlay.flow.Ports`). Besides,
+A decision says which port numbers it was made from (:class:`labctl.overlay.flow.ReadPorts`). Besides,
 port numbers are part of the connections that the firewall asked about. So a new flow that differs
 from an earlier one just in port numbers that were not read, and gets the same answers about its own
 connections, meets the same decision, about its own connections. The kernel finds it by itself
@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from labctl.overlay.agent.entries import ref_of
-from labctl.overlay.datapath.layout import CONNS, INDICES, VARIANTS, Variant, Wanted, megaflow_key
-from labctl.overlay.flow import WATCHED_PORTS, Forward, Fragment, Ports
+from labctl.overlay.datapath.layout import CONNS, INDICES, VARIANTS, ConnRequirement, Variant, megaflow_key
+from labctl.overlay.flow import WATCHED_PORTS, Forward, Fragment, ReadPorts
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Megaflow:
 
     key: bytes
     flow: FlowKey
-    read: Ports
+    read: ReadPorts
     record: FlowRecord
     dependencies: DependencySet
     asked: tuple[ConnRef, ...]
@@ -102,7 +102,7 @@ class Megaflow:
 
     def answers(self) -> dict[ConnKey, bool]:
         """What was answered about the connections of its flow."""
-        return {ref.of(self.flow): ref.wanted is Wanted.KNOWN for ref in self.asked}
+        return {ref.of(self.flow): ref.wanted is ConnRequirement.KNOWN for ref in self.asked}
 
     def pack(self) -> bytes:
         """As the kernel wants it."""
@@ -139,22 +139,27 @@ class MegaflowTable:
         """The megaflow that a packet fits."""
         if not _is_simple(flow):
             return None
-        for read in (Ports.NONE, Ports.SOURCE, Ports.DESTINATION):
+        for read in (ReadPorts.NONE, ReadPorts.SOURCE, ReadPorts.DESTINATION):
             for megaflow in self._by_key.get(megaflow_key(flow, read), _NONE).values():
                 if packet.length > megaflow.length or packet.ttl < megaflow.ttl:
                     continue
-                if all(established(ref.of(flow)) is (ref.wanted is Wanted.KNOWN) for ref in megaflow.asked):
+                if all(
+                    established(ref.of(flow)) is (ref.wanted is ConnRequirement.KNOWN)
+                    for ref in megaflow.asked
+                ):
                     return megaflow
         return None
 
     def keep(self, flow: FlowKey, packet: Packet, made: Made) -> bool:
         """Remember a decision for others like it, where that can be done; whether it could."""
         decision, record, dependencies, asked = made
-        if decision.read is Ports.BOTH or not _is_simple(flow):
+        if decision.read is ReadPorts.BOTH or not _is_simple(flow):
             return False
         found = [(ref_of(conn, flow), answer) for conn, answer in dict(asked).items()]
         refs = tuple(
-            ref._replace(wanted=Wanted.KNOWN if answer else Wanted.UNKNOWN) for ref, answer in found if ref
+            ref._replace(wanted=ConnRequirement.KNOWN if answer else ConnRequirement.UNKNOWN)
+            for ref, answer in found
+            if ref
         )
         if len(refs) < len(found) or len(refs) > CONNS:
             return False

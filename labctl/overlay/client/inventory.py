@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.overlay.client.agents import Agents
 
-__all__ = ["Places"]
+__all__ = ["Inventory"]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Inventory:
     """Found once, for one question.
 
     Attributes:
@@ -44,7 +44,7 @@ class Places:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Places:
+    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Inventory:
         """Look at the lab's plan, what runs of it, and what an agent knows.
 
         Args:
@@ -57,8 +57,8 @@ class Places:
             ActionError: no agent answers.
         """
         plan = json.loads((lab.definition / "lab.json").read_text())
-        told = _ports(agents, about)
-        ports = {port["name"]: port for port in told["ports"]}
+        reply = _ports(agents, about)
+        ports = {port["name"]: port for port in reply["ports"]}
         addresses: dict[str, dict[int, str]] = {}
         for node in plan["nodes"]:
             own = {version: node.get(f"loopback{version}") for version in (4, 6)}
@@ -73,8 +73,8 @@ class Places:
         for link in plan["links"]:
             peers[link["a"]] = link["b"].partition(":")[0]
             peers[link["b"]] = link["a"].partition(":")[0]
-        uplink = next((one["key"] for one in told["uplinks"]), 0)
-        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(told["names"]))
+        uplink = next((one["key"] for one in reply["uplinks"]), 0)
+        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(reply["names"]))
 
     def namespaces(self) -> Mapping[str, Path]:
         """Of everything that runs."""

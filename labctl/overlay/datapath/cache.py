@@ -22,9 +22,9 @@ from labctl.overlay.datapath.layout import (
     MEGAFLOW_SIZE,
     SOURCE_KEY_SIZE,
     Counter,
-    Entry,
+    DatapathSettings,
+    FlowEntry,
     PortRecord,
-    Settings,
     inside_key,
     inside_prefix,
 )
@@ -53,7 +53,7 @@ _MAPS = (
 class FlowCache:
     """One object, loaded once; attached by file descriptor."""
 
-    def __init__(self, bpf: LibBpf, loaded: Loaded, settings: Settings, *, adopted: bool) -> None:
+    def __init__(self, bpf: LibBpf, loaded: Loaded, settings: DatapathSettings, *, adopted: bool) -> None:
         """Use :meth:`open`."""
         self._bpf = bpf
         self._loaded = loaded
@@ -94,9 +94,9 @@ class FlowCache:
         finally:
             for fd in old.values():
                 os.close(fd)
-        before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), Settings.SIZE)
-        checked = before is not None and Settings.is_checked(before)
-        settings = Settings(upcall, vxlan, tuple(local), checked)
+        before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), DatapathSettings.SIZE)
+        checked = before is not None and DatapathSettings.is_checked(before)
+        settings = DatapathSettings(upcall, vxlan, tuple(local), checked)
         cache = cls(bpf, loaded, settings, adopted="lc_flows" in loaded.reused)
         try:
             cache._settle(settings)
@@ -113,7 +113,7 @@ class FlowCache:
         for fd in (*self._loaded.programs.values(), *self._loaded.maps.values()):
             os.close(fd)
 
-    def _settle(self, settings: Settings) -> None:
+    def _settle(self, settings: DatapathSettings) -> None:
         self._settings = settings
         self._bpf.update(self._loaded.maps["lc_settings"], bytes(4), settings.pack())
 
@@ -161,7 +161,7 @@ class FlowCache:
         found = {struct.unpack("=I", key)[0]: PortRecord.unpack(value) for key, value in rows}
         return {index: record for index, record in found.items() if ALL_TUNNELS < index < FROM_TUNNEL}
 
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
+    def write(self, rows: Sequence[tuple[bytes, FlowEntry]], *, fixed: bool = False) -> None:
         """Write entries, over those of the same keys; ``fixed`` ones are never evicted."""
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
         if len(rows) == 1:
@@ -187,8 +187,8 @@ class FlowCache:
         fd = self._loaded.maps["lc_flows"]
         if self._bpf.insert(fd, key, value):
             return True
-        there = self._bpf.lookup(fd, key, Entry.SIZE)
-        if there is not None and not Entry.unpack(there).generation:
+        there = self._bpf.lookup(fd, key, FlowEntry.SIZE)
+        if there is not None and not FlowEntry.unpack(there).generation:
             return False
         self._bpf.update(fd, key, value)
         return True
@@ -198,21 +198,24 @@ class FlowCache:
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
         return sum(self._bpf.delete(fd, key) for key in keys)
 
-    def entries(self, *, fixed: bool = False) -> list[tuple[bytes, Entry]]:
+    def entries(self, *, fixed: bool = False) -> list[tuple[bytes, FlowEntry]]:
         """Every entry with its counters."""
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
-        return [(key, Entry.unpack(value)) for key, value in self._bpf.entries(fd, FLOW_KEY_SIZE, Entry.SIZE)]
+        return [
+            (key, FlowEntry.unpack(value))
+            for key, value in self._bpf.entries(fd, FLOW_KEY_SIZE, FlowEntry.SIZE)
+        ]
 
-    def scan(self, chunk: int) -> Iterator[list[tuple[bytes, Entry]]]:
+    def scan(self, chunk: int) -> Iterator[list[tuple[bytes, FlowEntry]]]:
         """Every evictable entry, a chunk at a time, over as long as the caller takes."""
         fd = self._loaded.maps["lc_flows"]
-        for rows in self._bpf.chunks(fd, FLOW_KEY_SIZE, Entry.SIZE, chunk):
-            yield [(key, Entry.unpack(value)) for key, value in rows]
+        for rows in self._bpf.chunks(fd, FLOW_KEY_SIZE, FlowEntry.SIZE, chunk):
+            yield [(key, FlowEntry.unpack(value)) for key, value in rows]
 
-    def entry(self, key: bytes, *, fixed: bool = False) -> Entry | None:
+    def entry(self, key: bytes, *, fixed: bool = False) -> FlowEntry | None:
         """One entry, or None."""
-        raw = self._bpf.lookup(self._loaded.maps["lc_fixed" if fixed else "lc_flows"], key, Entry.SIZE)
-        return None if raw is None else Entry.unpack(raw)
+        raw = self._bpf.lookup(self._loaded.maps["lc_fixed" if fixed else "lc_flows"], key, FlowEntry.SIZE)
+        return None if raw is None else FlowEntry.unpack(raw)
 
     def remember_connections(self, rows: Sequence[tuple[bytes, int]]) -> None:
         """Let connections (packed key, time last seen in ns) be known."""
@@ -267,8 +270,10 @@ class FlowCache:
 
     def made_by(self, generations: AbstractSet[int]) -> list[bytes]:
         """Packed keys of the entries that the kernel made from these megaflows."""
-        chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, Entry.SIZE, 4096)
-        return [key for rows in chunks for key, value in rows if Entry.generation_of(value) in generations]
+        chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, FlowEntry.SIZE, 4096)
+        return [
+            key for rows in chunks for key, value in rows if FlowEntry.generation_of(value) in generations
+        ]
 
     def set_inside(self, prefixes: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
         """Add prefixes that nothing from outside may claim as its source."""

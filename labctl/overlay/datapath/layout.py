@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.flow import ConnKey, FlowKey, Match, Ports
+from labctl.overlay.flow import ConnKey, FlowKey, Match, ReadPorts
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
@@ -26,15 +26,15 @@ __all__ = [
     "MEGAFLOW_SIZE",
     "SOURCE_KEY_SIZE",
     "VARIANTS",
-    "Action",
     "ConnRef",
+    "ConnRequirement",
     "Counter",
-    "Entry",
+    "DatapathAction",
+    "DatapathSettings",
     "Flag",
+    "FlowEntry",
     "PortRecord",
-    "Settings",
     "Variant",
-    "Wanted",
     "flow_key",
     "inside_key",
     "inside_prefix",
@@ -70,7 +70,7 @@ _PORT = struct.Struct("=IIIIQQQ")
 _SETTINGS = struct.Struct("=II4sI16s")
 
 
-class Action(IntEnum):
+class DatapathAction(IntEnum):
     """What an entry does with a packet."""
 
     DROP = 0
@@ -133,7 +133,7 @@ def inside_prefix(key: bytes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.IPv6Network((address, bits))
 
 
-class Wanted(IntEnum):
+class ConnRequirement(IntEnum):
     """What a decision wants of a connection."""
 
     ANY = 0
@@ -156,7 +156,7 @@ class ConnRef(NamedTuple):
     port: int
     inbound: bool
     is_sender: bool
-    wanted: Wanted = Wanted.ANY
+    wanted: ConnRequirement = ConnRequirement.ANY
     later: bool = False
 
     def pack(self) -> int:
@@ -177,7 +177,7 @@ class ConnRef(NamedTuple):
             word & _CONN_PORT,
             bool(word >> 31),
             bool(word >> 24 & 1),
-            Wanted(word >> 25 & 3),
+            ConnRequirement(word >> 25 & 3),
             bool(word >> 27 & 1),
         )
 
@@ -203,11 +203,11 @@ def _refs(*words: int) -> tuple[ConnRef, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FlowEntry:
     """The value of a flow entry.
 
     Attributes:
-        action: see :class:`Action`.
+        action: see :class:`DatapathAction`.
         out_ifindex: interface for ``PORT``.
         tunnel_key: VXLAN network identifier for ``TUNNEL``.
         tunnel_dst: underlay address in text for ``TUNNEL``.
@@ -224,7 +224,7 @@ class Entry:
         octets: counted by the kernel, frames as they came in.
     """
 
-    action: Action
+    action: DatapathAction
     out_ifindex: int = 0
     tunnel_key: int = 0
     tunnel_dst: str = ""
@@ -262,16 +262,16 @@ class Entry:
         return int(_GENERATION.unpack_from(raw, _GENERATION_AT)[0])
 
     @classmethod
-    def unpack(cls, raw: bytes) -> Entry:
+    def unpack(cls, raw: bytes) -> FlowEntry:
         """The reverse of :meth:`pack`."""
         action, out, key, mtu, flags, ttl, remote, dmac, smac, *rest = _VALUE.unpack(raw)
         generation, one, other, last, packets, octets = rest
         text = ""
-        if action == Action.TUNNEL:
+        if action == DatapathAction.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
         shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
-            Action(action), out, key, text, mtu, ttl, shown, dmac, smac,
+            DatapathAction(action), out, key, text, mtu, ttl, shown, dmac, smac,
             _refs(one, other), generation, last, packets, octets,
         )  # fmt: skip
 
@@ -290,20 +290,20 @@ class Variant:
     asked: tuple[ConnRef, ...]
     length: int
     ttl: int
-    entry: Entry
+    entry: FlowEntry
 
     def pack(self) -> bytes:
         """96 bytes."""
         return _VARIANT.pack(*_words(self.asked), self.length, self.ttl) + self.entry.pack()
 
 
-MEGAFLOW_SIZE = VARIANTS * (_VARIANT.size + Entry.SIZE)
+MEGAFLOW_SIZE = VARIANTS * (_VARIANT.size + FlowEntry.SIZE)
 
 
-def megaflow_key(key: FlowKey, read: Ports) -> bytes:
+def megaflow_key(key: FlowKey, read: ReadPorts) -> bytes:
     """The key of a megaflow: all of a flow's but the port numbers that its decision was not made from."""
-    sport = key.sport if read & Ports.SOURCE else 0
-    dport = key.dport if read & Ports.DESTINATION else 0
+    sport = key.sport if read & ReadPorts.SOURCE else 0
+    dport = key.dport if read & ReadPorts.DESTINATION else 0
     return key._replace(frag=(_MATCH_MEGAFLOW + read) << 4, sport=sport, dport=dport).pack()
 
 
@@ -337,7 +337,7 @@ class PortRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DatapathSettings:
     """What all programs of a host share.
 
     Attributes:

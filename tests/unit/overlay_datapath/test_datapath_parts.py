@@ -13,29 +13,29 @@ from hypothesis import strategies as st
 from virtual import World, random_world, two_tenants
 
 from labctl.overlay.agent.connections import Connections
-from labctl.overlay.agent.engine import Engine
+from labctl.overlay.agent.engine import FlowEngine
 from labctl.overlay.agent.entries import entry_of
 from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.flow_records import FlowTable, make_record
 from labctl.overlay.agent.host import decide_by
 from labctl.overlay.agent.megaflow import Made, MegaflowTable
-from labctl.overlay.agent.ports import Bound, Ports
+from labctl.overlay.agent.ports import Bound, PortBindings
 from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.datapath.channel import Upcall
 from labctl.overlay.datapath.layout import (
     INDICES,
     MEGAFLOW_SIZE,
-    Action,
     ConnRef,
-    Entry,
+    ConnRequirement,
+    DatapathAction,
+    DatapathSettings,
     Flag,
+    FlowEntry,
     PortRecord,
-    Settings,
     Variant,
-    Wanted,
 )
 from labctl.overlay.flow import FROM_TUNNEL, ConnKey, Drop, FlowKey, Forward, ToPort
-from labctl.overlay.flow import Ports as Read
+from labctl.overlay.flow import ReadPorts as Read
 from labctl.overlay.packet import ICMP, TCP, UDP
 from labctl.overlay.simulation.engine import simulate
 
@@ -49,7 +49,7 @@ class Memory:
     """A cache and a channel that only remember."""
 
     def __init__(self) -> None:
-        self.entries: dict[bytes, Entry] = {}
+        self.entries: dict[bytes, FlowEntry] = {}
         self.kept: dict[bytes, int] = {}
         self.written: dict[bytes, list[bytes]] = {}
         self.valid = [0] * INDICES
@@ -57,7 +57,7 @@ class Memory:
         self.looked_through = 0
 
     def put(self, rows: Any) -> None:
-        self.entries |= {key: Entry.unpack(value) for key, value in rows}
+        self.entries |= {key: FlowEntry.unpack(value) for key, value in rows}
 
     def write(self, rows: Any, *, fixed: bool = False) -> None:
         if not fixed:
@@ -114,15 +114,15 @@ class Memory:
         self.sent.append(frame)
 
 
-def engine_of(world: World, host: str, memory: Memory) -> tuple[Engine, Ports]:
-    ports = Ports()
+def engine_of(world: World, host: str, memory: Memory) -> tuple[FlowEngine, PortBindings]:
+    ports = PortBindings()
     for number, view in enumerate(world.topology.ports.values(), 10):
         if view.item.host == host:
             ports.bind(Bound(view.key, f"p{number}", number))
-    return Engine(decide_by(world.topology, host), ports, memory, memory, Connections(memory)), ports
+    return FlowEngine(decide_by(world.topology, host), ports, memory, memory, Connections(memory)), ports
 
 
-def origin_of(ports: Ports, key: int) -> int:
+def origin_of(ports: PortBindings, key: int) -> int:
     found = ports.ifindex(key)
     assert found is not None
     return found
@@ -166,7 +166,9 @@ def test_the_table_finds_what_a_tag_touches(steps: list[tuple[int, int, bool]]) 
             table.remove([key])
             told.pop(key, None)
             continue
-        table.put(key, make_record(Entry(Action.DROP)), table.dependencies(frozenset((f"port:{tag}",))))
+        table.put(
+            key, make_record(FlowEntry(DatapathAction.DROP)), table.dependencies(frozenset((f"port:{tag}",)))
+        )
         told[key] = tag
     assert table.keys() == set(told)
     for tag in range(4):
@@ -202,12 +204,14 @@ def test_every_entry_of_an_engine_is_what_a_fresh_simulation_says(seed: int) -> 
     for packed, entry in memory.entries.items():
         key = FlowKey.unpack(packed)
         decision = simulate(world.topology, "compute1", packet_of(key), key.ingress, engine.established)
-        if any(engine.established(ref.of(key)) for ref in entry.conns if ref.wanted is Wanted.UNKNOWN):
+        if any(
+            engine.established(ref.of(key)) for ref in entry.conns if ref.wanted is ConnRequirement.UNKNOWN
+        ):
             continue  # the kernel asks before it drops, and finds it
         if isinstance(decision, Forward):
             assert replace(entry, conns=()) == entry_of(decision, ports)
         else:
-            assert entry.action in (Action.DROP, Action.UPCALL)
+            assert entry.action in (DatapathAction.DROP, DatapathAction.UPCALL)
 
 
 def test_another_connection_to_the_same_service_is_not_simulated_and_its_reply_is_awaited() -> None:
@@ -305,15 +309,17 @@ refs = st.builds(
     port=st.integers(0, 2**24 - 1),
     inbound=st.booleans(),
     is_sender=st.booleans(),
-    wanted=st.sampled_from(Wanted),
+    wanted=st.sampled_from(ConnRequirement),
     later=st.booleans(),
 )
 
 
 @given(
     st.builds(
-        Entry,
-        action=st.sampled_from([Action.DROP, Action.PORT, Action.TUNNEL, Action.UPCALL]),
+        FlowEntry,
+        action=st.sampled_from(
+            [DatapathAction.DROP, DatapathAction.PORT, DatapathAction.TUNNEL, DatapathAction.UPCALL]
+        ),
         out_ifindex=st.integers(0, 2**31),
         tunnel_key=st.integers(0, 2**24 - 1),
         mtu=st.integers(0, 65535),
@@ -325,28 +331,28 @@ refs = st.builds(
         generation=st.integers(0, 2**32 - 1),
     )
 )
-def test_an_entry_survives_packing(entry: Entry) -> None:
-    if entry.action is Action.TUNNEL:
+def test_an_entry_survives_packing(entry: FlowEntry) -> None:
+    if entry.action is DatapathAction.TUNNEL:
         return
-    assert Entry.unpack(entry.pack()) == entry
-    assert Entry.generation_of(entry.pack()) == entry.generation
-    assert len(entry.pack()) == Entry.SIZE
+    assert FlowEntry.unpack(entry.pack()) == entry
+    assert FlowEntry.generation_of(entry.pack()) == entry.generation
+    assert len(entry.pack()) == FlowEntry.SIZE
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_a_tunnel_entry_keeps_its_remote(remote: object) -> None:
-    entry = Entry(Action.TUNNEL, tunnel_key=5, tunnel_dst=str(remote))
-    assert Entry.unpack(entry.pack()) == entry
+    entry = FlowEntry(DatapathAction.TUNNEL, tunnel_key=5, tunnel_dst=str(remote))
+    assert FlowEntry.unpack(entry.pack()) == entry
 
 
 def test_records_have_the_sizes_that_the_programs_declare() -> None:
     assert PortRecord.unpack(PortRecord(7, 100, 10, 3).pack()) == PortRecord(7, 100, 10, 3)
-    packed = Settings(3, 4, ("198.18.0.1", "fd00::1"), checked=True).pack()
+    packed = DatapathSettings(3, 4, ("198.18.0.1", "fd00::1"), checked=True).pack()
     assert packed == b"\3\0\0\0\4\0\0\0\xc6\x12\0\1\1\0\0\0\xfd" + bytes(14) + b"\1"
 
 
 def test_a_megaflow_has_the_size_that_the_programs_declare() -> None:
-    assert len(Variant((), 0, 0, Entry(Action.DROP)).pack()) * 4 == MEGAFLOW_SIZE
+    assert len(Variant((), 0, 0, FlowEntry(DatapathAction.DROP)).pack()) * 4 == MEGAFLOW_SIZE
 
 
 FLOW = FlowKey(1, 0x0800, TCP, 0, b"a" * 6, b"b" * 6, 1000, 80, bytes(15) + b"1", bytes(15) + b"2")
@@ -366,7 +372,7 @@ def written(
     asked = [(ConnKey(1, TCP, flow.sport, flow.dport, flow.src, flow.dst, True), known)]
     made = Made(
         decision,
-        make_record(Entry(Action.PORT, 3, mtu=1450, ttl=1), 1),
+        make_record(FlowEntry(DatapathAction.PORT, 3, mtu=1450, ttl=1), 1),
         table.dependencies(decision.tags),
         asked,
     )
@@ -472,7 +478,7 @@ def test_what_has_to_do_with_dhcp_is_left_to_the_simulation(ports: tuple[int, in
     flow = FLOW._replace(sport=ports[0], dport=ports[1])
     made = Made(
         Drop("no", frozenset(), read=Read.NONE),
-        make_record(Entry(Action.DROP)),
+        make_record(FlowEntry(DatapathAction.DROP)),
         table.dependencies(frozenset()),
         [],
     )
