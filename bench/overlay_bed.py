@@ -27,7 +27,15 @@ from fabric import Fabric, Node, inside
 from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.loop import Loop
 from labctl.overlay.config.model import HostKind
-from labctl.overlay.config.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import (
+    PrefixPools,
+    VmSpec,
+    plan_base,
+    plan_host,
+    plan_network,
+    plan_tenant,
+    plan_vm,
+)
 from labctl.overlay.config.state import Edit, State
 from labctl.overlay.datapath import cache as cache_module
 from labctl.overlay.simulation.topology import VirtualTopology
@@ -84,7 +92,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
     for name, (address,) in UNDERLAY.items():
         plan_host(edit, name, HostKind.COMPUTE, ip_address(address))
     plan_tenant(edit, "t")
-    plan_network(edit, "t", "net", Pools())
+    plan_network(edit, "t", "net", PrefixPools())
     first = [plan_vm(edit, VmSpec(f"vm{n}", "net", "c1")) for n in range(vms)]
     second = plan_vm(edit, VmSpec("far", "net", "c2"))
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from virtual import start, two_tenants
 from labctl.errors import ActionError, InputError
 from labctl.overlay.config.environment import remove_network
 from labctl.overlay.config.model import Group, Network, Subnet, Tenant, VmPort
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.simulation.topology import VirtualTopology
 from labctl.overlay.store.mirror import POLL_S, Mirror, Update
 from labctl.overlay.store.nsdb import LOG_LENGTH, Database, Head
@@ -106,7 +106,7 @@ def put_world(edit: Edit) -> None:
 def add_environment(name: str) -> Callable[[Edit], VmPort]:
     def change(edit: Edit) -> VmPort:
         plan_tenant(edit, name)
-        plan_network(edit, name, f"{name}-net", Pools())
+        plan_network(edit, name, f"{name}-net", PrefixPools())
         return plan_vm(edit, VmSpec(f"{name}-vm", f"{name}-net", "compute1"))
 
     return change

@@ -26,7 +26,7 @@ from virtual import (
 from labctl.overlay.config.model import (
     VmPort,
 )
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, ReadPorts
 from labctl.overlay.packet import BROADCAST, ICMP, TCP, UDP, is_ipv4, link_local, mac_bytes, parse
 from labctl.overlay.simulation.dependencies import TagIndex, matches
@@ -308,7 +308,7 @@ def test_a_new_tenant_touches_no_flow_of_others() -> None:
             index.add(number, decision.tags)
     before = list(edit.items())
     plan_tenant(edit, "new")
-    plan_network(edit, "new", "new-net", Pools())
+    plan_network(edit, "new", "new-net", PrefixPools())
     plan_vm(edit, VmSpec("new-vm", "new-net", COMPUTES[0]))
     _, tags = world.topology.apply(changes_between(before, list(edit.items())))
     assert len(index) > 50
