@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.cli.trace import _plain
 from labctl.errors import InputError
 from labctl.overlay.client.hop_decision import HopDecision, follow, with_entries
 from labctl.overlay.client.hops import hops
 from labctl.overlay.client.observation import Observation, Tunnel, lengths, program, read_frame
 from labctl.overlay.client.packet import TOKEN_BYTES, as_frame, ip_packet
 from labctl.overlay.client.packet_spec import read_words
+from labctl.overlay.client.trace import Trace
 from labctl.overlay.flow import FROM_TUNNEL
 from labctl.overlay.packet import address_bytes, checksum, ethernet, ipv4, parse, transport_checksum
 from labctl.probe.frames import Frame
@@ -199,3 +202,19 @@ def test_a_line_a_node_with_the_time_that_the_agent_took() -> None:
         ("c1", "lc-vm7", "eth1", 11, 6),
         ("c2", "eth1", "", 1, 0),
     ]
+
+
+def test_the_json_of_a_trace_keeps_the_keys_that_its_readers_know() -> None:
+    seen = replace(observation(0, "vm1", "eth0", out=True), tunnel=Tunnel(7, "c1", "c2", 1000), frame=b"\1\2")
+    hop = HopDecision("c1", 3, "drop", (("bridge net", "no such MAC"),))
+    plain = _plain(Trace("vm1", "vm2", "a packet", (hop,), (seen,), False, False, "lost", True))
+    assert set(plain) == {
+        *("source", "target", "said", "verdicts", "sightings", "arrived", "answered", "end", "whole")
+    }
+    assert plain["said"] == "a packet"
+    assert plain["verdicts"][0]["steps"] == (("bridge net", "no such MAC"),)
+    (sighting,) = plain["sightings"]
+    assert set(sighting) == {
+        *("t_ns", "node", "interface", "outgoing", "answer", "said", "tunnel", "frame"),
+    }
+    assert (sighting["said"], sighting["frame"]) == ("x ttl 64", "0102")
