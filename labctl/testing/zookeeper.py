@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FakeClient", "FakeZooKeeper"]
 
 _Result = TypeVar("_Result")
-Watch = "Callable[[object], None]"
 
 
 class Stat(NamedTuple):

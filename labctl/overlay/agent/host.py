@@ -88,7 +88,7 @@ class OverlayHost:
         self._advertised = _Attraction()
         self._to_adopt = cache.adopted
         # A copy on disk may be older than what an earlier agent has left in the kernel: until the
-        # database itself was heard, nothing of that is judged, and nothing taken away.
+        # database itself was read, nothing of that is judged, and nothing taken away.
         self._sure = not cache.adopted
         self._left: list[bytes] = []
         self._trusted: frozenset[bytes] = frozenset()

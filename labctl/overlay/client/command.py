@@ -7,6 +7,7 @@ change something are known here: a listing in the middle of a run would say noth
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from labctl.overlay.client.database import Overlay
 
 __all__ = ["COMMANDS", "OverlayCommand", "UnknownCommandError", "parse_command"]
+
+_LEAST_TIMEOUT_S = 0.1
 
 
 class UnknownCommandError(ValueError):
@@ -52,7 +55,8 @@ class _Parser(argparse.ArgumentParser):
     """Complains by an exception, and never ends the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise UnknownCommandError(f"overlay {self.prog}: {message}", self.format_usage().strip())
+        # A problem is one line, however narrow the terminal is.
+        raise UnknownCommandError(f"overlay {self.prog}: {message}", " ".join(self.format_usage().split()))
 
 
 def _parser(name: str) -> _Parser:
@@ -70,22 +74,22 @@ def _count(least: int, most: int) -> Callable[[str], int]:
     """An integer between two bounds, for argparse."""
 
     def number(text: str) -> int:
-        value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not between {least} and {most}")
-        return value
+        if text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no number between {least} and {most}")
 
     return number
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not value >= _LEAST_TIMEOUT_S:
-        raise argparse.ArgumentTypeError(f"{text} is less than {_LEAST_TIMEOUT_S:g} s")
+    """A time-out in seconds, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not _LEAST_TIMEOUT_S <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, {_LEAST_TIMEOUT_S:g} or more")
     return value
-
-
-_LEAST_TIMEOUT_S = 0.1
 
 
 def _network_add() -> _Parser:

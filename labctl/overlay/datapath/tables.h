@@ -14,7 +14,7 @@
 #include <bpf/bpf_helpers.h>
 
 // Which fields of a key are compared; the others are zero (labctl.overlay.flow.Match). From MATCH_MEGAFLOW
-// on: all but the port numbers, and of those the ones that the megaflow was made from (flow.Ports).
+// on: all but the port numbers, and of those the ones that the megaflow was made from (flow.ReadPorts).
 enum match { MATCH_EXACT = 0, MATCH_DESTINATION = 1, MATCH_INGRESS = 2, MATCH_MEGAFLOW = 3 };
 
 enum { READ_NONE = 0, READ_SOURCE = 1, READ_DESTINATION = 2 };

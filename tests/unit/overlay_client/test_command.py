@@ -127,14 +127,20 @@ def test_an_environment_whose_vms_are_late_is_an_error() -> None:
         ("env list", "no command of the overlay"),
         ("env create", "environment"),
         ("env create dev --vm 3", "--vm"),
-        ("env create dev --timeout 0", "less than"),
-        ("env create dev --timeout nan", "less than"),
+        ("env create dev --timeout 0", "'0' is no number of seconds"),
+        ("env create dev --timeout nan", "'nan' is no number of seconds"),
+        ("env create dev --timeout soon", "'soon' is no number of seconds"),
+        ("env create dev --vms many", "'many' is no number between 0 and 1000"),
         ("tenant add a b", "b"),
         ("rule add g up", "up"),
         ("rule use vm1", "groups"),
         ("gateway drain", "node"),
     ],
 )
-def test_words_that_are_no_command_are_refused_and_say_why(text: str, told: str) -> None:
-    with pytest.raises(UnknownCommandError, match=told):
+def test_words_that_are_no_command_are_refused_in_one_line(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    with pytest.raises(UnknownCommandError, match=told) as caught:
         parse_command(text.split())
+    assert "\n" not in str(caught.value)
