@@ -128,7 +128,7 @@ def with_overlay(document: Document, lab: Lab, nodes: Mapping[str, NodeRequest])
         return lab
     # Most topologies have no overlay, and need not wait for what it brings in.
     from labctl.overlay.config.model import GatewaySet, VmPort  # noqa: PLC0415
-    from labctl.overlay.config.topology_section import Facts, plan_overlay, underlay_of  # noqa: PLC0415
+    from labctl.overlay.config.topology_section import LabFacts, plan_overlay, underlay_of  # noqa: PLC0415
 
     section = _expanded(document, given or {})
     plain = {
@@ -149,7 +149,7 @@ def with_overlay(document: Document, lab: Lab, nodes: Mapping[str, NodeRequest])
     }
     _check_networks(document, section, lab, nodes)
     try:
-        items = plan_overlay(section, Facts.parse(plain))
+        items = plan_overlay(section, LabFacts.parse(plain))
     except InputError as error:
         raise InputError(_placed(document, problem) for problem in error.problems) from error
     ports = {item.name: item for item in items if isinstance(item, VmPort)}

@@ -17,6 +17,7 @@ from labctl.lab.lifecycle import bring_up, open_lab, take_down
 from labctl.lab.readiness import not_ready_reason
 from labctl.lab.state import LabDir
 from labctl.output_file import write_output
+from labctl.overlay.client.database import open_overlay
 from labctl.probe import start_traffic, witness
 from labctl.scenario import overlay, ping
 from labctl.scenario.plan import address_of
@@ -117,7 +118,7 @@ class LiveWorld:
         return witness(self._netns(node), streams)
 
     def act(self, action: Action, listen: Listener) -> Effect:
-        """Power, links, processes (see :mod:`labctl.fault`), or a command of the overlay."""
+        """Power, links, processes (see :mod:`labctl.fault`), or the overlay."""
         if action.kind == "power-off":
             return fault.power_off(
                 self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
@@ -126,8 +127,8 @@ class LiveWorld:
             return fault.fence(self.runtime, self.folder, action.target[0], action.mode, listen)
         if action.kind == "kill":
             return fault.kill_process(self.runtime, self.folder, action.target[0], action.mode, listen)
-        if action.kind.startswith(("gateway-", "overlay")):
-            return overlay.change(self.folder.name, action)
+        if overlay.is_overlay(action):
+            return overlay.change(self.folder.name, action, lambda: open_overlay(self.runtime, self.folder))
         if action.kind in _ON_NODE:
             return _ON_NODE[action.kind](self.runtime, self.folder, action.target[0], listen)
         if action.kind in _ON_LINK:

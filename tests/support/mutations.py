@@ -23,7 +23,7 @@ from labctl.overlay.config.model import (
     VmPort,
 )
 from labctl.overlay.config.plan import (
-    Pools,
+    PrefixPools,
     VmSpec,
     plan_group,
     plan_network,
@@ -146,7 +146,7 @@ def remove_uplink(edit: Edit, dice: random.Random) -> None:
 def add_tenant(edit: Edit, dice: random.Random) -> None:
     name = f"new{edit.next_key}"
     plan_tenant(edit, name)
-    plan_network(edit, name, f"{name}-net", Pools())
+    plan_network(edit, name, f"{name}-net", PrefixPools())
     plan_vm(edit, VmSpec(f"{name}-vm", f"{name}-net", dice.choice(COMPUTES)))
 
 

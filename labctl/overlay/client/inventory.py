@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.overlay.client.agents import Agents
 
-__all__ = ["Places"]
+__all__ = ["Inventory"]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Inventory:
     """Found once, for one question.
 
     Attributes:
@@ -44,7 +44,7 @@ class Places:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Places:
+    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Inventory:
         """Look at the lab's plan, what runs of it, and what an agent knows.
 
         Args:
@@ -59,8 +59,8 @@ class Places:
         plan = plan_of(lab)
         if plan is None:
             raise ActionError(f"lab {lab.name} has no plan: it was brought up from a containerlab file")
-        told = _ports(agents, about)
-        ports = {port["name"]: port for port in told["ports"]}
+        reply = _ports(agents, about)
+        ports = {port["name"]: port for port in reply["ports"]}
         addresses: dict[str, dict[int, str]] = {}
         for node in plan.nodes:
             own = {4: node.loopback4, 6: node.loopback6}
@@ -75,8 +75,8 @@ class Places:
         for link in plan.links:
             peers[str(link.a)] = link.b.node
             peers[str(link.b)] = link.a.node
-        uplink = next((one["key"] for one in told["uplinks"]), 0)
-        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(told["names"]))
+        uplink = next((one["key"] for one in reply["uplinks"]), 0)
+        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(reply["names"]))
 
     def namespaces(self) -> Mapping[str, Path]:
         """Of everything that runs."""

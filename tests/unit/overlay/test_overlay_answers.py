@@ -32,7 +32,7 @@ from scapy.packet import Raw
 from virtual import OUTSIDE4, OUTSIDE6, World, start, two_tenants
 
 from labctl.overlay.config.model import Subnet, VmPort
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.flow import Answer, Drop, Forward
 from labctl.overlay.packet import address_of, link_local, mac_bytes
 
@@ -213,7 +213,7 @@ def test_name_servers_are_told() -> None:
     plan_tenant(edit, "t1")
 
     servers = [ip_address("192.0.2.53"), ip_address("2001:db8::53")]
-    plan_network(edit, "t1", "t1-net", Pools(), dns=servers)
+    plan_network(edit, "t1", "t1-net", PrefixPools(), dns=servers)
     plan_vm(edit, VmSpec("t1-vm1", "t1-net", "compute1"))
     vm = Vm(World.of(edit.items()))
     assert options_of(vm.answer(dhcp(vm, "discover")))["name_server"] == "192.0.2.53"

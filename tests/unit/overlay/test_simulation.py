@@ -22,7 +22,7 @@ from labctl.overlay.packet import ICMP, ICMP6, IP4, TCP, ethernet, ipv4, link_lo
 from labctl.overlay.simulation.dependencies import conn_tag
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 from labctl.overlay.simulation.inward import inside_prefixes, inward
-from labctl.overlay.simulation.topology import Change, Topology
+from labctl.overlay.simulation.topology import Change, VirtualTopology
 
 
 @pytest.fixture
@@ -280,7 +280,9 @@ def test_an_icmp_error_about_a_known_connection_comes_in_and_another_does_not() 
 
 
 def test_what_is_not_known_yet_is_waited_for_and_not_refused(world: World) -> None:
-    decision = simulate(Topology(), "compute1", parse(world.inwards(address(OUTSIDE4))), 5, lambda _: False)
+    decision = simulate(
+        VirtualTopology(), "compute1", parse(world.inwards(address(OUTSIDE4))), 5, lambda _: False
+    )
     assert isinstance(decision, Unknown)
     assert "key:5" in decision.tags
 
