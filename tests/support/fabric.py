@@ -27,7 +27,7 @@ from labctl.overlay.datapath.layout import PortRecord
 from labctl.overlay.packet import address_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from labctl.overlay.simulation.topology import Topology
 
@@ -144,7 +144,11 @@ class Node:
             self.engine.change(moved, now)
         self.engine.change(tags, now)
         self.cache.take_tunnels_from(
-            {address_bytes(host.tunnel) for host in topology.items.get(Host, {}).values()}
+            {
+                address_bytes(host.tunnel)
+                for host in topology.items.get(Host, {}).values()
+                if isinstance(host, Host)
+            }
         )
         if self.ahead is not None:
             self.ahead.update(topology)
@@ -157,7 +161,7 @@ class Fabric:
         self,
         prefix: str,
         target: Path,
-        underlay: dict[str, tuple[str, ...]],
+        underlay: Mapping[str, tuple[str, ...]],
         *,
         slots: int = SLOTS,
         flows: int = FLOWS,

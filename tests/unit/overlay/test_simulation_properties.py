@@ -221,6 +221,7 @@ def test_port_numbers_that_were_not_read_do_not_matter(seed: int, sport: int, dp
     packet = parse(any_frame(world, dice, sender))
     first = world.decide(host, packet, ingress)
     assume(isinstance(first, Forward | Drop) and first.cacheable and packet.proto in (TCP, UDP))
+    assert isinstance(first, Forward | Drop)
     other = replace(
         packet,
         sport=packet.sport if first.read & Ports.SOURCE else sport,
