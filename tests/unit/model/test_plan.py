@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import combinations
 
 import pytest
+from effort import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -72,6 +73,7 @@ def addresses(lab: Lab) -> list[object]:
     return found
 
 
+@examples(50)
 @given(topologies())
 def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: Topology) -> None:
     lab = plan(wanted)
@@ -89,6 +91,7 @@ def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: T
     assert not given_asns & set(planned)
 
 
+@examples(50)
 @given(topologies())
 def test_what_is_given_is_kept(wanted: Topology) -> None:
     lab = plan(wanted)
@@ -106,6 +109,7 @@ def test_what_is_given_is_kept(wanted: Topology) -> None:
                 assert lab.node(have.node).interface(have.interface).ipv4 == want.ipv4
 
 
+@examples(50)
 @given(topologies())
 def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted: Topology) -> None:
     lab = plan(wanted)
@@ -123,6 +127,7 @@ def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted:
             assert not any(own is not None and own.ip in network for own in loopbacks)  # type: ignore[operator]
 
 
+@examples(50)
 @given(topologies())
 def test_the_two_ends_of_a_link_know_each_other(wanted: Topology) -> None:
     lab = plan(wanted)
@@ -143,11 +148,13 @@ def test_the_two_ends_of_a_link_know_each_other(wanted: Topology) -> None:
         assert (a.ipv6 is not None) == has_host
 
 
+@examples(50)
 @given(topologies())
 def test_the_same_topology_gives_the_same_lab(wanted: Topology) -> None:
     assert plan(wanted) == plan(wanted)
 
 
+@examples(50)
 @given(topologies(), st.sampled_from(list(Behaviour)))
 def test_a_node_added_at_the_end_renumbers_nothing(wanted: Topology, kind: Behaviour) -> None:
     # A planned value may only give way to one that the user gives.
@@ -167,6 +174,7 @@ def test_a_node_added_at_the_end_renumbers_nothing(wanted: Topology, kind: Behav
             assert (now.ipv4, now.ipv6, now.mac) == (was.ipv4, was.ipv6, was.mac)
 
 
+@examples(50)
 @given(topologies(), st.integers(0, 11))
 def test_an_address_given_to_one_node_moves_at_most_the_one_that_had_it(wanted: Topology, which: int) -> None:
     which %= len(wanted.nodes)

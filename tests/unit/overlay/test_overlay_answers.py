@@ -7,7 +7,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, UDPerror
@@ -226,7 +227,7 @@ def test_name_servers_are_told() -> None:
 
 
 @given(st.binary(max_size=64).map(lambda load: load + bytes(8)), st.binary(max_size=200))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_dhcp_message_breaks_the_server(options: bytes, rest: bytes) -> None:
     vm = Vm(FUZZED)
     boot = bytes(BOOTP(chaddr=mac_bytes(vm.mac)))[:236]
