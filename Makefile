@@ -39,7 +39,7 @@ unit: venv-dev ## tests without root, one process a processor; ARGS='-k name' fo
 watch: venv-dev ## the unit tests again whenever a file is saved, those that failed first; ARGS as for unit
 	@$(ci)/watch $(ARGS)
 
-coverage: venv-dev ## lines and branches that the unit tests reach; fails below the floor in pyproject.toml
+coverage: venv-dev ## lines and branches that the unit tests reach: a table, and pages in results/coverage
 	@$(ci)/coverage $(ARGS)
 
 netns: venv-dev host datapath ## tests that make labs in network namespaces (root)
