@@ -90,9 +90,9 @@ def one_cut(runtime: Runtime, lab: LabDir, result: dict[str, Any]) -> None:
         detail = effect.detail
         result["unseen"] += sum(not change.t_ns for change in effect.carriers)
         result["unfrozen"] += bool(detail.get("unfrozen"))
-        result["window_us"].append((effect.last_ns - detail["not_before_ns"]) / 1e3)
-        result["freeze_us"].append(detail.get("freeze_ns", 0) / 1e3)
-        result["to_cut_ms"].append((detail["not_before_ns"] - effect.requested_ns) / 1e6)
+        result["window_us"].append((effect.last_ns - int(detail["not_before_ns"])) / 1e3)
+        result["freeze_us"].append(int(detail.get("freeze_ns", 0)) / 1e3)
+        result["to_cut_ms"].append((int(detail["not_before_ns"]) - effect.requested_ns) / 1e6)
         result["first_ms"].append((effect.first_ns - effect.requested_ns) / 1e6)
         result["done_ms"].append((time.monotonic() - begin) * 1e3)
     try:

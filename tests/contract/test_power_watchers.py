@@ -14,16 +14,15 @@ import pytest
 
 from labctl.errors import LabctlError
 from labctl.fault.types import PowerMode
-from labctl.lab.readiness import lacks
+from labctl.lab.readiness import not_ready_reason
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Subject
-
     from labctl.fault.types import Effect
+    from tests.contract.conftest import Subject
 
 CUTS = 16
 SLOWEST_CUT_S = 5.0  # far more than a cut takes on a busy machine, half of what a failed one took
@@ -79,7 +78,7 @@ def _looks(subject: Subject) -> list[Callable[[], object]]:
     runtime, lab = subject.runtime, subject.lab
     return [
         lambda: runtime.states(lab),
-        lambda: lacks(runtime, lab, "a"),
+        lambda: not_ready_reason(runtime, lab, "a"),
         lambda: runtime.exec(lab, "a", ["sh", "-c", "ip -br address; sleep 0.02"]),
         lambda: runtime.exec(lab, "a", ["ping", "-c3", "-i0.01", "-W1", "10.77.0.1"]),
         lambda: runtime.logs(lab, "a"),
@@ -129,7 +128,7 @@ def test_a_vfork_does_not_delay_the_cut(real: Subject, program: str) -> None:
         assert real.exec("a", "sh", "-c", detached, program).ok
         time.sleep(0.2)
         effect = _within(lambda: real.power_off("a"))
-        assert effect.detail["freeze_ns"] < 1e9
+        assert int(effect.detail["freeze_ns"]) < 1e9
         _within(lambda: real.power_on("a"))
 
 

@@ -22,7 +22,9 @@ from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from collections.abc import Callable
+
+    from tests.contract.conftest import Subject
 
 FAR_ENDS = {"a": {("b", "eth1"), ("c", "eth2")}, "b": {("a", "eth1"), ("c", "eth1")}}
 
@@ -82,14 +84,15 @@ def test_exec_that_takes_too_long_is_an_error_and_leaves_nothing(subject: Subjec
 
 
 def test_unknown_node_is_an_error_that_names_it(subject: Subject) -> None:
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: subject.exec("zz", "true"),
         lambda: subject.runtime.logs(subject.lab, "zz"),
         lambda: subject.runtime.kill(subject.lab, "zz"),
         lambda: subject.runtime.boot(subject.lab, "zz"),
         lambda: subject.runtime.netns(subject.lab, "zz"),
         lambda: subject.runtime.shell_argv(subject.lab, "zz", ["true"]),
-    ):
+    )
+    for call in calls:
         with pytest.raises(ActionError, match="zz"):
             call()
 

@@ -53,7 +53,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def rows(host: Machine, *arguments: str) -> list[dict[str, str]]:
     done = host.labctl("overlay", *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    return found
 
 
 def tenants(host: Machine) -> set[str]:

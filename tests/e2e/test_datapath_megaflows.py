@@ -276,6 +276,7 @@ def test_a_hosts_new_address_reaches_the_flows_of_the_kernel_at_once(fabric: Fab
         talk(fabric, world, port)
     node = fabric.nodes["compute2"]
     host = world.topology.items[Host]["compute1"]
+    assert isinstance(host, Host)
     elsewhere = ip_address("198.18.0.77")
     later = change(fabric, world, Change(Host, host.name, replace(host, tunnel=elsewhere)))
     for port in range(1000, 1010):

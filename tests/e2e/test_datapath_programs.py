@@ -9,7 +9,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from effort import examples
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import strategies as st
 from trialrun import LOOPBACK, PORT, REDIRECT, SHOT, Trial, built
 
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.netns
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "400"))
-many = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+many = examples(400, HealthCheck.function_scoped_fixture)
 A, B = b"\x02\0\0\0\0\x0a", b"\x02\0\0\0\0\x0b"
 V4A, V4B = bytes(10) + b"\xff\xff\x0a\0\0\1", bytes(10) + b"\xff\xff\x0a\0\0\2"
 V6A, V6B = b"\xfd" + bytes(14) + b"\1", b"\xfd" + bytes(14) + b"\2"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from fabric import Fabric
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, event, given, note
 from hypothesis import strategies as st
 from mutations import changes_between, mutate
 from trialrun import built
@@ -37,13 +37,8 @@ if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "40"))
 HOSTS = (*COMPUTES, "gw1")
-many = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+many = examples(40, HealthCheck.function_scoped_fixture)
 UNDERLAY = {
     "compute1": ("198.18.0.1", "fd01::1"),
     "compute2": ("198.18.0.2", "fd01::2"),

@@ -79,7 +79,7 @@ class Told:
                 lambda: next((one for _, one in self.updates if wanted(one)), None), within_s
             )
         assert found, [(u.fresh, u.revision) for _, u in self.updates]
-        return found  # type: ignore[return-value]
+        return found
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from legacy import network
@@ -110,7 +110,7 @@ class OnlyRules:
 
 
 def start_controller(
-    run: InNamespace, folder: Path, networks: int, **behaviour: bool
+    run: InNamespace, folder: Path, networks: int, **behaviour: Any
 ) -> tuple[Firewall, OnlyRules]:
     """A controller with its real rules, applied as it really applies them, up to its last network."""
     settings = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=folder, **behaviour)

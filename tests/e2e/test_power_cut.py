@@ -22,7 +22,7 @@ from labctl.lab.loaded import load_lab_file
 from labctl.lab.readiness import wait_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wiretap import Segment
 
@@ -128,7 +128,7 @@ def test_sockets_left_in_the_old_namespace_never_speak_again(gateways: tuple[Run
 
 
 def test_cuts_take_all_carriers_within_a_millisecond(
-    gateways: tuple[Runtime, LabDir], record_property: pytest.RecordProperty
+    gateways: tuple[Runtime, LabDir], record_property: Callable[[str, object], None]
 ) -> None:
     runtime, lab = gateways
     windows = []

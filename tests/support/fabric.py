@@ -27,7 +27,7 @@ from labctl.overlay.datapath.layout import PortRecord
 from labctl.overlay.packet import address_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from labctl.overlay.simulation.topology import VirtualTopology
 
@@ -146,9 +146,13 @@ class Node:
             self.engine.revalidate(moved, now)
         self.engine.revalidate(tags, now)
         self.cache.take_tunnels_from(
-            {address_bytes(host.tunnel) for host in topology.items.get(Host, {}).values()}
+            {
+                address_bytes(host.tunnel)
+                for host in topology.items.get(Host, {}).values()
+                if isinstance(host, Host)
+            }
         )
-        if self.ahead is not None:
+        if self.preinstalled is not None:
             self.preinstalled.update(topology)
 
 
@@ -159,7 +163,7 @@ class Fabric:
         self,
         prefix: str,
         target: Path,
-        underlay: dict[str, tuple[str, ...]],
+        underlay: Mapping[str, tuple[str, ...]],
         *,
         slots: int = SLOTS,
         flows: int = FLOWS,

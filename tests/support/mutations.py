@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from virtual import COMPUTES, random_rules
 
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
     from labctl.overlay.config.state import Edit
 
+ItemT = TypeVar("ItemT")
 
-def some(edit: Edit, dice: random.Random, kind: type) -> list:
+
+def some(edit: Edit, dice: random.Random, kind: type[ItemT]) -> list[ItemT]:
     """One item of a class in a list, or an empty list."""
     known = edit.all(kind)
     return [dice.choice(known)] if known else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_the_address_that_the_tour_pings_is_that_of_the_far_host(folder: Path) -
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_of_the_readme_is_one(line: str) -> None:
-    group = build()
+    group: Any = build()
     words = shlex.split(line)
     context = group.make_context("labctl", list(words))
     name, command, rest = group.resolve_command(context, list(words))

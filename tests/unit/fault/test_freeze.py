@@ -10,6 +10,7 @@ import pytest
 
 from labctl.errors import ActionError
 from labctl.fault import freeze as subject
+from labctl.linux import processes
 from labctl.linux.freezer import Freezer
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
     monkeypatch.setattr(subject, "freezer_of", lambda _: Freezer(tmp_path, 2))
     monkeypatch.setattr(subject, "_STOPPED_S", GIVES_UP_S)
-    monkeypatch.setattr(subject.processes, "members", lambda *_: [os.getpid()])
+    monkeypatch.setattr(processes, "members", lambda *_: [os.getpid()])
     return tmp_path
 
 

@@ -16,6 +16,8 @@ from labctl.lab.state import LabDir
 from labctl.testing.runtime import FakeRuntime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.events import Event
 
 NAMES = tuple(f"n{number}" for number in range(12))
@@ -33,7 +35,7 @@ def _running(lab: LabDir, labels: dict[str, str]) -> FakeRuntime:
     return runtime
 
 
-def _after(asks: int) -> object:
+def _after(asks: int) -> Callable[[bytes | None], ExecResult]:
     left = [asks]
 
     def answer(_: bytes | None) -> ExecResult:

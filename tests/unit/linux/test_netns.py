@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.linux import netns, syscalls
+from labctl.linux import syscalls
 from labctl.linux.netns import inside
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_a_caller_that_is_interrupted_tells_the_work_to_end(
         def join(self, timeout: float | None = None) -> None:  # noqa: ARG002 - the thread's own
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(netns.threading, "Thread", Interrupted)
+    monkeypatch.setattr(threading, "Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         inside(space, lambda: ended.wait(10), cancel=ended.set)
     assert ended.is_set()

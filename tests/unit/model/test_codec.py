@@ -3,6 +3,7 @@ from dataclasses import fields
 from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
+from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,12 +67,14 @@ labs = st.builds(
 )
 
 
+@examples(50)
 @given(labs)
 def test_a_lab_comes_back_from_json_as_it_went(lab: Lab) -> None:
     assert load_lab(dump_lab(lab)) == lab
     assert lab_from_dict(json.loads(json.dumps(lab_to_dict(lab)))) == lab
 
 
+@examples(50)
 @given(labs)
 def test_the_same_lab_is_the_same_text(lab: Lab) -> None:
     assert dump_lab(lab) == dump_lab(load_lab(dump_lab(lab)))

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import combinations
 
 import pytest
+from effort import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -67,7 +68,7 @@ def topologies(draw: st.DrawFn) -> LabRequest:
                 pool = draw(st.sampled_from(["10.254.0.0", "10.192.0.0"]))
                 base = IPv4Address(pool) + 8 * order
                 ends[0] = replace(ends[0], ipv4=IPv4Interface((int(base) + 1, 29)))
-            links.append(LinkRequest(*ends))
+            links.append(LinkRequest(ends[0], ends[1]))
     return topology(nodes, links)
 
 
@@ -80,6 +81,7 @@ def addresses(lab: Lab) -> list[object]:
     return found
 
 
+@examples(50)
 @given(topologies())
 def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: LabRequest) -> None:
     lab = plan(wanted)
@@ -97,6 +99,7 @@ def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: L
     assert not given_asns & set(planned)
 
 
+@examples(50)
 @given(topologies())
 def test_what_is_given_is_kept(wanted: LabRequest) -> None:
     lab = plan(wanted)
@@ -114,6 +117,7 @@ def test_what_is_given_is_kept(wanted: LabRequest) -> None:
                 assert lab.node(have.node).interface(have.interface).ipv4 == want.ipv4
 
 
+@examples(50)
 @given(topologies())
 def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted: LabRequest) -> None:
     lab = plan(wanted)
@@ -131,6 +135,7 @@ def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted:
             assert not any(own is not None and own.ip in network for own in loopbacks)  # type: ignore[operator]
 
 
+@examples(50)
 @given(topologies())
 def test_the_two_ends_of_a_link_know_each_other(wanted: LabRequest) -> None:
     lab = plan(wanted)
@@ -151,11 +156,13 @@ def test_the_two_ends_of_a_link_know_each_other(wanted: LabRequest) -> None:
         assert (a.ipv6 is not None) == has_host
 
 
+@examples(50)
 @given(topologies())
 def test_the_same_topology_gives_the_same_lab(wanted: LabRequest) -> None:
     assert plan(wanted) == plan(wanted)
 
 
+@examples(50)
 @given(topologies(), st.sampled_from(list(Behaviour)))
 def test_a_node_added_at_the_end_renumbers_nothing(wanted: LabRequest, kind: Behaviour) -> None:
     # A planned value may only give way to one that the user gives.
@@ -175,6 +182,7 @@ def test_a_node_added_at_the_end_renumbers_nothing(wanted: LabRequest, kind: Beh
             assert (now.ipv4, now.ipv6, now.mac) == (was.ipv4, was.ipv6, was.mac)
 
 
+@examples(50)
 @given(topologies(), st.integers(0, 11))
 def test_an_address_given_to_one_node_moves_at_most_the_one_that_had_it(
     wanted: LabRequest, which: int
@@ -213,11 +221,12 @@ def test_the_routers_end_of_a_hosts_link_is_the_even_one() -> None:
 
 def test_routers_and_gateways_are_unnumbered_between_them() -> None:
     lab = plan(topology([node("r", ROUTER), node("g", GATEWAY)], [link("r", "g")]))
-    assert interface(lab, "r").ipv4 is interface(lab, "g").ipv6 is None
+    assert interface(lab, "r").ipv4 is None
+    assert interface(lab, "g").ipv6 is None
 
 
 def test_one_given_end_gets_a_neighbour_in_its_network() -> None:
-    ends = [EndpointRequest("r", ipv4=IPv4Interface("10.7.0.1/30")), EndpointRequest("s")]
+    ends = EndpointRequest("r", ipv4=IPv4Interface("10.7.0.1/30")), EndpointRequest("s")
     lab = plan(topology([node("r", ROUTER), node("s", ROUTER)], [LinkRequest(*ends)]))
     assert interface(lab, "s").ipv4 == IPv4Interface("10.7.0.2/30")
     assert interface(lab, "s").ipv6 is None
@@ -232,7 +241,8 @@ def test_what_switches_join_shares_a_subnet() -> None:
     assert interface(lab, "h2").ipv4 == IPv4Interface("10.192.0.2/24")
     assert interface(lab, "h3").ipv4 == IPv4Interface("10.192.1.1/24")
     assert interface(lab, "s1").ipv4 is None
-    assert lab.node("s1").loopback4 is lab.node("s1").asn is None
+    assert lab.node("s1").loopback4 is None
+    assert lab.node("s1").asn is None
 
 
 def test_a_large_segment_gets_a_large_subnet() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from legacy import network
@@ -45,7 +45,7 @@ class Shell:
         return ""
 
 
-def build(tmp_path: Path, count: int, **settings: bool) -> tuple[Shell, list[dict[str, object]]]:
+def build(tmp_path: Path, count: int, **settings: Any) -> tuple[Shell, list[dict[str, object]]]:
     chosen = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=tmp_path, **settings)
     shell = Shell()
     with EventLog(tmp_path / "events.jsonl") as log:

@@ -17,7 +17,8 @@ TAGS = Path(__file__).parents[3] / "labctl" / "overlay" / "simulation" / "depend
 def section() -> dict[str, object]:
     found = re.search(r"```yaml\n(overlay:.*?)```", TEXT, re.DOTALL)
     assert found
-    return yaml.safe_load(found[1])["overlay"]
+    read: dict[str, object] = yaml.safe_load(found[1])["overlay"]
+    return read
 
 
 def test_the_section_in_the_documentation_can_be_planned() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from effort import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from mutations import changes_between, mutate
 from virtual import (
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
 
 seeds = st.integers(0, 10**9)
-# A thorough search: LABCTL_EXAMPLES=2000 pytest tests/unit/overlay
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "60"))
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A thorough search: pytest --hypothesis-profile nightly tests/unit/overlay
+EXAMPLES = 60
+many = examples(EXAMPLES)
 
 
 def universe(world: World) -> tuple[list[bytes], list[bytes]]:
@@ -221,6 +221,7 @@ def test_port_numbers_that_were_not_read_do_not_matter(seed: int, sport: int, dp
     packet = parse(any_frame(world, dice, sender))
     first = world.decide(host, packet, ingress)
     assume(isinstance(first, Forward | Drop) and first.cacheable and packet.proto in (TCP, UDP))
+    assert isinstance(first, Forward | Drop)
     other = replace(
         packet,
         sport=packet.sport if first.read & ReadPorts.SOURCE else sport,
@@ -252,7 +253,7 @@ def test_an_inward_decision_holds_for_every_packet_to_that_destination(seed: int
     assert essence(world.decide("gw1", other, uplink.key)) == essence(first)
 
 
-@settings(max_examples=3 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(3 * EXAMPLES)
 @given(seeds)
 def test_a_change_that_alters_a_decision_touches_one_of_its_tags(seed: int) -> None:
     dice = random.Random(seed)

@@ -188,8 +188,7 @@ def test_a_copy_that_may_be_old_takes_nothing_away_from_what_an_earlier_agent_le
     host.change(WHOLE, (), 0, fresh=False)
     assert "bind uplink=True" in ip.said, "new flows are decided all the same"
     assert not [line for line in ip.said if "del" in line or "entries" in line]
-    assert not host.adopting
-    assert not host.settled, "while what is there is not known, none of it may be called idle"
+    assert (host.adopting, host.settled) == (False, False), "what is there is not known: none of it is idle"
     # The same snapshot, and now it is known to be so.
     host.change(WHOLE, (), 0, fresh=True)
     assert "route del 10.99.0.0/24 proto 77" in ip.said

@@ -118,8 +118,8 @@ def test_entries_before_and_after_stand_side_by_side() -> None:
 def tunnelled(frame: bytes, key: int) -> bytes:
     vxlan = struct.pack("!B3xI", 8, key << 8) + frame
     udp = struct.pack("!HHHH", 40000, PORT, 8 + len(vxlan), 0) + vxlan
-    ends = [address_bytes(ip_address(one)) for one in OUTER]
-    return ethernet(bytes(6), bytes(6), 0x0800, ipv4(*ends, 17, udp))
+    src, dst = (address_bytes(ip_address(one)) for one in OUTER)
+    return ethernet(bytes(6), bytes(6), 0x0800, ipv4(src, dst, 17, udp))
 
 
 OUTER = ("192.0.2.1", "192.0.2.2")

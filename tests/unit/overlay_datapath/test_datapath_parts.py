@@ -18,7 +18,7 @@ from labctl.overlay.agent.entries import entry_of
 from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.flow_records import FlowTable, make_record
 from labctl.overlay.agent.host import decide_by
-from labctl.overlay.agent.megaflow import Made, MegaflowTable
+from labctl.overlay.agent.megaflow import Made, Megaflow, MegaflowTable
 from labctl.overlay.agent.ports import Bound, PortBindings
 from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.datapath.channel import Upcall
@@ -159,7 +159,8 @@ def test_turns_keep_the_order_of_each_origin_and_lose_nothing(steps: list[tuple[
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=40))
 def test_the_table_finds_what_a_tag_touches(steps: list[tuple[int, int, bool]]) -> None:
-    table, told = FlowTable(), {}
+    table = FlowTable()
+    told: dict[bytes, int] = {}
     for flow, tag, gone in steps:
         key = bytes([flow])
         if gone:
@@ -463,10 +464,11 @@ def test_one_that_opens_and_one_that_returns_stand_under_the_same_key_and_answer
     written(megaflows, table, FLOW, known=True)
     _, both = table.touched(["port:1"])
     assert [len(variants) for variants in memory.written.values()] == [2]
-    found = [
-        megaflows.find(FLOW._replace(sport=7), packet_of(FLOW), lambda _, answer=answer: answer)
-        for answer in (False, True)
-    ]
+
+    def find(*, established: bool) -> Megaflow | None:
+        return megaflows.find(FLOW._replace(sport=7), packet_of(FLOW), lambda _: established)
+
+    found = [find(established=answer) for answer in (False, True)]
     assert set(found) == set(both)
     assert len(set(found)) == 2
 

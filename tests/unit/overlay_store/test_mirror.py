@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,10 +175,15 @@ def test_a_mirror_that_was_away_for_longer_than_the_log_reads_everything(
     database.change(put_world)
     one = follow()
     one.updates.wait_for(fresh(1))
-    one.after(lambda: (setattr(server, "up", False), one.client.tell_listeners()), stale)
+
+    def lose_the_server() -> None:
+        server.up = False
+        one.client.tell_listeners()
+
+    one.after(lose_the_server, stale)
     server.up = True
     for number in range(LOG_LENGTH):
-        database.change(lambda edit, n=number: plan_tenant(edit, f"x{n}"))
+        database.change(partial(plan_tenant, name=f"x{number}"))
     database.change(lambda edit: edit.remove_tenant("t2"))
     # The watch may have fired in between; whichever update is the last has everything.
     one.client.tell_listeners()

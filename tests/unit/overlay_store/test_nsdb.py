@@ -157,7 +157,8 @@ def test_what_is_written_while_somebody_reads_is_read_whole(
     database.change(put_world)
     rival = server.client()
     rival.start()
-    inner, calls = FakeClient.get_children, []
+    inner = FakeClient.get_children
+    calls: list[str] = []
 
     def get_children(self: FakeClient, path: str) -> list[str]:
         names = inner(self, path)
@@ -209,7 +210,9 @@ def test_the_log_is_bounded_and_names_each_transaction(database: Database, clien
     head = Head.parse(client.get(head_path(ROOT))[0])
     assert len(head.log) == LOG_LENGTH
     assert head.changed_since(head.revision) == frozenset()
-    assert head.changed_since(head.revision - 2) == {f"tenant.t{n}" for n in (LOG_LENGTH, LOG_LENGTH + 1)}
+    assert set(head.changed_since(head.revision - 2) or ()) == {
+        f"tenant.t{n}" for n in (LOG_LENGTH, LOG_LENGTH + 1)
+    }
     assert head.changed_since(1) is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -158,7 +158,7 @@ def test_the_first_answer_counts_from_the_first_request() -> None:
 
 
 def test_paths_are_those_of_the_longest_prefix_that_matches() -> None:
-    routes = [
+    routes: list[dict[str, Any]] = [
         {"dst": "default", "dev": "eth9"},
         {"dst": "10.128.0.0/24", "nexthops": [{"dev": "eth1"}, {"dev": "eth2", "flags": ["dead"]}]},
     ]

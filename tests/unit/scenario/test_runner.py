@@ -274,7 +274,7 @@ def test_an_interruption_while_the_lab_comes_up_is_in_the_journal(tmp_path: Path
     def stopped(listen: object) -> FakeWorld:
         raise LabInterrupted("stopped on its way up")
 
-    source.open = stopped  # type: ignore[assignment,method-assign]
+    source.open = stopped  # type: ignore[method-assign]
     with pytest.raises(LabInterrupted):
         play(scenario(), source.world, tmp_path, source=source)
     assert read_journal(tmp_path / "journal.jsonl")[-1].kind == "run.interrupted"
