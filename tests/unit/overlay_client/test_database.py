@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from labctl.errors import ActionError
 from labctl.lab.runtime import NodeState, NodeStatus
 from labctl.linux import syscalls
+from labctl.overlay.client import agents
 from labctl.overlay.client import database as room
 from labctl.overlay.client.database import ControllerDatabase, open_overlay
 
@@ -46,6 +48,13 @@ class Nodes:
     def netns(self, _lab: LabDir, node: str) -> Path:
         self.entered.append(node)
         return self._netns
+
+
+@dataclass
+class Plan:
+    """A planned lab of which only the overlay is asked."""
+
+    overlay: dict[str, Any]
 
 
 class Lab:
@@ -165,16 +174,20 @@ def test_a_connection_that_is_made_too_late_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", '{"overlay": {"hosts": [{"name": "c", "kind": "compute", "tunnel": "1.1.1.1"}]}}'],
+    "overlay", [None, {}, {"hosts": [{"name": "c", "kind": "compute", "tunnel": "1.1.1.1"}]}]
 )
-def test_a_lab_without_an_overlay_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "lab.json").write_text(text)
+def test_a_lab_without_an_overlay_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overlay: dict[str, Any] | None
+) -> None:
+    """None: a containerlab file that somebody else wrote has no plan at all."""
+    plan = None if overlay is None else Plan(overlay)
+    monkeypatch.setattr(agents, "plan_of", lambda _lab: plan)
     with pytest.raises(ActionError, match="lab lab1 has no overlay: no node of it is a controller"):
         open_overlay(cast("Runtime", None), cast("LabDir", Lab(tmp_path)))
 
 
-def test_controllers_are_enough_to_have_an_overlay(tmp_path: Path) -> None:
-    (tmp_path / "lab.json").write_text('{"overlay": {"controllers": ["ctl1"], "servers": ["1.1.1.1:2181"]}}')
+def test_controllers_are_enough_to_have_an_overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan({"controllers": ["ctl1"], "servers": ["1.1.1.1:2181"]})
+    monkeypatch.setattr(agents, "plan_of", lambda _lab: plan)
     opened = open_overlay(cast("Runtime", None), cast("LabDir", Lab(tmp_path)))
     assert opened.plan["controllers"] == ["ctl1"]
