@@ -1,11 +1,4 @@
-# make demo     virtual networks behind three gateways, each losing its power under traffic; the verdict
-# make test     everything that CI runs
-# make nightly  what takes too long for every change: 200 interruptions of `up` for each signal
-# make bench    the numbers that docs claim
-# make lint     every linter
-# make clean    what make has made here
-#
-# All of them install what they need; packages and labs take root (or sudo).
+# Every target installs what it needs; packages and labs take root (or sudo). `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,74 +6,99 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 ci := tools/ci
+python := .venv/bin/python
 labctl := .venv/bin/labctl
 root := $(ci)/as-root
 flowcache := labctl/overlay/datapath/flowcache.bpf
 
-.PHONY: help demo test nightly bench lint clean venv venv-dev host unit netns containerlab contract e2e golden images \
-	containerlab-up engine-stop lock datapath
+# Handed to pytest: make unit ARGS='-k name'
+ARGS ?=
 
-help:
-	@sed -n 's/^# make /make /p' Makefile
+.PHONY: help demo test bench lint hooks unit watch coverage netns containerlab contract e2e golden nightly soak \
+	images containerlab-up engine-stop venv venv-dev host lock datapath clean
 
-demo: venv datapath
+help: ## this list
+	@sed -nE 's/^([a-z][a-z0-9 -]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r names text; do \
+		for name in $$names; do printf 'make %-16s %s\n' "$$name" "$$text"; done; done
+
+demo: venv datapath ## virtual networks behind three gateways, each losing its power under traffic, and the verdict
 	@$(root) $(labctl) doctor --install --for overlay --quiet
 	@$(root) $(labctl) run scenarios/zero-loss-gateway.yml --runtime netns --out results/demo
 
-test: lint unit netns containerlab
+test: lint unit netns containerlab ## everything that CI runs
 
-nightly: venv-dev host datapath
-	@$(root) env LABCTL_MOMENTS=200 $(ci)/pytest-run nightly netns tests/e2e/test_interruptions.py
-
-bench: venv host datapath
-	@$(root) $(ci)/containerlab-env bench/run
-
-lint: venv-dev
+lint: venv-dev ## every linter and the type checker
 	@$(ci)/lint
 
-unit: venv-dev
-	@$(ci)/pytest-run unit 'not netns and not clab'
+hooks: venv-dev ## run the quick linters before every commit (git hooks of this clone)
+	@.venv/bin/pre-commit install
 
-netns: venv-dev host datapath
-	@$(root) $(ci)/pytest-run netns 'netns and not clab'
+unit: venv-dev ## tests without root, one process a processor; ARGS='-k name' for some of them
+	@$(ci)/pytest-run unit 'not netns and not clab' -n auto --dist worksteal $(ARGS)
 
-containerlab: venv-dev host
-	@$(root) $(ci)/containerlab-env $(ci)/pytest-run containerlab clab
+watch: venv-dev ## the unit tests again whenever a file is saved, those that failed first; ARGS as for unit
+	@$(ci)/watch $(ARGS)
 
-# The same tests, cut the other way.
-contract e2e golden: venv-dev host datapath
-	@$(root) $(ci)/containerlab-env .venv/bin/python -m pytest tests/$@
+coverage: venv-dev ## lines and branches that the unit tests reach: a table, and pages in results/coverage
+	@$(ci)/coverage $(ARGS)
 
-images: venv
+netns: venv-dev host datapath ## tests that make labs in network namespaces (root)
+	@$(root) $(ci)/pytest-run netns 'netns and not clab' $(ARGS)
+
+containerlab: venv-dev host ## tests that make labs with containerlab (root); starts an engine if none runs
+	@$(root) $(ci)/containerlab-env $(ci)/pytest-run containerlab clab $(ARGS)
+
+contract e2e golden: venv-dev host datapath ## the tests of that folder, whichever runtime they use (root)
+	@$(root) $(ci)/containerlab-env $(python) -m pytest tests/$@ $(ARGS)
+
+# A failure of the first does not hide what the second finds.
+nightly: venv-dev host datapath ## random examples, and 200 interruptions a signal (root); SEED=n repeats the examples
+	@code=0; \
+	$(ci)/random-examples nightly 'hypothesis and not netns and not clab' -n auto --dist worksteal $(ARGS) || code=1; \
+	$(root) env LABCTL_MOMENTS=200 $(ci)/pytest-run interruptions netns tests/e2e/test_interruptions.py || code=1; \
+	exit $$code
+
+soak: venv-dev host datapath ## what takes hours: the slow and the random tests in network namespaces (root)
+	@$(root) $(ci)/random-examples soak '(slow or hypothesis) and netns and not clab' $(ARGS)
+
+bench: venv host datapath ## the numbers that docs claim (root)
+	@$(root) $(ci)/containerlab-env bench/run
+
+images: venv ## the container images of the roles (root)
 	@$(root) $(ci)/containerlab-env true
 
-# An engine, containerlab and the images, there until `make engine-stop`: eval "$$(tools/ci/engine env)"
-containerlab-up: venv
+# Use it from a shell by: eval "$$(tools/ci/engine env)"
+containerlab-up: venv ## an engine, containerlab and the images, there until make engine-stop (root)
 	@$(root) $(ci)/engine start
 	@$(root) $(ci)/containerlab-env true
 
-engine-stop:
+engine-stop: ## end the engine that make has started
 	@$(root) $(ci)/engine stop
 
-venv venv-dev:
+venv: ## .venv with what labctl runs on
 	@mkdir -p build/bin results/ci
-	@$(ci)/bootstrap $(if $(filter venv-dev,$@),dev,runtime)
+	@$(ci)/bootstrap runtime
 
-host: venv
+venv-dev: ## .venv with the tools of development as well
+	@mkdir -p build/bin results/ci
+	@$(ci)/bootstrap dev
+
+host: venv ## the packages that tests of labs need on this machine (root)
 	@$(root) $(labctl) doctor --install --for tests --quiet
 
-# The overlay's datapath, compiled once; a container image compiles its own.
-datapath: $(flowcache).o
+# A container image compiles its own.
+datapath: $(flowcache).o ## compile the overlay's datapath
 
 $(flowcache).o: $(flowcache).c $(wildcard labctl/overlay/datapath/*.h) labctl/overlay/datapath/build
 	@$(root) $(labctl) doctor --install --for overlay --quiet
 	@labctl/overlay/datapath/build $@
 
-lock: venv-dev
+lock: venv-dev ## write requirements*.txt anew from pyproject.toml, with versions and hashes
 	@$(ci)/lock
 
-clean:
+clean: ## take every lab down, and away with what make has made here
 	@if [ -x $(labctl) ]; then $(root) $(labctl) down --all; fi
 	@$(root) $(ci)/engine stop
-	@$(root) rm -rf build results .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@$(root) rm -rf build results .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec $(root) rm -rf {} +

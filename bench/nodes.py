@@ -68,7 +68,9 @@ def main() -> int:
     parser.add_argument("--runtime", default="netns")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    ups, downs, left = [], [], {}
+    ups: list[float] = []
+    downs: list[float] = []
+    left: dict[str, tuple[int, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
         topology = Path(folder) / "nodes.yml"
         topology.write_text(TOPOLOGY)

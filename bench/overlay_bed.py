@@ -24,13 +24,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from fabric import Fabric, Node, inside
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.agent.loop import Loop
 from labctl.overlay.config.model import HostKind
-from labctl.overlay.config.plan import Pools, VmSpec, plan_base, plan_host, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import (
+    PrefixPools,
+    VmSpec,
+    plan_base,
+    plan_host,
+    plan_network,
+    plan_tenant,
+    plan_vm,
+)
 from labctl.overlay.config.state import Edit, State
 from labctl.overlay.datapath import cache as cache_module
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,14 +73,14 @@ def _ip(namespace: str, *lines: str) -> None:
 def _serve(node: Node) -> None:
     """An agent's loop without its clock and its database."""
     Loop.go_first()
-    turns = Turns()
+    queue = RoundRobinQueue()
     poll = select.poll()
     poll.register(node.channel.fileno(), select.POLLIN)
     while True:
-        poll.poll(0 if turns else 1000)
+        poll.poll(0 if queue else 1000)
         for upcall in node.channel.receive(512):
-            turns.join(upcall)
-        some = [turns.take() for _ in range(min(len(turns), 64))]
+            queue.push(upcall)
+        some = [queue.take() for _ in range(min(len(queue), 64))]
         node.engine.serve(some, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
 
 
@@ -84,7 +92,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
     for name, (address,) in UNDERLAY.items():
         plan_host(edit, name, HostKind.COMPUTE, ip_address(address))
     plan_tenant(edit, "t")
-    plan_network(edit, "t", "net", Pools())
+    plan_network(edit, "t", "net", PrefixPools())
     first = [plan_vm(edit, VmSpec(f"vm{n}", "net", "c1")) for n in range(vms)]
     second = plan_vm(edit, VmSpec("far", "net", "c2"))
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +103,7 @@ def overlay_bed(prefix: str, vms: int = 1) -> Iterator[Bed]:
     _join(*(node.namespace for node in fabric.nodes.values()))
     pids: list[int] = []
     try:
-        fabric.use(Topology.of(edit.items()))
+        fabric.use(VirtualTopology.of(edit.items()))
         for node in fabric.nodes.values():
             for tap in node.taps.values():
                 tap.close()

@@ -31,13 +31,12 @@ from typing import TYPE_CHECKING
 
 from common import finish, labctl
 
-from labctl.cli import _overlay
 from labctl.errors import LabctlError
 from labctl.fault import PowerMode, power_off
 from labctl.lab.lifecycle import open_lab
 from labctl.linux.netns import inside
-from labctl.overlay.config.environment import plan_environment
-from labctl.overlay.config.topology_section import pools_of
+from labctl.overlay.client.database import open_overlay
+from labctl.overlay.client.environments import create_environment
 from labctl.overlay.packet import checksum
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.runtime, self.folder = open_lab(LAB)
-        overlay = _overlay.facts(LAB)
-        self.pools = pools_of(overlay["section"])
+        self.overlay = open_overlay(self.runtime, self.folder)
         names = (*CONTROLLERS, *{name for way in WAYS for name in way})
         self.spaces = {name: self.runtime.netns(self.folder, name) for name in names}
         plan = json.loads((self.folder.definition / "lab.json").read_text())["nodes"]
@@ -205,12 +203,7 @@ class Environments:
     def _make(self, name: str, made: Environment) -> None:
         began = time.monotonic()
         try:
-            ports: tuple[VmPort, ...] = _overlay.read(
-                LAB,
-                lambda database: database.change(
-                    lambda edit: plan_environment(edit, name, self._lab.pools, vms=1)
-                ),
-            )
+            ports: tuple[VmPort, ...] = create_environment(self._lab.overlay, name, vms=1)
         except LabctlError as error:
             made.why_not = str(error)
             return
@@ -357,7 +350,7 @@ def wait_ready() -> None:
         for name in [item.name for item in edit.all(Tenant) if item.name.startswith("e")]:  # type: ignore[attr-defined]
             remove_tenant(edit, name)  # type: ignore[arg-type]
 
-    _overlay.read(LAB, lambda database: database.change(clear))
+    open_overlay(*open_lab(LAB)).database.change(clear)
     time.sleep(3)
 
 

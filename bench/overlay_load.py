@@ -139,7 +139,9 @@ def first_packets(bed: Bed, flows: int) -> tuple[list[float], list[float], list[
     """Of each new flow, seconds: first packet one way, first there and back, second there and back."""
     with inside(bed.vms[1]):
         far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one_way, first, second = [], [], []
+    one_way: list[float] = []
+    first: list[float] = []
+    second: list[float] = []
     with far:
         far.bind(("", _PORT))
         far.settimeout(2)

@@ -83,18 +83,18 @@ class Measured:
                 raise SystemExit(f"{one} does not reach {other}")
 
     def entries(self) -> dict[str, int]:
-        """Over all hosts: tunnel devices, tunnels in use (host to address), flow entries, ahead ones."""
-        devices = flows = ahead = 0
+        """Over all hosts: tunnel devices, tunnels in use, flow entries, preinstalled ones."""
+        devices = flows = preinstalled = 0
         tunnels = set()
         for host in self.agents.running:
             links = (self._root(host) / "proc/1/net/dev").read_text()
             devices += sum(line.strip().startswith("lc-vx") for line in links.splitlines())
             status = self.agents.ask(host, {"ask": "status"})
-            flows, ahead = flows + status["flows"], ahead + status["ahead"]
+            flows, preinstalled = flows + status["flows"], preinstalled + status["preinstalled"]
             for flow in self.agents.ask(host, {"ask": "flows", "most": 100000})["flows"]:
                 if flow["action"] == "tunnel":
                     tunnels.add((host, flow["remote"]))
-        return {"devices": devices, "tunnels": len(tunnels), "flows": flows, "ahead": ahead}
+        return {"devices": devices, "tunnels": len(tunnels), "flows": flows, "preinstalled": preinstalled}
 
     def environment(self, name: str) -> float:
         """Seconds from the command to the first answer from the environment's VM."""
@@ -152,7 +152,7 @@ def in_words(networks: int, found: Mapping[str, Any]) -> list[str]:
         f"  memory of the largest agent of each kind, and of the largest ZooKeeper: {sizes}",
         (
             f"  on all hosts {entries['devices']} tunnel devices, {entries['tunnels']} tunnels in use,"
-            f" {entries['flows']} flow entries, {entries['ahead']} made ahead"
+            f" {entries['flows']} flow entries, {entries['preinstalled']} preinstalled"
         ),
     ]
 

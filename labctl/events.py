@@ -38,7 +38,7 @@ class Event:
 class Listener(Protocol):
     """Whoever wants to know. It must be quick and must not raise."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take one event."""
 
 

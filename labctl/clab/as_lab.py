@@ -1,7 +1,7 @@
-"""A containerlab file that somebody else wrote, as far as a scenario must know it.
+"""A containerlab file that somebody else wrote, as a lab of nodes and links.
 
-Nobody planned its addresses: a stream says which ones it goes between (``from-address``,
-``to-address``), and those become the addresses of these nodes.
+Nobody planned its addresses: whoever needs them says which node has which. A scenario takes them
+from its streams (``from-address``, ``to-address``).
 """
 
 from __future__ import annotations
@@ -9,37 +9,31 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
-from labctl.clab.parse import is_definition, read_definition
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.model.lab import Lab, NodePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from labctl.clab.definition import Definition
-    from labctl.scenario.model import TrafficSpec
 
-__all__ = ["is_definition", "lab_of", "read_foreign"]
+__all__ = ["lab_of"]
 
 
-def read_foreign(path: Path, name: str | None, traffic: Iterable[TrafficSpec]) -> Lab:
-    """Read a containerlab file as a lab of nodes and links.
+def lab_of(definition: Definition, addresses: Iterable[tuple[str, str]] = ()) -> Lab:
+    """The nodes and links of a definition.
 
-    Raises:
-        InputError: every problem of the file at once.
+    Args:
+        definition: as read.
+        addresses: name of a node, and an IPv4 or IPv6 address of it without prefix length. The first
+            of a node and family is the node's loopback.
     """
-    return lab_of(read_definition(path, name=name or ""), traffic)
-
-
-def lab_of(definition: Definition, traffic: Iterable[TrafficSpec]) -> Lab:
-    """The nodes and links of a definition; the first address that traffic gives a node is its own."""
     given: dict[tuple[str, int], str] = {}
-    for node, address in _addresses(traffic):
+    for node, address in addresses:
         given.setdefault((node, ip_address(address).version), address)
 
-    def node_of(index: int, name: str) -> Node:
+    def node_of(index: int, name: str) -> NodePlan:
         four, six = given.get((name, 4)), given.get((name, 6))
-        return Node(
+        return NodePlan(
             name,
             "foreign",
             index,
@@ -48,21 +42,4 @@ def lab_of(definition: Definition, traffic: Iterable[TrafficSpec]) -> Lab:
         )
 
     nodes = tuple(node_of(index, spec.name) for index, spec in enumerate(definition.nodes))
-    links = tuple(
-        Link(
-            index,
-            Endpoint(cable.a.node, cable.a.interface),
-            Endpoint(cable.b.node, cable.b.interface),
-            cable.mtu,
-        )
-        for index, cable in enumerate(definition.cables)
-    )
-    return Lab(definition.name, nodes, links)
-
-
-def _addresses(traffic: Iterable[TrafficSpec]) -> Iterator[tuple[str, str]]:
-    for spec in traffic:
-        if spec.source_address:
-            yield spec.source, spec.source_address
-        if spec.destination_address:
-            yield spec.destination, spec.destination_address
+    return Lab(definition.name, nodes, definition.links)

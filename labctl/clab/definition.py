@@ -1,7 +1,7 @@
 """The definition: what a containerlab file says, as frozen data.
 
-Both runtimes run the same rendered folder. This is what the embedded runtime reads of it; the
-parser stands in :mod:`labctl.clab.parse`.
+Both runtimes run the same rendered folder. This is what is read of it, and of files that others
+wrote; the parser stands in :mod:`labctl.clab.parse`. Links and their ends are the model's.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["HOLDS", "Bind", "Cable", "CableEnd", "Definition", "NodeSpec"]
+    from labctl.model.lab import LinkPlan
 
-HOLDS = "labctl-holds"
-"""Label of a node: interfaces that it takes up itself, later than its boot, separated by blanks."""
+__all__ = ["DEFERRED_UP", "Bind", "Definition", "NodeDefinition"]
+
+DEFERRED_UP = "labctl-holds"
+"""Label of a node: interfaces that it sets up itself, later than its boot, separated by blanks."""
 
 READY_PROGRAM = "/etc/labctl/ready"
 """In a node: exits 0 when the node is ready, else prints in one line what is missing."""
@@ -35,7 +37,7 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSpec:
+class NodeDefinition:
     """One node of a definition, defaults, kind and group merged in.
 
     Attributes:
@@ -69,24 +71,6 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class CableEnd:
-    """One end of a cable. ``mac`` is empty where the runtime may choose."""
-
-    node: str
-    interface: str
-    mac: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cable:
-    """A veth pair between two nodes."""
-
-    a: CableEnd
-    b: CableEnd
-    mtu: int = 1500
-
-
-@dataclass(frozen=True, slots=True)
 class Definition:
     """A whole containerlab file.
 
@@ -94,23 +78,23 @@ class Definition:
         name: of the lab.
         path: the ``*.clab.yml`` itself, absolute; binds are relative to its folder.
         nodes: in the order of the file.
-        cables: in the order of the file.
-        unsupported: links that only containerlab can lay, one line each.
+        links: veth pairs between nodes, in the order of the file.
+        unsupported: links that only containerlab can make, one line each.
     """
 
     name: str
     path: Path
-    nodes: tuple[NodeSpec, ...]
-    cables: tuple[Cable, ...]
+    nodes: tuple[NodeDefinition, ...]
+    links: tuple[LinkPlan, ...]
     unsupported: tuple[str, ...] = ()
 
-    def node(self, name: str) -> NodeSpec:
+    def node(self, name: str) -> NodeDefinition:
         """The node of that name; KeyError if there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
-    def cables_of(self, node: str) -> tuple[Cable, ...]:
-        """Every cable with an end on ``node``."""
-        return tuple(cable for cable in self.cables if node in (cable.a.node, cable.b.node))
+    def links_of(self, node: str) -> tuple[LinkPlan, ...]:
+        """Every link with an end on ``node``."""
+        return tuple(link for link in self.links if node in (link.a.node, link.b.node))

@@ -15,9 +15,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.clab.definition import Bind, Cable, Definition, NodeSpec
+from labctl.clab.definition import Bind, Definition, NodeDefinition
 from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
-from labctl.clab.links import read_link
+from labctl.clab.links import UnsupportedLinkError, read_link
 from labctl.errors import InputError, Problem
 from labctl.load.document import Document, read_document
 from labctl.load.hints import nearest
@@ -25,9 +25,11 @@ from labctl.load.hints import nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from labctl.clab.links import Fault
     from labctl.load.document import Position
+    from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["is_definition", "parse_definition", "read_definition"]
+__all__ = ["definition_from", "is_definition", "parse_definition", "read_definition"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z", re.ASCII)
 _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))", re.ASCII)
@@ -56,7 +58,23 @@ def read_definition(path: Path, *, name: str = "") -> Definition:
     Raises:
         InputError: every problem of the file at once.
     """
-    document = read_document(path)
+    return definition_from(read_document(path), path, name)
+
+
+def definition_from(document: Document, path: Path, name: str = "") -> Definition:
+    """The definition of a containerlab file that has been read.
+
+    Args:
+        document: what stands in it.
+        path: the file: binds are relative to its folder.
+        name: of the lab, over that in the file.
+
+    Returns:
+        The definition, with absolute paths.
+
+    Raises:
+        InputError: every problem of the file at once.
+    """
     if "{{" in document.text:
         line = document.text[: document.text.index("{{")].count("\n") + 1
         hint = "render it first, or write {{ }} out"
@@ -99,11 +117,11 @@ class _Reader:
         self._known_keys((), data, KNOWN["top"])
         self._known_keys(("topology",), topology, KNOWN["topology"])
         nodes = tuple(self._node(topology, str(key)) for key in topology["nodes"])
-        cables, unsupported = self._links(topology, {node.name for node in nodes})
+        links, unsupported = self._links(topology, {node.name for node in nodes})
         if self.problems:
             raise InputError(self.problems)
-        nodes = tuple(_with_interfaces(node, cables) for node in nodes)
-        return Definition(name, self.path, nodes, cables, unsupported)
+        nodes = tuple(_with_interfaces(node, links) for node in nodes)
+        return Definition(name, self.path, nodes, links, unsupported)
 
     def _lab_name(self, data: Mapping[str, Any]) -> str:
         name = data.get("name")
@@ -113,7 +131,7 @@ class _Reader:
             return "lab"
         return name
 
-    def _node(self, topology: Mapping[str, Any], name: str) -> NodeSpec:
+    def _node(self, topology: Mapping[str, Any], name: str) -> NodeDefinition:
         here = ("topology", "nodes", name)
         if not _NAME.match(name):
             message = f"{name!r} is not a name for a node, expected letters, digits, '-', '_', '.'"
@@ -125,7 +143,7 @@ class _Reader:
         if whole.get("privileged", True) is not False:
             # containerlab's own default is a privileged container: what nodes use of that in practice.
             caps += tuple(cap for cap in _UNPRIVILEGED_DEFAULT if cap not in caps)
-        return NodeSpec(
+        return NodeDefinition(
             name=name,
             kind=kind,
             image=str(whole.get("image") or ""),
@@ -169,29 +187,29 @@ class _Reader:
 
     def _links(
         self, topology: Mapping[str, Any], nodes: set[str]
-    ) -> tuple[tuple[Cable, ...], tuple[str, ...]]:
-        cables: list[Cable] = []
+    ) -> tuple[tuple[LinkPlan, ...], tuple[str, ...]]:
+        found: list[LinkPlan] = []
         unsupported: list[str] = []
-        taken: dict[tuple[str, str], int] = {}
+        taken: dict[Endpoint, int] = {}
         links = topology.get("links") or []
         if not isinstance(links, list):
             self._problem(("topology", "links"), "expected a list of links")
             return (), ()
         for number, link in enumerate(links):
             here = ("topology", "links", number)
-            read = read_link(link, nodes)
-            self.problems += [self.document.problem((*here, *p), m, h) for p, m, h in read.problems]
-            if read.unsupported:
-                unsupported.append(f"link {number + 1}: {read.unsupported}")
-            if read.cable is None:
-                continue
-            for end in (read.cable.a, read.cable.b):
-                if (end.node, end.interface) in taken:
-                    first = taken[end.node, end.interface] + 1
-                    self._problem(here, f"{end.node}:{end.interface} is an end of link {first} already")
-                taken[end.node, end.interface] = number
-            cables.append(read.cable)
-        return tuple(cables), tuple(unsupported)
+            faults: list[Fault] = []
+            try:
+                read = read_link(link, len(found), nodes, faults)
+            except UnsupportedLinkError as error:
+                read = None
+                unsupported.append(f"link {number + 1}: {error}")
+            self.problems += [self.document.problem((*here, *p), m, h) for p, m, h in faults]
+            for end in read.ends if read else ():
+                if end in taken:
+                    self._problem(here, f"{end} is an end of link {taken[end] + 1} already")
+                taken[end] = number
+            found += [read] if read else []
+        return tuple(found), tuple(unsupported)
 
     def _bind(self, here: Path_, node: str, text: Any) -> Bind | None:  # noqa: ANN401 - as it stands in YAML
         parts = str(text).split(":")
@@ -255,12 +273,12 @@ class _Reader:
         self.problems.append(self.document.problem(path, message, hint))
 
 
-def _with_interfaces(node: NodeSpec, cables: Sequence[Cable]) -> NodeSpec:
+def _with_interfaces(node: NodeDefinition, links: Sequence[LinkPlan]) -> NodeDefinition:
     """A bridge must know which interfaces it joins; other nodes are told by the file, if they care."""
     if node.kind != "bridge":
         return node
-    ends = [end.interface for cable in cables for end in (cable.a, cable.b) if end.node == node.name]
-    return NodeSpec(
+    ends = [end.interface for link in links for end in link.ends if end.node == node.name]
+    return NodeDefinition(
         name=node.name, kind=node.kind, env={"LABCTL_INTERFACES": " ".join(ends)}, cap_add=node.cap_add
     )
 

@@ -1,94 +1,43 @@
-"""What the overlay's commands share: the way to the state database of a running lab."""
+"""What the overlay's commands share: the lab's overlay opened, how long a change took, rows printed."""
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labctl.cli.console import need_root, out, out_json, say, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from labctl.overlay.config.state import Edit
-    from labctl.overlay.store.nsdb import Database
+    from labctl.overlay.client.database import Overlay
 
-__all__ = ["change", "facts", "read", "show"]
+__all__ = ["change", "opened", "show"]
 
 _Result = TypeVar("_Result")
-_SESSION_S = 2.0
 
 
-def facts(lab: str) -> Mapping[str, Any]:
-    """What the lab was planned with: ``section``, ``hosts``, ``vms``, ``controllers``, ``servers``.
+def opened(lab: str) -> Overlay:
+    """The overlay of a running lab.
 
     Raises:
+        HostError: the user is not root.
+        LabNotFoundError: no such lab.
         ActionError: the lab has no overlay.
     """
-    from labctl.errors import ActionError
     from labctl.lab.lifecycle import open_lab
+    from labctl.overlay.client.database import open_overlay
 
-    _, folder = open_lab(lab)
-    try:
-        plain = json.loads((folder.definition / "lab.json").read_text()).get("overlay")
-    except (OSError, ValueError):
-        plain = None
-    if not plain or not plain.get("controllers"):
-        raise ActionError(f"lab {lab} has no overlay: no node of it is a controller")
-    return dict(plain)
+    need_root("reaching the controllers of a lab")
+    return open_overlay(*open_lab(lab))
 
 
-def change(lab: str, edit: Callable[[Edit], _Result]) -> _Result:
-    """Change the state database of a lab in one transaction, and say how long that took."""
+def change(lab: str, operation: Callable[[Overlay], _Result]) -> _Result:
+    """Carry an operation out, and say how long it took."""
     began = time.monotonic()
-    result = _with_database(lab, lambda database: database.change(edit))
+    result = operation(opened(lab))
     say(f"done in {time.monotonic() - began:.2f} s")
     return result
-
-
-def read(lab: str, question: Callable[[Database], _Result]) -> _Result:
-    """Ask the state database of a lab."""
-    return _with_database(lab, question)
-
-
-def _with_database(lab: str, work: Callable[[Database], _Result]) -> _Result:
-    """In the network namespace of a controller: no port of the lab is open on this machine."""
-    need_root("reaching the controllers of a lab")
-    plain = facts(lab)
-    netns, number = _controller(lab, plain["controllers"])
-    # Its own server first; one that has lost its power would cost a session's time.
-    servers = [*plain["servers"][number:], *plain["servers"][:number]]
-
-    def inside() -> _Result:
-        from labctl.overlay.store.nsdb import Database
-        from labctl.overlay.store.session import connect
-
-        client = connect(servers, session_s=_SESSION_S, in_order=True)
-        try:
-            return work(Database(client))
-        finally:
-            client.stop()
-            client.close()
-
-    from labctl.linux.netns import inside as inside_netns
-
-    return inside_netns(netns, inside)
-
-
-def _controller(lab: str, names: Sequence[str]) -> tuple[Path, int]:
-    """The network namespace of the first controller that runs, and its number."""
-    from labctl.errors import ActionError
-    from labctl.lab.lifecycle import open_lab
-    from labctl.lab.runtime import NodeStatus
-
-    runtime, folder = open_lab(lab)
-    states = runtime.states(folder)
-    for number, name in enumerate(names):
-        if name in states and states[name].status is NodeStatus.RUNNING:
-            return runtime.netns(folder, name), number
-    raise ActionError(f"no controller of lab {lab} is running: {', '.join(names)}")
 
 
 def show(head: Sequence[str], rows: Sequence[Sequence[str]], *, as_json: bool) -> None:

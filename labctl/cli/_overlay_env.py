@@ -1,14 +1,18 @@
 """labctl overlay env: whole environments, made and removed in one transaction each."""
 
-from collections.abc import Collection
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli import _overlay
 from labctl.cli.console import say
 from labctl.cli.params import Json, LabName
-from labctl.errors import ActionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.overlay.config.model import VmPort
 
 __all__ = ["env"]
 
@@ -43,57 +47,46 @@ def env_create(
     Its VMs come to life on their hosts. Prints their ports: what they are called, where they are,
     and their addresses. labctl exec and labctl shell take the VMs' names.
     """
-    import time
-
-    from labctl.overlay.config.environment import plan_environment
-    from labctl.overlay.config.topology_section import pools_of
+    from labctl.overlay.client.environments import create_environment, need_addresses
 
     began = time.monotonic()
-    pools = pools_of(_overlay.facts(lab)["section"])
     ports = _overlay.change(
         lab,
-        lambda edit: plan_environment(edit, name, pools, networks=networks, vms=vms, hosts=tuple(host or ())),
+        lambda overlay: create_environment(overlay, name, networks=networks, vms=vms, hosts=host or ()),
     )
-    late = _await(lab, {port.name: port.host for port in ports}, timeout, began) if wait and ports else ()
+    late = _await(lab, ports, timeout, began) if wait and ports else ()
     rows = [
         (port.name, port.network, port.host, port.mac, ",".join(map(str, port.addresses))) for port in ports
     ]
     _overlay.show(("VM", "NETWORK", "HOST", "MAC", "ADDRESSES"), rows, as_json=json)
-    if late:
-        raise ActionError(f"after {timeout:g} s there is no address yet in {', '.join(sorted(late))}")
+    need_addresses(late, timeout)
 
 
-def _await(lab: str, wanted: dict[str, str], timeout_s: float, began: float) -> Collection[str]:
-    """Wait for the VMs and tell how long it took; those that are late."""
-    import time
+def _await(lab: str, ports: "Sequence[VmPort]", timeout_s: float, began: float) -> tuple[str, ...]:
+    """Wait for the VMs and say how long it took; those that are late."""
+    from labctl.overlay.client.environments import await_environment
 
-    from labctl.lab.lifecycle import open_lab
-    from labctl.overlay.client.agents import Agents, await_guests
-
-    late = await_guests(Agents(*open_lab(lab)), wanted, timeout_s)
-    up = len(wanted) - len(late)
-    say(f"{up} of {len(wanted)} VMs have their addresses {time.monotonic() - began:.2f} s after the command")
+    late = await_environment(_overlay.opened(lab), ports, timeout_s)
+    up = len(ports) - len(late)
+    say(f"{up} of {len(ports)} VMs have their addresses {time.monotonic() - began:.2f} s after the command")
     return late
 
 
 @env.command("destroy")
 def env_destroy(lab: LabName, name: Name) -> None:
     """Remove an environment with all that is in it, in one transaction."""
-    from labctl.overlay.config.environment import remove_tenant
+    from labctl.overlay.client.environments import destroy_environment
 
-    _overlay.change(lab, lambda edit: remove_tenant(edit, name))
+    _overlay.change(lab, lambda overlay: destroy_environment(overlay, name))
 
 
 @env.command("list")
 def env_list(lab: LabName, json: Json = False) -> None:
     """List every VM of every environment."""
-    from labctl.overlay.config.model import Network, VmPort
+    from labctl.overlay.client.environments import list_environments
 
-    items = list(_overlay.read(lab, lambda database: database.state()).items())
-    owner = {item.name: item.tenant for item in items if isinstance(item, Network)}
-    ports = sorted((item for item in items if isinstance(item, VmPort)), key=lambda item: item.key)
     rows = [
-        (owner.get(port.network, ""), port.name, port.network, port.host, ",".join(map(str, port.addresses)))
-        for port in ports
+        (vm.environment, vm.port.name, vm.port.network, vm.port.host, ",".join(map(str, vm.port.addresses)))
+        for vm in list_environments(_overlay.opened(lab))
     ]
     _overlay.show(("ENVIRONMENT", "VM", "NETWORK", "HOST", "ADDRESSES"), rows, as_json=json)

@@ -1,15 +1,12 @@
 """labctl overlay rule: what security groups allow."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from labctl.cli import _overlay
 from labctl.cli.console import out
 from labctl.cli.params import Json, LabName
-
-if TYPE_CHECKING:
-    from labctl.overlay.config.state import Edit
 
 __all__ = ["rule"]
 
@@ -39,21 +36,13 @@ def rule_add(
     tenant: Tenant = "",
 ) -> None:
     """Add a rule to a security group; print the names of what was made."""
-    from labctl.errors import InputError, Problem
-    from labctl.overlay.config.model import Direction
-    from labctl.overlay.config.model import Group as GroupItem
-    from labctl.overlay.config.plan import RuleSpec, plan_group, plan_rule
+    from labctl.overlay.client.rules import add_rule
 
-    if way not in tuple(Direction):
-        raise InputError([Problem("overlay", 0, 0, f"a direction is 'in' or 'out', not {way!r}")])
-    spec = RuleSpec(Direction(way), proto, ports, remote)
-
-    def add(edit: "Edit") -> tuple[str, ...]:
-        if tenant and not edit.has(GroupItem, group):
-            plan_group(edit, tenant, group, ())
-        return plan_rule(edit, group, spec)
-
-    for name in _overlay.change(lab, add):
+    made = _overlay.change(
+        lab,
+        lambda overlay: add_rule(overlay, group, way, proto=proto, ports=ports, remote=remote, tenant=tenant),
+    )
+    for name in made:
         out(name)
 
 
@@ -62,13 +51,9 @@ def rule_remove(
     lab: LabName, name: Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule.")]
 ) -> None:
     """Remove a rule; its connections end with it."""
-    from labctl.overlay.config.model import Rule
+    from labctl.overlay.client.rules import remove_rule
 
-    def remove(edit: "Edit") -> None:
-        edit.get(Rule, name)
-        edit.remove(Rule, name)
-
-    _overlay.change(lab, remove)
+    _overlay.change(lab, lambda overlay: remove_rule(overlay, name))
 
 
 @rule.command("use")
@@ -78,11 +63,9 @@ def rule_use(
     groups: Annotated[list[str], typer.Argument(metavar="GROUP...", help="Its security groups from now on.")],
 ) -> None:
     """Put a VM into security groups, in place of those that it is in."""
-    from dataclasses import replace
+    from labctl.overlay.client.rules import use_groups
 
-    from labctl.overlay.config.model import VmPort
-
-    _overlay.change(lab, lambda edit: edit.put(replace(edit.get(VmPort, vm), groups=tuple(groups))))
+    _overlay.change(lab, lambda overlay: use_groups(overlay, vm, groups))
 
 
 @rule.command("list")
@@ -92,12 +75,8 @@ def rule_list(
     json: Json = False,
 ) -> None:
     """List the rules of the security groups."""
-    from labctl.overlay.config.model import Rule
+    from labctl.overlay.client.rules import list_rules
 
-    items = _overlay.read(lab, lambda database: database.state()).items()
-    rules = sorted(
-        (item for item in items if isinstance(item, Rule)), key=lambda item: (item.group, item.name)
-    )
     rows = [
         (
             one.name,
@@ -108,7 +87,6 @@ def rule_list(
             "any" if one.port_min < 0 else f"{one.port_min}-{one.port_max}",
             str(one.remote or one.remote_group or "any"),
         )
-        for one in rules
-        if group in ("", one.group)
+        for one in list_rules(_overlay.opened(lab), group)
     ]
     _overlay.show(("RULE", "GROUP", "ALLOW", "VERSION", "PROTO", "PORTS", "REMOTE"), rows, as_json=json)

@@ -1,13 +1,11 @@
 """labctl exec: a command in a node."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labctl.cli.console import need_root
+from labctl.cli.console import need_root, say
 from labctl.cli.params import LabName, NodeName
-from labctl.cli.resolve import planned_nodes
 
 if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
@@ -23,29 +21,44 @@ def command(
     lab: LabName,
     node: NodeName,
     words: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")],
-) -> None:
+) -> int:
     """Run a command in a node.
 
-    Its exit code, stdin, stdout and stderr are untouched: labctl becomes the command. A VM that
-    labctl overlay env create made is named like a node.
+    Its exit code, stdin, stdout and stderr are untouched. If the node loses power, the command ends
+    with it: exit code 137, and one line on stderr. A VM that labctl overlay env create made is named
+    like a node.
     """
     argv = words[1:] if words[:1] == ["--"] else words
     if not argv:
         raise typer.BadParameter("which command? labctl exec LAB NODE -- COMMAND")
     need_root("entering a node")
-    become(lab, node, argv)
+    return run_inside(lab, node, argv)
 
 
-def become(lab: str, node: str, argv: list[str]) -> None:
-    """Replace this process by the command in the node."""
+def run_inside(lab: str, node: str, argv: list[str]) -> int:
+    """Run a command in the node on this process's streams; its exit code."""
+    from labctl.cli.session import run_session
+    from labctl.lab.definition_cache import definition_of
     from labctl.lab.lifecycle import open_lab
 
     runtime, lab_dir = open_lab(lab)
-    planned = planned_nodes(lab_dir)
-    if planned and node not in planned:
+    if all(node != known.name for known in definition_of(lab_dir).nodes):
         node, argv = _in_guest(runtime, lab_dir, node, argv)
-    line = runtime.shell_argv(lab_dir, node, argv)
-    os.execvp(line[0], line)  # noqa: S606 - an argument list, and no shell is wanted
+    code = run_session(runtime.shell_argv(lab_dir, node, argv))
+    if code != 0 and _lost_power(lab_dir, node):
+        say(f"labctl: {node} lost power, and the command with it")
+    return code
+
+
+def _lost_power(lab: "LabDir", node: str) -> bool:
+    from labctl.fault import PowerMode, faults
+
+    return any(
+        fault.action == "power-off"
+        and fault.target == node
+        and fault.detail.get("mode") != PowerMode.FREEZE.value
+        for fault in faults(lab)
+    )
 
 
 def _in_guest(runtime: "Runtime", lab_dir: "LabDir", name: str, argv: list[str]) -> tuple[str, list[str]]:

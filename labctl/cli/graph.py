@@ -1,5 +1,6 @@
 """labctl graph: a drawing of a topology."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,7 @@ import typer
 
 from labctl.cli.console import out
 from labctl.cli.params import LabFile, Sets
-from labctl.errors import InputError, Problem
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.model.lab import Lab
 
 __all__ = ["command"]
 
@@ -54,21 +54,12 @@ def command(
 
 
 def _load(path: Path, sets: list[str]) -> Lab:
-    from labctl.clab.parse import is_definition, read_definition
+    from labctl.lab.loaded import load_lab_file
 
-    if not is_definition(path):
-        from labctl.load import load_topology
-
-        return load_topology(path, sets=sets)
-    if sets:
-        raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
-    definition = read_definition(path)
-    nodes = tuple(
-        Node(spec.name, spec.labels.get("labctl-role", spec.kind), index)
-        for index, spec in enumerate(definition.nodes)
-    )
-    links = tuple(
-        Link(index, Endpoint(cable.a.node, cable.a.interface), Endpoint(cable.b.node, cable.b.interface))
-        for index, cable in enumerate(definition.cables)
-    )
-    return Lab(definition.name, nodes, links)
+    loaded = load_lab_file(path, sets=sets)
+    if loaded.definition is None:
+        return loaded.lab
+    # The shape of a node is that of its role, if the file is one of ours.
+    roles = [spec.labels.get("labctl-role", spec.kind) for spec in loaded.definition.nodes]
+    nodes = tuple(replace(node, role=role) for node, role in zip(loaded.lab.nodes, roles, strict=True))
+    return replace(loaded.lab, nodes=nodes)

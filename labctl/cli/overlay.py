@@ -1,6 +1,6 @@
 """labctl overlay: the virtual networks of a running lab."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from labctl.cli._overlay_env import env
 from labctl.cli._overlay_gateway import gateway
 from labctl.cli._overlay_rule import rule
 from labctl.cli.params import Json, LabName
-
-if TYPE_CHECKING:
-    from labctl.overlay.config.state import Edit
 
 __all__ = ["app"]
 
@@ -37,55 +34,44 @@ Dns = Annotated[
 @tenant.command("add")
 def tenant_add(lab: LabName, name: TenantName) -> None:
     """Add a tenant with a router to the outside."""
-    from labctl.overlay.config.plan import plan_tenant
+    from labctl.overlay.client.tenants import add_tenant
 
-    _overlay.change(lab, lambda edit: plan_tenant(edit, name))
+    _overlay.change(lab, lambda overlay: add_tenant(overlay, name))
 
 
 @tenant.command("remove")
 def tenant_remove(lab: LabName, name: TenantName) -> None:
     """Remove a tenant with all that it owns."""
-    from labctl.overlay.config.environment import remove_tenant
+    from labctl.overlay.client.tenants import remove_tenant
 
-    _overlay.change(lab, lambda edit: remove_tenant(edit, name))
+    _overlay.change(lab, lambda overlay: remove_tenant(overlay, name))
 
 
 @tenant.command("peer")
 def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
     """Let two tenants' networks reach each other."""
-    from labctl.overlay.config.plan import plan_peering
+    from labctl.overlay.client.tenants import peer_tenants
 
-    _overlay.change(lab, lambda edit: plan_peering(edit, one, other))
+    _overlay.change(lab, lambda overlay: peer_tenants(overlay, one, other))
 
 
 @tenant.command("part")
 def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
     """Keep two tenants apart again."""
-    from labctl.overlay.config.model import Peering
+    from labctl.overlay.client.tenants import part_tenants
 
-    def part(edit: "Edit") -> None:
-        for peering in edit.all(Peering):
-            if set(peering.tenants) == {one, other}:
-                edit.remove(Peering, peering.name)
-
-    _overlay.change(lab, part)
+    _overlay.change(lab, lambda overlay: part_tenants(overlay, one, other))
 
 
 @tenant.command("list")
 def tenant_list(lab: LabName, json: Json = False) -> None:
     """List the tenants, with how much each has."""
-    from labctl.overlay.config.model import Network, Peering, Tenant, VmPort
+    from labctl.overlay.client.tenants import list_tenants
 
-    state = _overlay.read(lab, lambda database: database.state())
-    items = list(state.items())
-    owner = {item.name: item.tenant for item in items if isinstance(item, Network)}
-    peers = [item.tenants for item in items if isinstance(item, Peering)]
-    rows = []
-    for name in sorted(item.name for item in items if isinstance(item, Tenant)):
-        networks = sum(tenant_name == name for tenant_name in owner.values())
-        vms = sum(owner.get(item.network) == name for item in items if isinstance(item, VmPort))
-        others = [one for pair in peers if name in pair for one in pair if one != name]
-        rows.append((name, str(networks), str(vms), ",".join(others)))
+    rows = [
+        (one.name, str(one.networks), str(one.vms), ",".join(one.peers))
+        for one in list_tenants(_overlay.opened(lab))
+    ]
     _overlay.show(("TENANT", "NETWORKS", "VMS", "PEERS"), rows, as_json=json)
 
 
@@ -100,42 +86,29 @@ def network_add(
     dns: Dns = None,
 ) -> None:
     """Add a network to a tenant, joined to its router."""
-    from ipaddress import ip_address, ip_network
+    from labctl.overlay.client.tenants import add_network
 
-    from labctl.errors import InputError, Problem
-    from labctl.overlay.config.plan import plan_network
-    from labctl.overlay.config.topology_section import pools_of
-
-    try:
-        prefixes = [ip_network(text) for text in (ipv4, ipv6) if text]
-        servers = [ip_address(text) for text in dns or ()]
-    except ValueError as error:
-        raise InputError([Problem("overlay", 0, 0, str(error))]) from error
-    pools = pools_of(_overlay.facts(lab)["section"])
+    prefixes = [text for text in (ipv4, ipv6) if text]
     _overlay.change(
-        lab, lambda edit: plan_network(edit, tenant_name, name, pools, prefixes=prefixes, dns=servers)
+        lab, lambda overlay: add_network(overlay, tenant_name, name, prefixes=prefixes, dns=dns or ())
     )
 
 
 @network.command("remove")
 def network_remove(lab: LabName, name: NetworkName) -> None:
     """Remove a network with all that is on it."""
-    from labctl.overlay.config.environment import remove_network
+    from labctl.overlay.client.tenants import remove_network
 
-    _overlay.change(lab, lambda edit: remove_network(edit, name))
+    _overlay.change(lab, lambda overlay: remove_network(overlay, name))
 
 
 @network.command("list")
 def network_list(lab: LabName, json: Json = False) -> None:
     """List the networks with their prefixes."""
-    from labctl.overlay.config.model import Network, Subnet, VmPort
+    from labctl.overlay.client.tenants import list_networks
 
-    items = list(_overlay.read(lab, lambda database: database.state()).items())
-    rows = []
-    for one in sorted((item for item in items if isinstance(item, Network)), key=lambda item: item.name):
-        prefixes = [
-            str(item.prefix) for item in items if isinstance(item, Subnet) and item.network == one.name
-        ]
-        vms = sum(item.network == one.name for item in items if isinstance(item, VmPort))
-        rows.append((one.name, one.tenant, ",".join(sorted(prefixes)), str(one.mtu), str(vms)))
+    rows = [
+        (one.name, one.tenant, ",".join(one.prefixes), str(one.mtu), str(one.vms))
+        for one in list_networks(_overlay.opened(lab))
+    ]
     _overlay.show(("NETWORK", "TENANT", "PREFIXES", "MTU", "VMS"), rows, as_json=json)

@@ -1,6 +1,6 @@
 """Parameters that several commands share, declared once, with their completions."""
 
-import json
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -36,13 +36,13 @@ def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _nodes_of(lab: str) -> Iterator[str]:
-    from labctl.lab.state import STATE_ROOT
+    from labctl.errors import LabctlError
+    from labctl.lab.definition_cache import definition_of
+    from labctl.lab.state import LabDir
 
-    try:
-        planned = json.loads((STATE_ROOT / lab / "def" / "lab.json").read_text())
-        yield from (str(node["name"]) for node in planned["nodes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
+    # Completion says nothing about what is wrong: the command itself will.
+    with contextlib.suppress(LabctlError):
+        yield from (node.name for node in definition_of(LabDir(lab)).nodes)
 
 
 def known_runtime(value: str) -> str:

@@ -19,7 +19,8 @@ Mode = Annotated[
     typer.Option(
         "--mode",
         metavar="cut|graceful|freeze",
-        help="cut: the cord is pulled. graceful: the node's stop program runs first. "
+        help="cut: all links lose carrier at once, all processes are killed. "
+        "graceful: the node's stop program runs first. "
         "freeze: processes stop, carrier stays.",
     ),
 ]
@@ -40,7 +41,7 @@ def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = F
 def on(lab: LabName, node: NodeName, wait: Wait = True, timeout: Timeout = 60.0, json: Json = False) -> None:
     """Give power back to a node.
 
-    It gets the same cables, and boots anew from its rendered configuration.
+    It gets the same links, and boots anew from its rendered configuration.
     """
     need_root("acting on a node")
     _show([_on(lab, node, timeout if wait else 0.0)], json)

@@ -149,9 +149,10 @@ def address_of(runtime: Runtime, lab: LabDir, node: str, family: int) -> str:
         ActionError: the node is off or missing.
         ProbeError: it has no address of that family.
     """
-    planned = planned_nodes(lab).get(node, {}).get(f"loopback{family}")
-    if planned:
-        return str(planned).partition("/")[0]
+    planned = planned_nodes(lab).get(node)
+    own = planned and (planned.loopback4 if family == 4 else planned.loopback6)  # noqa: PLR2004 - IPv4
+    if own:
+        return str(own.ip)
     from labctl.errors import ProbeError
     from labctl.overlay.client.agents import netns_of
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import LabNotFoundError
 from labctl.lab.state import LabDir, labs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from labctl.model.lab import NodePlan
 
 __all__ = ["lab_of", "planned_nodes"]
 
@@ -54,10 +55,13 @@ def _not_found(name: str, names: list[str]) -> str:
     return f"no lab named {name!r} is known on this machine{hint}"
 
 
-def planned_nodes(lab: LabDir) -> Mapping[str, Mapping[str, Any]]:
-    """Every node as ``lab.json`` has it, by name; empty for a lab from somebody else's file."""
-    try:
-        planned = json.loads((lab.definition / "lab.json").read_text())
-        return {node["name"]: node for node in planned["nodes"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+def planned_nodes(lab: LabDir) -> Mapping[str, NodePlan]:
+    """Every node as it was planned, by name; empty for a lab from somebody else's file.
+
+    Raises:
+        LabError: the plan is damaged.
+    """
+    from labctl.lab.definition_cache import plan_of
+
+    planned = plan_of(lab)
+    return {node.name: node for node in planned.nodes} if planned else {}

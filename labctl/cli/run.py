@@ -14,7 +14,7 @@ from labctl.errors import LabInterrupted
 
 if TYPE_CHECKING:
     from labctl.events import Event
-    from labctl.model.lab import Lab
+    from labctl.lab.loaded import LoadedLab
     from labctl.scenario.model import Scenario
     from labctl.verdict import Result
 
@@ -117,7 +117,7 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
     return results
 
 
-def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "Lab"]]:
+def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "LoadedLab"]]:
     from labctl.errors import InputError, Problem
     from labctl.scenario.load import load_scenario
 
@@ -135,7 +135,7 @@ def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "La
     return loaded
 
 
-def _one(scenario: "Scenario", lab: "Lab", request: Request) -> "Result":
+def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
     from labctl.report.progress import ProgressLines
     from labctl.report.terminal import one_line, summary
     from labctl.report.write import judge_folder, write_report
@@ -154,15 +154,7 @@ def _one(scenario: "Scenario", lab: "Lab", request: Request) -> "Result":
 
     folder = request.out or Path("results") / scenario.name
     series = Series(scenario, lab, folder, runs=request.runs, seed=request.seed or 0, keep=request.keep)
-    source = LiveSource(
-        scenario.topology,
-        lab,
-        request.runtime,
-        scenario.sets,
-        request.name,
-        request.timeout_s,
-        request.templates,
-    )
+    source = LiveSource(lab, request.runtime, request.timeout_s)
     try:
         run_series(series, source, ProgressLines(say, brief=several), suspect)
     except LabInterrupted:

@@ -1,17 +1,17 @@
 """labctl shell: a shell in a node."""
 
 from labctl.cli.console import need_root
-from labctl.cli.exec import become
+from labctl.cli.exec import run_inside
 from labctl.cli.params import LabName, NodeName
 
 __all__ = ["command"]
 
 
-def command(lab: LabName, node: NodeName) -> None:
+def command(lab: LabName, node: NodeName) -> int:
     """Open a shell in a node.
 
     The shell is bash where the node has it, else sh. In a router, vtysh is the router's own.
     """
     need_root("entering a node")
     # Two words of a constant script: nothing of the user's goes into it.
-    become(lab, node, ["sh", "-c", "command -v bash >/dev/null && exec bash; exec sh"])
+    return run_inside(lab, node, ["sh", "-c", "command -v bash >/dev/null && exec bash; exec sh"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from labctl.clab.definition import NodeSpec
+from labctl.clab.definition import NodeDefinition
 from labctl.cli.console import out, out_json, table
 from labctl.cli.params import Json, LabOrFile
 from labctl.cli.resolve import lab_of, planned_nodes
@@ -53,7 +53,7 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
     lacking = _lacking(runtime, lab, states, specs)
     nodes = []
     for node, state in states.items():
-        planned = plan.get(node, {})
+        planned = plan.get(node)
         spec = specs.get(node)
         nodes.append(
             {
@@ -63,9 +63,9 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
                 "pid": state.init_pid,
                 "ready": not lacking[node],
                 "lacks": lacking[node],
-                "ipv4": planned.get("loopback4"),
-                "ipv6": planned.get("loopback6"),
-                "asn": planned.get("asn"),
+                "ipv4": str(planned.loopback4) if planned and planned.loopback4 else None,
+                "ipv6": str(planned.loopback6) if planned and planned.loopback6 else None,
+                "asn": planned.asn if planned else None,
             }
         )
     return {
@@ -81,16 +81,16 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
 
 
 def _lacking(
-    runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeSpec]
+    runtime: Runtime, lab: LabDir, states: Mapping[str, NodeState], specs: Mapping[str, NodeDefinition]
 ) -> dict[str, str]:
     """What each node lacks to be ready, in one line; empty where nothing."""
-    from labctl.lab.readiness import lacks
+    from labctl.lab.readiness import not_ready_reason
 
     def ask(node: str) -> str:
         if states[node].status != NodeStatus.RUNNING:
             return states[node].status.value
         knows = node in specs and specs[node].labels.get("labctl-ready") == "1"
-        return lacks(runtime, lab, node, ask=knows)
+        return not_ready_reason(runtime, lab, node, ask=knows)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(states, pool.map(ask, states), strict=True))

@@ -11,8 +11,8 @@ from labctl.cli.params import Json, LabName, node_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.overlay.client.hop_decision import Verdict
-    from labctl.overlay.client.observation import Sighting
+    from labctl.overlay.client.hop_decision import HopDecision
+    from labctl.overlay.client.observation import Observation
     from labctl.overlay.client.trace import Trace
 
 __all__ = ["command"]
@@ -66,39 +66,46 @@ def command(
 
 
 def _plain(told: "Trace") -> dict[str, Any]:
+    """As JSON values, under the keys that readers of this output know."""
     plain = asdict(told)
-    for seen in plain["sightings"]:
-        seen["frame"] = seen["frame"].hex()
-    return plain
+    hops, observations = plain.pop("hop_decisions"), plain.pop("observations")
+    return {
+        "said": plain.pop("packet"),
+        "verdicts": hops,
+        "sightings": [
+            {"said": seen.pop("summary"), **seen, "frame": seen["frame"].hex()} for seen in observations
+        ],
+        **plain,
+    }
 
 
 def _show(told: "Trace", *, every: bool) -> None:
-    out(f"{told.source} -> {told.target or 'outside'}: {told.said}")
-    for verdict in told.verdicts:
+    out(f"{told.source} -> {told.target or 'outside'}: {told.packet}")
+    for hop in told.hop_decisions:
         out("")
-        _show_verdict(verdict)
-    if not told.verdicts:
+        _show_hop(hop)
+    if not told.hop_decisions:
         out("\nno agent decided anything: the packet was not seen to come to the overlay")
     out("\nthe packet itself:")
     if every:
-        _show_sightings(told.sightings)
-    elif told.sightings:
-        _show_hops(told.sightings)
+        _show_observations(told.observations)
+    elif told.observations:
+        _show_hops(told.observations)
     out(f"\n{told.end}")
     if not told.whole:
         say("more passed than could be heard: a hop may be missing")
 
 
-def _show_verdict(verdict: "Verdict") -> None:
-    key = verdict.ingress & (_FROM_TUNNEL - 1)
-    came = f"out of tunnel {key}" if verdict.ingress & _FROM_TUNNEL else f"by port {key}"
-    out(f"{verdict.host} decides, as it comes {came}:")
-    width = max((len(device) for device, _ in verdict.steps), default=0)
-    for device, said in verdict.steps:
-        out(f"  {device.ljust(width)}  {said}")
-    out(f"  => {_decision(verdict)}")
-    before, after = (_entry(entry) for entry in (verdict.entry, verdict.entry_after))
-    if not verdict.asked_before:
+def _show_hop(hop: "HopDecision") -> None:
+    key = hop.ingress & (_FROM_TUNNEL - 1)
+    came = f"out of tunnel {key}" if hop.ingress & _FROM_TUNNEL else f"by port {key}"
+    out(f"{hop.host} decides, as it comes {came}:")
+    width = max((len(device) for device, _ in hop.steps), default=0)
+    for device, message in hop.steps:
+        out(f"  {device.ljust(width)}  {message}")
+    out(f"  => {_decision(hop)}")
+    before, after = (_entry(entry) for entry in (hop.entry, hop.entry_after))
+    if not hop.asked_before:
         out(f"  flow entry: {after}")
     elif before == after == "none":
         out("  flow entry: none")
@@ -106,14 +113,14 @@ def _show_verdict(verdict: "Verdict") -> None:
         out(f"  flow entry: {before} before, {after} after")
 
 
-def _decision(verdict: "Verdict") -> str:
-    if verdict.decision != "forward":
-        return f"{verdict.decision}: {verdict.reason}" if verdict.reason else verdict.decision
+def _decision(hop: "HopDecision") -> str:
+    if hop.decision != "forward":
+        return f"{hop.decision}: {hop.reason}" if hop.reason else hop.decision
     ways = [
-        f"tunnel {output['key']} to {output['remote']} ({verdict.next_host or 'a gateway'})"
+        f"tunnel {output['key']} to {output['remote']} ({hop.next_host or 'a gateway'})"
         if output["remote"]
         else f"port {output['port']}"
-        for output in verdict.outputs
+        for output in hop.outputs
     ]
     return f"forward: {', '.join(ways)}"
 
@@ -129,7 +136,7 @@ def _entry(entry: Any) -> str:  # noqa: ANN401 - a row of JSON, or None
     return f"{what} (used {entry['packets']} times)" if entry["packets"] != 1 else f"{what} (used once)"
 
 
-def _show_hops(seen: "Sequence[Sighting]") -> None:
+def _show_hops(seen: "Sequence[Observation]") -> None:
     from labctl.overlay.client.hops import hops
 
     start = seen[0].t_ns
@@ -140,7 +147,7 @@ def _show_hops(seen: "Sequence[Sighting]") -> None:
             notes.append(
                 f"with the agent {hop.agent_ns / 1e6:.3f} ms" if hop.agent_ns else "ended at the agent"
             )
-        ttl = hop.last.said.rpartition(" ")[2]
+        ttl = hop.last.summary.rpartition(" ")[2]
         rows.append(
             (
                 f"+{(hop.t_ns - start) / 1e6:.3f} ms",
@@ -156,7 +163,7 @@ def _show_hops(seen: "Sequence[Sighting]") -> None:
     out(table(("AT", "", "NODE", "IN", "OUT", "TOOK", "TTL", ""), rows))
 
 
-def _show_sightings(seen: "Sequence[Sighting]") -> None:
+def _show_observations(seen: "Sequence[Observation]") -> None:
     rows = [
         (
             f"+{(each.t_ns - seen[0].t_ns) / 1e6:.3f} ms",
@@ -164,7 +171,7 @@ def _show_sightings(seen: "Sequence[Sighting]") -> None:
             each.node,
             each.interface,
             "out" if each.outgoing else "in",
-            each.said,
+            each.summary,
             _tunnel(each),
         )
         for each in seen
@@ -172,7 +179,7 @@ def _show_sightings(seen: "Sequence[Sighting]") -> None:
     out(table(("AT", "", "NODE", "INTERFACE", "", "PACKET", ""), rows))
 
 
-def _tunnel(seen: "Sighting") -> str:
+def _tunnel(seen: "Observation") -> str:
     if seen.tunnel is None:
         return ""
     return f"tunnel {seen.tunnel.key} to {seen.tunnel.remote}, from port {seen.tunnel.sport}"

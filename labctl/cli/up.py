@@ -31,14 +31,12 @@ def command(
     """
     need_root("making nodes and links")
     from labctl.lab.lifecycle import bring_up
+    from labctl.lab.loaded import load_lab_file
 
     begin = time.monotonic()
     with signals.held(), watching("loading") as (listen, progress):
         lab = bring_up(
-            topology,
-            name=name,
-            sets=set_ or (),
-            templates=templates or (),
+            load_lab_file(topology, name=name, sets=set_ or (), templates=templates or ()),
             runtime=runtime,
             timeout_s=timeout,
             listen=listen,
@@ -67,8 +65,8 @@ def command(
 def _victim(lab: LabDir) -> str:
     """A node whose loss is worth a try: a gateway, else a router that is no host's only way."""
     nodes = planned_nodes(lab).values()
-    gateways = [node for node in nodes if node["role"] == "gateway"]
-    routers = [node for node in nodes if node["role"] == "router"]
-    inner = [node for node in routers if all(end["peer_role"] != "host" for end in node["interfaces"])]
+    gateways = [node for node in nodes if node.role == "gateway"]
+    routers = [node for node in nodes if node.role == "router"]
+    inner = [node for node in routers if all(port.peer_role != "host" for port in node.interfaces)]
     worth = gateways or inner or routers
-    return str(worth[0]["name"]) if worth else ""
+    return worth[0].name if worth else ""

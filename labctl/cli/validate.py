@@ -61,10 +61,10 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
 
     document = read_document(file)
     if looks_like_scenario(document):
-        scenario, lab = load_scenario(file, sets, templates=templates)
+        scenario, loaded = load_scenario(file, sets, templates=templates)
         warn(scenario.warnings)
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
-        return f"scenario {scenario.name} on lab {lab.name}, {streams}, {steps}"
+        return f"scenario {scenario.name} on lab {loaded.lab.name}, {streams}, {steps}"
     from labctl.load import load_topology
 
     lab = load_topology(file, sets, templates=templates)
@@ -77,8 +77,8 @@ def _definition(file: Path) -> str:
 
     read_document(file)  # what is no readable YAML is told in the same words as for the other kinds
     definition = read_definition(file)
-    nodes, cables = len(definition.nodes), len(definition.cables)
-    return f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(cables, 'link')}"
+    nodes, links = len(definition.nodes), len(definition.links)
+    return f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(links, 'link')}"
 
 
 def _counted(number: int, noun: str) -> str:

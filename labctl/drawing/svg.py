@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.drawing.layout import place
 
 if TYPE_CHECKING:
-    from labctl.model.lab import Lab, Node
+    from labctl.model.lab import Lab, NodePlan
 
 __all__ = ["draw"]
 
@@ -69,7 +69,7 @@ def _end(name: str, x: float, y: float, to_x: float, to_y: float) -> str:
     return f'<text class="end" x="{x + dx * share:.1f}" y="{y + dy * share + 3:.1f}">{escape(name)}</text>'
 
 
-def _box(node: Node, x: float, y: float) -> str:
+def _box(node: NodePlan, x: float, y: float) -> str:
     address = str(node.loopback4.ip) if node.loopback4 else ""
     facts = [node.name, node.role, address, str(node.loopback6.ip) if node.loopback6 else ""]
     facts += [f"AS {node.asn}"] if node.asn else []

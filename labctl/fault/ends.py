@@ -1,4 +1,4 @@
-"""Link ends of a running lab: which cable a user means, and in which namespace its ends are now."""
+"""Link ends of a running lab: which link a user means, and in which namespace its ends are now."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from labctl.clab.definition import Cable, CableEnd, Definition
+    from labctl.clab.definition import Definition
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
+    from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["cable_between", "far_ends", "known_node", "label", "own_ends", "place"]
+__all__ = ["far_ends", "known_node", "label", "link_between", "own_ends", "place"]
 
 
-def label(cable: Cable) -> str:
-    """What a cable is called in the ledger and in effects."""
-    return f"{cable.a.node}:{cable.a.interface}-{cable.b.node}:{cable.b.interface}"
+def label(link: LinkPlan) -> str:
+    """What a link is called in the ledger and in effects."""
+    return f"{link.a}-{link.b}"
 
 
 def known_node(lab: LabDir, node: str) -> Definition:
@@ -40,8 +41,8 @@ def known_node(lab: LabDir, node: str) -> Definition:
     return definition
 
 
-def cable_between(lab: LabDir, a: str, b: str) -> Cable:
-    """The one cable between two ends.
+def link_between(lab: LabDir, a: str, b: str) -> LinkPlan:
+    """The one link between two ends.
 
     Args:
         lab: the lab.
@@ -56,45 +57,45 @@ def cable_between(lab: LabDir, a: str, b: str) -> Cable:
     definition = known_node(lab, node_a)
     known_node(lab, node_b)
     between = [
-        cable
-        for cable in definition.cables
-        if _fits(cable.a, cable.b, (node_a, interface_a), (node_b, interface_b))
-        or _fits(cable.b, cable.a, (node_a, interface_a), (node_b, interface_b))
+        link
+        for link in definition.links
+        if _fits(link.a, link.b, (node_a, interface_a), (node_b, interface_b))
+        or _fits(link.b, link.a, (node_a, interface_a), (node_b, interface_b))
     ]
     if len(between) == 1:
         return between[0]
     if between:
-        listed = ", ".join(label(cable) for cable in between)
+        listed = ", ".join(label(link) for link in between)
         raise ActionError(f"several links join {a} and {b}: name the interface, one of {listed}")
     others = sorted({end.node for end in far_ends(definition, node_a)})
     raise ActionError(f"no link joins {a} and {b}; {node_a} has links to: {', '.join(others) or 'nobody'}")
 
 
-def _fits(one: CableEnd, other: CableEnd, a: tuple[str, str], b: tuple[str, str]) -> bool:
+def _fits(one: Endpoint, other: Endpoint, a: tuple[str, str], b: tuple[str, str]) -> bool:
     return _is(one, a) and _is(other, b)
 
 
-def _is(end: CableEnd, wanted: tuple[str, str]) -> bool:
+def _is(end: Endpoint, wanted: tuple[str, str]) -> bool:
     return end.node == wanted[0] and wanted[1] in ("", end.interface)
 
 
-def own_ends(definition: Definition, node: str) -> tuple[CableEnd, ...]:
+def own_ends(definition: Definition, node: str) -> tuple[Endpoint, ...]:
     """Every link end on a node."""
-    return tuple(end for cable in definition.cables for end in (cable.a, cable.b) if end.node == node)
+    return tuple(end for link in definition.links for end in link.ends if end.node == node)
 
 
-def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> tuple[CableEnd, ...]:
-    """The other end of every cable of a node, less those to itself and those labelled ``but``."""
+def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> tuple[Endpoint, ...]:
+    """The other end of every link of a node, less those to itself and those labelled ``but``."""
     left_out = set(but)
     return tuple(
-        cable.b if cable.a.node == node else cable.a
-        for cable in definition.cables_of(node)
-        if cable.a.node != cable.b.node and label(cable) not in left_out
+        link.b if link.a.node == node else link.a
+        for link in definition.links_of(node)
+        if link.a.node != link.b.node and label(link) not in left_out
     )
 
 
 def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
-    """The namespace that holds a node's cables: its own, or where they lie parked; None if neither is."""
+    """The namespace that holds a node's links: its own, or where they lie parked; None if neither is."""
     try:
         return runtime.netns(lab, node)
     except ActionError:

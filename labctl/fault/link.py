@@ -11,20 +11,20 @@ from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
-from labctl.fault.ends import cable_between, known_node, label, own_ends, place
-from labctl.fault.linkstate import CUT, hold_down, let_up
-from labctl.fault.registry import Fault, faults, forget, holding, note
+from labctl.fault.ends import known_node, label, link_between, own_ends, place
+from labctl.fault.linkstate import CUT, set_end_down, set_ends_up
+from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from labctl.clab.definition import Cable, CableEnd
     from labctl.events import Listener
     from labctl.fault.types import CarrierChange, Effect
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
+    from labctl.model.lab import Endpoint, LinkPlan
 
 __all__ = [
     "BLACKHOLE",
@@ -57,6 +57,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
 
     Returns:
         What both ends saw. ``detail``: ``held``: the end that is administratively down;
+        ``not_before_ns``: when the kernel was told; ``pull_ns``: how long it took;
         ``unseen``: ends that did not tell in time; ``already`` if it was cut before.
 
     Raises:
@@ -64,20 +65,19 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
     """
     del listen
     requested = now_ns()
-    cable = cable_between(lab, a, b)
-    with holding(lab, (cable.a.node, cable.b.node)):
-        before = _in_force(lab, CUT, label(cable))
-        with CarrierWatch(_running_ends(runtime, lab, cable), carrier=False) as watch:
-            not_before = now_ns()
-            held = hold_down(runtime, lab, cable)
+    link = link_between(lab, a, b)
+    with lock_nodes(lab, (link.a.node, link.b.node)):
+        before = _in_force(lab, CUT, label(link))
+        with CarrierWatch(_running_ends(runtime, lab, link), carrier=False) as watch:
+            down = set_end_down(runtime, lab, link)
             seen = watch.wait(_SEEN_S)
-        effect = effect_of(CUT, label(cable), requested, seen)
-        effect.detail["not_before_ns"] = not_before
-        effect.detail["held"] = f"{held.node}:{held.interface}"
+        effect = effect_of(CUT, label(link), requested, seen)
+        effect.detail.update({"not_before_ns": down.told_ns, "pull_ns": down.took_ns})
+        effect.detail["held"] = str(down.end)
         if before:
             effect.detail["already"] = True
         if seen and not any(change.t_ns for change in seen):
-            raise ActionError(f"cut of {label(cable)} had no effect: no end lost carrier in {_SEEN_S:g} s")
+            raise ActionError(f"cut of {label(link)} had no effect: no end lost carrier in {_SEEN_S:g} s")
         return effect
 
 
@@ -92,21 +92,21 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
     """
     del listen
     requested = now_ns()
-    cable = cable_between(lab, a, b)
-    name = label(cable)
-    with holding(lab, (cable.a.node, cable.b.node)):
+    link = link_between(lab, a, b)
+    name = label(link)
+    with lock_nodes(lab, (link.a.node, link.b.node)):
         was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
         if was_hole:
-            _open_ends(runtime, lab, (cable.a, cable.b))
-            forget(lab, BLACKHOLE, name)
+            _open_ends(runtime, lab, (link.a, link.b))
+            clear(lab, BLACKHOLE, name)
         seen: tuple[CarrierChange, ...] = ()
         if was_cut:
-            ends = _running_ends(runtime, lab, cable)
+            ends = _running_ends(runtime, lab, link)
             # While one of the nodes has no power there is nobody to give carrier to the other.
             with CarrierWatch(ends if len(ends) == 2 else [], carrier=True) as watch:  # noqa: PLR2004
-                let_up(runtime, lab, cable)
+                set_ends_up(runtime, lab, link)
                 seen = watch.wait(_SEEN_S)
-            forget(lab, CUT, name)
+            clear(lab, CUT, name)
         effect = effect_of("link-restore", name, requested, seen)
         if not was_hole and not was_cut:
             effect.detail["already"] = True
@@ -121,10 +121,10 @@ def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listen
     """
     del listen
     requested = now_ns()
-    cable = cable_between(lab, a, b)
-    with holding(lab, (cable.a.node, cable.b.node)):
-        fault = Fault(BLACKHOLE, label(cable), {"ends": _ends_of(cable)})
-        return _close_ends(runtime, lab, fault, (cable.a, cable.b), requested)
+    link = link_between(lab, a, b)
+    with lock_nodes(lab, (link.a.node, link.b.node)):
+        fault = Fault(BLACKHOLE, label(link), {"ends": _ends_of(link)})
+        return _close_ends(runtime, lab, fault, (link.a, link.b), requested)
 
 
 def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
@@ -136,7 +136,7 @@ def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -
     del listen
     requested = now_ns()
     ends = own_ends(known_node(lab, node), node)
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         runtime.netns(lab, node)  # an ActionError if it is off
         return _close_ends(runtime, lab, Fault(NODE_BLACKHOLE, node), ends, requested)
 
@@ -150,12 +150,12 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
     del listen
     requested = now_ns()
     ends = own_ends(known_node(lab, node), node)
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         was = _in_force(lab, NODE_BLACKHOLE, node)
         if was:
             still = [end for end in ends if not _link_is_hole(lab, end)]
             _open_ends(runtime, lab, still)
-            forget(lab, NODE_BLACKHOLE, node)
+            clear(lab, NODE_BLACKHOLE, node)
         effect = effect_of("node-restore", node, requested)
         if not was:
             effect.detail["already"] = True
@@ -163,17 +163,17 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
 
 
 def _close_ends(
-    runtime: Runtime, lab: LabDir, fault: Fault, ends: tuple[CableEnd, ...], requested: int
+    runtime: Runtime, lab: LabDir, fault: Fault, ends: tuple[Endpoint, ...], requested: int
 ) -> Effect:
     already = _in_force(lab, fault.action, fault.target)
-    note(lab, fault)
+    record(lab, fault)
     closed = 0
     for where, names in _by_place(runtime, lab, ends).items():
         if where.parent != lab.parked:
             blackhole.close(where, *names)
             closed += len(names)
     if not closed:
-        forget(lab, fault.action, fault.target)
+        clear(lab, fault.action, fault.target)
         raise ActionError(
             f"{fault.action} of {fault.target}: neither end has power, there is nothing to lose"
         )
@@ -184,7 +184,7 @@ def _close_ends(
     return effect
 
 
-def close_again(lab: LabDir, netns: Path, ends: Iterable[CableEnd]) -> None:
+def close_again(lab: LabDir, netns: Path, ends: Iterable[Endpoint]) -> None:
     """Make those ends black holes that the ledger says are: their node has a fresh namespace.
 
     Args:
@@ -200,12 +200,12 @@ def close_again(lab: LabDir, netns: Path, ends: Iterable[CableEnd]) -> None:
             blackhole.close(netns, end.interface)
 
 
-def _open_ends(runtime: Runtime, lab: LabDir, ends: list[CableEnd] | tuple[CableEnd, ...]) -> None:
+def _open_ends(runtime: Runtime, lab: LabDir, ends: list[Endpoint] | tuple[Endpoint, ...]) -> None:
     for where, names in _by_place(runtime, lab, ends).items():
         blackhole.open_again(where, *names)
 
 
-def _by_place(runtime: Runtime, lab: LabDir, ends: Iterable[CableEnd]) -> dict[Path, list[str]]:
+def _by_place(runtime: Runtime, lab: LabDir, ends: Iterable[Endpoint]) -> dict[Path, list[str]]:
     """Interfaces by the namespace that they are in: all that are in one change at one moment."""
     found: dict[Path, list[str]] = {}
     for end in ends:
@@ -215,18 +215,18 @@ def _by_place(runtime: Runtime, lab: LabDir, ends: Iterable[CableEnd]) -> dict[P
     return found
 
 
-def _link_is_hole(lab: LabDir, end: CableEnd) -> bool:
-    name = f"{end.node}:{end.interface}"
+def _link_is_hole(lab: LabDir, end: Endpoint) -> bool:
+    name = str(end)
     return any(fault.action == BLACKHOLE and name in fault.detail["ends"] for fault in faults(lab))
 
 
-def _ends_of(cable: Cable) -> list[str]:
-    return [f"{end.node}:{end.interface}" for end in (cable.a, cable.b)]
+def _ends_of(link: LinkPlan) -> list[str]:
+    return [str(end) for end in link.ends]
 
 
-def _running_ends(runtime: Runtime, lab: LabDir, cable: Cable) -> list[tuple[CableEnd, Path]]:
+def _running_ends(runtime: Runtime, lab: LabDir, link: LinkPlan) -> list[tuple[Endpoint, Path]]:
     found = []
-    for end in (cable.a, cable.b):
+    for end in link.ends:
         where = place(runtime, lab, end.node)
         if where is not None and where.parent != lab.parked:
             found.append((end, where))

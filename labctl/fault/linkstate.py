@@ -1,33 +1,35 @@
 """How one link is kept without carrier, and what its ends lose by it and get back.
 
 A veth pair has no carrier of its own to take away: one of its ends has to be administratively down.
-That end (the *held* end) is chosen so that it matters least, a host's rather than a router's; the
-other sees NO-CARRIER and keeps everything, as with a pulled cable. At the held end the kernel would
-drop the global IPv6 addresses and every route by way of the interface: the addresses are kept
-(keep_addr_on_down), the routes that nobody else would bring back (static ones; a routing daemon
-installs its own again) are noted and put back.
+That end (the *admin-down* end) is chosen so that it matters least, a host's rather than a router's; the
+other sees NO-CARRIER and keeps everything, as if the device at the far end had gone. At the admin-down
+end the kernel would drop the global IPv6 addresses and every route by way of the interface: the
+addresses are kept (keep_addr_on_down), the routes that nobody else would bring back (static ones; a
+routing daemon installs its own again) are noted and put back.
 """
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
+from labctl.events import now_ns
 from labctl.fault import routes
 from labctl.fault.ends import label, place
-from labctl.fault.registry import Fault, faults, note
+from labctl.fault.registry import Fault, faults, record
 from labctl.lab.definition_cache import definition_of
 from labctl.linux import netlink
 from labctl.linux.netns import inside
 
 if TYPE_CHECKING:
-    from labctl.clab.definition import Cable, CableEnd
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
+    from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["CUT", "held_end", "hold_down", "let_up"]
+__all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
 """What a link without carrier is called in the ledger."""
@@ -35,70 +37,82 @@ CUT = "link-cut"
 _ORDER = {"host": 0, "switch": 1}
 
 
-def held_end(lab: LabDir, cable: Cable) -> CableEnd:
+def admin_down_end(lab: LabDir, link: LinkPlan) -> Endpoint:
     """Which end goes down in a cut: a host's before a switch's before a router's, else the second."""
     definition = definition_of(lab)
-    rank = {
-        end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2)
-        for end in (cable.a, cable.b)
-    }
-    return cable.a if rank[cable.a] < rank[cable.b] else cable.b
+    rank = {end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2) for end in link.ends}
+    return link.a if rank[link.a] < rank[link.b] else link.b
 
 
-def hold_down(runtime: Runtime, lab: LabDir, cable: Cable, *, not_at: str = "") -> CableEnd:
+@dataclass(frozen=True, slots=True)
+class EndDown:
+    """A link end that was set down.
+
+    Attributes:
+        end: which one.
+        told_ns: when the kernel was told: all before was preparation, and no packet was lost by it.
+        took_ns: how long the kernel took.
+    """
+
+    end: Endpoint
+    told_ns: int
+    took_ns: int
+
+
+def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> EndDown:
     """Keep a link down by one of its ends, and note in the ledger by which.
 
     Args:
         runtime: that runs the lab.
         lab: the lab.
-        cable: the link.
+        link: the link.
         not_at: a node whose own boot program would set its end up again.
 
     Returns:
-        The end that is down.
+        The end that is down, and when the kernel was told.
 
     Raises:
         ActionError: the end is not there.
     """
-    end = held_end(lab, cable)
+    end = admin_down_end(lab, link)
     if end.node == not_at:
-        end = cable.b if end == cable.a else cable.a
+        end = link.b if end == link.a else link.a
     where = place(runtime, lab, end.node)
     if where is None:
-        raise ActionError(f"the cables of {end.node} are lost: its namespace is gone")
-    before = _noted(lab, cable)
+        raise ActionError(f"the links of {end.node} are lost: its namespace is gone")
+    before = _noted(lab, link)
     # The note comes first: whoever undoes the fault must find it, whatever becomes of us.
     kept = {} if before.get(_key(end)) is None else dict(before[_key(end)])
     if not kept:
         kept = inside(where, lambda: _keep(end.interface))
-    ends = [f"{each.node}:{each.interface}" for each in (cable.a, cable.b)]
-    note(lab, Fault(CUT, label(cable), {**before, "ends": ends, _key(end): kept}))
-    inside(where, lambda: _set(end.interface, up=False))
-    return end
+    ends = [f"{each.node}:{each.interface}" for each in link.ends]
+    record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
+    told_ns, took_ns = inside(where, lambda: _set(end.interface, up=False))
+    return EndDown(end, told_ns, took_ns)
 
 
-def let_up(runtime: Runtime, lab: LabDir, cable: Cable) -> None:
-    """Set both ends up where they are in a running node, and give back what the held ends lost."""
-    before = _noted(lab, cable)
-    for end in (cable.a, cable.b):
+def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:
+    """Set both ends up where they are in a running node, and give back what the admin-down end lost."""
+    before = _noted(lab, link)
+    for end in link.ends:
         where = place(runtime, lab, end.node)
         if where is None or where.parent == lab.parked:
             continue  # its own power-on sets it up
         inside(where, lambda end=end: _set(end.interface, up=True))  # type: ignore[misc]
-    for end in (cable.a, cable.b):
+    for end in link.ends:
         kept = before.get(_key(end))
         where = place(runtime, lab, end.node)
         if kept and where is not None and where.parent != lab.parked:
             inside(where, lambda end=end, kept=kept: _give_back(end.interface, kept))  # type: ignore[misc]
 
 
-def _key(end: CableEnd) -> str:
+def _key(end: Endpoint) -> str:
     return f"held {end.node}:{end.interface}"
 
 
-def _noted(lab: LabDir, cable: Cable) -> dict[str, Any]:
+def _noted(lab: LabDir, link: LinkPlan) -> dict[str, Any]:
     for fault in faults(lab):
-        if (fault.action, fault.target) == (CUT, label(cable)):
+        if (fault.action, fault.target) == (CUT, label(link)):
             return dict(fault.detail)
     return {}
 
@@ -114,9 +128,13 @@ def _keep(interface: str) -> dict[str, list[str]]:
     return {"routes": routes.static_by(index), "keep_addr_on_down": old}
 
 
-def _set(interface: str, *, up: bool) -> None:
+def _set(interface: str, *, up: bool) -> tuple[int, int]:
+    """In the end's namespace: when the kernel was told, and how long it took, ns."""
     with contextlib.closing(netlink.Route()) as route:
-        route.batch([netlink.set_link(netlink.index_of(interface), up=up)])
+        order = [netlink.set_link(netlink.index_of(interface), up=up)]
+        told_ns = now_ns()
+        route.batch(order)
+        return told_ns, now_ns() - told_ns
 
 
 def _give_back(interface: str, kept: dict[str, list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""The cables of one node, all at once: pulled, carried to another namespace, plugged in again."""
+"""The links of one node, all at once: set down, moved to another namespace, set up again."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Pull", "carry", "hush", "plug"]
+__all__ = ["LinkDown", "drop_orphan_sockets", "move_links", "set_links_up"]
 
 _GROUP = 0x6C61
-"""Group number that a node's cables get for the one message that takes all of them down."""
+"""Group number that a node's links get for the one message that takes all of them down."""
 
 _MANAGEMENT = "eth0"
-_PRIORITY = 10
 
 
-class Pull:
-    """Everything made ready to take a node's links down; :meth:`pull` does it. A context manager.
+class LinkDown:
+    """Everything made ready to take a node's links down; :meth:`set_down` does it. A context manager.
 
     Args:
         netns: the node's network namespace.
-        interfaces: those of its cables. A management interface goes along, if it has one.
+        interfaces: those of its links. A management interface goes along, if it has one.
 
     Raises:
         ActionError: the namespace lacks one of the interfaces.
@@ -56,7 +55,7 @@ class Pull:
     ) -> None:
         self._route.close()
 
-    def pull(self) -> int:
+    def set_down(self) -> int:
         """Take all links down; nanoseconds that the kernel took for it."""
         if self._prepared is None:
             return 0
@@ -65,7 +64,7 @@ class Pull:
         return now_ns() - begin
 
 
-def carry(source: Path, target: Path, interfaces: Sequence[str]) -> None:
+def move_links(source: Path, target: Path, interfaces: Sequence[str]) -> None:
     """Move link ends from one namespace to another; each keeps its name, MAC, MTU and ifindex.
 
     Those that are in the target already are passed over, so that it may be called again.
@@ -92,12 +91,12 @@ def carry(source: Path, target: Path, interfaces: Sequence[str]) -> None:
     try:
         inside(source, move)
     except OSError as error:
-        raise ActionError(f"cables could not be moved from {source} to {target}: {error.strerror}") from error
+        raise ActionError(f"links could not be moved from {source} to {target}: {error.strerror}") from error
     finally:
         os.close(handle)
 
 
-def plug(netns: Path, interfaces: Sequence[str]) -> None:
+def set_links_up(netns: Path, interfaces: Sequence[str]) -> None:
     """Set link ends up, all in one batch."""
 
     def set_up() -> None:
@@ -111,7 +110,7 @@ def plug(netns: Path, interfaces: Sequence[str]) -> None:
     inside(netns, set_up)
 
 
-def hush(netns: Path) -> None:
+def drop_orphan_sockets(netns: Path) -> None:
     """Let the kernel forget the dead node's sockets soon: they have no link, but hold the namespace."""
 
     def write() -> None:

@@ -1,15 +1,17 @@
 """The power of a node: taken away and given back, the same way whatever runtime runs the lab.
 
-A cut is the pull of the cord. In this order:
+A cut takes every link of the node down at once, then kills its processes. In this order:
 
 1. A link monitor opens in every peer's namespace; the node's own namespace is pinned.
-2. Every process of the node is stopped: none can close a socket or say goodbye.
+2. Every process of the node is stopped: none can close a socket or say goodbye. The kernel has
+   5 ms to say that all have; after that the links go whatever the processes do.
 3. All link ends of the node go down in one netlink message, under one hold of the kernel's lock: the
    peers lose carrier, and keep interface, addresses and routes.
-4. When every peer has told of it, the processes are killed. What their sockets still have to say
+4. When every peer has told of it, the processes are killed, and so is whoever came into the node
+   from outside. What their sockets still have to say
    (FIN, RST) finds no link.
 
-At power-on the node boots in fresh namespaces, the cables are moved there from the pinned one, and
+At power-on the node boots in fresh namespaces, the links are moved there from the pinned one, and
 the pinned one is let go, with whatever sockets are left in it.
 
 Virtual machines go and come with their host: what is said of one node here holds for both, one after
@@ -21,38 +23,42 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from labctl.clab.definition import HOLDS, STOP_PROGRAM
+from labctl.clab.definition import DEFERRED_UP, STOP_PROGRAM
 from labctl.errors import ActionError, LabctlError
 from labctl.events import Event, now_ns
 from labctl.fault import node_links
 from labctl.fault.dependents import guests_of, host_of
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import far_ends, known_node, label, own_ends, place
-from labctl.fault.freeze import freeze, thaw
+from labctl.fault.freeze import BoundedFreeze, freeze, thaw
 from labctl.fault.link import close_again
-from labctl.fault.linkstate import hold_down
-from labctl.fault.registry import Fault, faults, forget, holding, note
+from labctl.fault.linkstate import set_end_down
+from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
 from labctl.lab.definition_cache import definition_of
-from labctl.lab.ecmp_seed import spread
+from labctl.lab.ecmp_seed import set_ecmp_seeds
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import pin, unpin
+from labctl.linux.scheduling import realtime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from labctl.clab.definition import Cable, CableEnd, Definition
+    from labctl.clab.definition import Definition
     from labctl.events import Listener
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
+    from labctl.model.lab import Endpoint, LinkPlan
 
 __all__ = ["ACTION", "power_off", "power_on"]
 
 ACTION = "power-off"
 """What a node without power is called in the ledger."""
 
+_FREEZE_S = 0.005
+_PRIORITY = 10
 _SEEN_S = 2.0
 _FOUND_S = 5.0
 _STOP_S = 20.0
@@ -69,8 +75,9 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         listen: gets ``node.stopped``.
 
     Returns:
-        What it did. ``detail``: ``mode``; ``processes`` stopped; ``window_ns``; ``not_before_ns``: when
-        the cables began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
+        What it did. ``detail``: ``mode``; ``processes`` stopped; ``freeze_ns``: how long that was
+        waited for; ``unfrozen`` if not all had stopped by then; ``window_ns``; ``not_before_ns``: when
+        the links began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
         nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
         ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
         failed; ``guests``: virtual machines that went with it.
@@ -96,12 +103,12 @@ def _power_off(
     """One node alone; ``host``: that whose power went."""
     requested = now_ns()
     fault = Fault(ACTION, node, {"mode": mode.value} | ({"host": host} if host else {}))
-    with holding(lab, [node]):
+    with lock_nodes(lab, [node]):
         state = runtime.states(lab)[node]
         if state.status in (NodeStatus.OFF, NodeStatus.MISSING):
             return _nothing(ACTION, node, requested, mode)
         if mode is PowerMode.FREEZE:
-            note(lab, fault)
+            record(lab, fault)
             stopped = freeze(state.init_pid)
             now = now_ns()
             effect = Effect(ACTION, node, requested, now, now, now)
@@ -126,7 +133,7 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
         machines that came with it.
 
     Raises:
-        ActionError: no such node; its cables are lost; or its host has no power.
+        ActionError: no such node; its links are lost; or its host has no power.
         NodeError: it did not start.
     """
     definition = known_node(lab, node)
@@ -145,20 +152,20 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 def _power_on(runtime: Runtime, lab: LabDir, definition: Definition, node: str, listen: Listener) -> Effect:
     """One node alone."""
     requested = now_ns()
-    with holding(lab, {node, *(end.node for end in far_ends(definition, node))}):
+    with lock_nodes(lab, {node, *(end.node for end in far_ends(definition, node))}):
         state = runtime.states(lab)[node]
         parked = lab.parked / node
         if state.init_pid and not processes.pinned(parked):
             # Even if PID 1 runs: whoever froze the others may have been killed at it.
             thaw(state.init_pid)
-            forget(lab, ACTION, node)
+            clear(lab, ACTION, node)
             effect = _nothing("power-on", node, requested, None)
             if state.status is NodeStatus.FROZEN:
                 effect.detail.pop("already")
                 effect.detail["thawed"] = True
             return effect
         effect = _restore(runtime, lab, definition, node, requested)
-        forget(lab, ACTION, node)
+        clear(lab, ACTION, node)
         listen(Event("node.started", data={"node": node}))
         return effect
 
@@ -173,22 +180,28 @@ def _cut(
     node, definition = fault.target, definition_of(lab)
     netns = runtime.netns(lab, node)
     peers = _places(runtime, lab, far_ends(definition, node))
-    note(lab, fault)
+    record(lab, fault)
     pin(netns, lab.parked / node)
     with (
         CarrierWatch(peers, carrier=False) as watch,
-        node_links.Pull(netns, [end.interface for end in own_ends(definition, node)]) as cord,
+        node_links.LinkDown(netns, [end.interface for end in own_ends(definition, node)]) as links,
+        BoundedFreeze(runtime.states(lab)[node].init_pid) as freezing,
     ):
-        stopped = freeze(runtime.states(lab)[node].init_pid)
-        not_before = now_ns()
-        pulled = cord.pull()
-        seen = watch.wait(_SEEN_S)
+        # On a busy machine it would be tens of milliseconds before this thread runs again after a wait.
+        # Up to the peers' word: a thread that is put aside while it holds the interpreter delays the watch.
+        with realtime(_PRIORITY):
+            whole, waited = freezing.within(_FREEZE_S)
+            not_before = now_ns()
+            took = links.set_down()
+            seen = watch.wait(_SEEN_S)
         settled = len(watch.settled)
     runtime.kill(lab, node)
-    node_links.hush(lab.parked / node)
+    node_links.drop_orphan_sockets(lab.parked / node)
     effect = effect_of(ACTION, node, requested, seen)
-    effect.detail.update({"mode": mode.value, "processes": stopped})
-    effect.detail.update({"not_before_ns": not_before, "pull_ns": pulled})
+    effect.detail.update({"mode": mode.value, "processes": freezing.processes, "freeze_ns": waited})
+    if not whole:
+        effect.detail["unfrozen"] = True
+    effect.detail.update({"not_before_ns": not_before, "pull_ns": took})
     if settled:
         effect.detail["without_carrier"] = settled
     return effect
@@ -199,24 +212,24 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
     if not processes.pinned(parked):
         _park_what_is_left(lab, node)
     cut = {fault.target for fault in faults(lab) if fault.action == "link-cut"}
-    for cable in definition.cables_of(node):
-        if label(cable) in cut:
+    for link in definition.links_of(node):
+        if label(link) in cut:
             # The node's boot program sets its own ends up: the peer's end keeps the link down.
-            hold_down(runtime, lab, cable, not_at=node)
+            set_end_down(runtime, lab, link, not_at=node)
     names = [end.interface for end in own_ends(definition, node)]
     _gather(runtime, lab, node, names)
     runtime.boot(lab, node)
-    spread(runtime, lab, [node])
+    set_ecmp_seeds(runtime, lab, [node])
     netns = runtime.netns(lab, node)
     # Ends that the node itself takes up, once it can pass traffic on, are not waited for.
-    holds = set(definition.node(node).labels.get(HOLDS, "").split())
-    later = {label(cable) for cable in definition.cables_of(node) if _own(cable, node) in holds}
+    deferred = set(definition.node(node).labels.get(DEFERRED_UP, "").split())
+    later = {label(link) for link in definition.links_of(node) if _own(link, node) in deferred}
     with CarrierWatch(
         _places(runtime, lab, far_ends(definition, node, but=cut | later)), carrier=True
     ) as watch:
-        node_links.carry(parked, netns, names)
+        node_links.move_links(parked, netns, names)
         close_again(lab, netns, own_ends(definition, node))
-        node_links.plug(netns, [name for name in names if name not in holds])
+        node_links.set_links_up(netns, [name for name in names if name not in deferred])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
     _run_again(runtime, lab, definition, node)
@@ -226,7 +239,7 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
 def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     """Bring a node that a killed labctl left half off or half on to where power-on begins.
 
-    That is: every cable in the pinned namespace, and no process left. Nothing is to be done as a rule.
+    That is: every link in the pinned namespace, and no process left. Nothing is to be done as a rule.
     """
     parked = lab.parked / node
     where = runtime.netns(lab, node) if runtime.states(lab)[node].init_pid else lab.netns / node
@@ -234,25 +247,25 @@ def _gather(runtime: Runtime, lab: LabDir, node: str, names: list[str]) -> None:
     if space is None:
         return
     if space == processes.pinned(parked):
-        with node_links.Pull(parked, names) as cord:
-            cord.pull()
+        with node_links.LinkDown(parked, names) as links:
+            links.set_down()
     else:
-        node_links.carry(where, parked, names)
+        node_links.move_links(where, parked, names)
     runtime.kill(lab, node)
 
 
-def _own(cable: Cable, node: str) -> str:
-    return cable.a.interface if cable.a.node == node else cable.b.interface
+def _own(link: LinkPlan, node: str) -> str:
+    return link.a.interface if link.a.node == node else link.b.interface
 
 
 def _park_what_is_left(lab: LabDir, node: str) -> None:
-    """A node that died by itself: its cables are in the namespace that the runtime still pins."""
+    """A node that died by itself: its links are in the namespace that the runtime still pins."""
     if not processes.pinned(lab.netns / node):
-        raise ActionError(f"the cables of {node} are lost: its namespace is gone; take the lab down and up")
+        raise ActionError(f"the links of {node} are lost: its namespace is gone; take the lab down and up")
     pin(lab.netns / node, lab.parked / node)
 
 
-def _places(runtime: Runtime, lab: LabDir, ends: tuple[CableEnd, ...]) -> list[tuple[CableEnd, Path]]:
+def _places(runtime: Runtime, lab: LabDir, ends: tuple[Endpoint, ...]) -> list[tuple[Endpoint, Path]]:
     """Ends that can tell of their carrier, with their namespaces; what lies parked cannot."""
     found = []
     for end in ends:

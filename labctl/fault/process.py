@@ -11,7 +11,7 @@ from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import known_node
-from labctl.fault.registry import holding
+from labctl.fault.registry import lock_nodes
 from labctl.linux import processes
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def kill_process(runtime: Runtime, lab: LabDir, node: str, process: str, listen:
     del listen
     known_node(lab, node)
     requested = now_ns()
-    with holding(lab, (node,)):
+    with lock_nodes(lab, (node,)):
         init = runtime.states(lab)[node].init_pid
         space = processes.namespace_of(init, "pid") if init else None
         if space is None:

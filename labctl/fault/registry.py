@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from labctl.lab.state import LabDir
 
-__all__ = ["Fault", "faults", "forget", "holding", "note"]
+__all__ = ["Fault", "clear", "faults", "lock_nodes", "record"]
 
 _FILE = "faults.json"
 
@@ -43,14 +43,14 @@ def faults(lab: LabDir) -> tuple[Fault, ...]:
         return ()
 
 
-def note(lab: LabDir, fault: Fault) -> None:
+def record(lab: LabDir, fault: Fault) -> None:
     """Write a fault down, over one of the same name."""
     with _locked(lab, "faults"):
         kept = [each for each in faults(lab) if (each.action, each.target) != (fault.action, fault.target)]
         _write(lab, [*kept, fault])
 
 
-def forget(lab: LabDir, action: str, target: str) -> None:
+def clear(lab: LabDir, action: str, target: str) -> None:
     """Strike a fault out; again is no error."""
     with _locked(lab, "faults"):
         known = faults(lab)
@@ -60,7 +60,7 @@ def forget(lab: LabDir, action: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def holding(lab: LabDir, nodes: Iterable[str]) -> Iterator[None]:
+def lock_nodes(lab: LabDir, nodes: Iterable[str]) -> Iterator[None]:
     """Be the only one who acts on these nodes, and keep the lab from going down meanwhile.
 
     Waits for whoever acts on one of them now.

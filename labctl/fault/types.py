@@ -11,8 +11,8 @@ __all__ = ["CarrierChange", "Effect", "PowerMode"]
 class PowerMode(StrEnum):
     """How a node loses its power.
 
-    ``cut``: the cord is pulled: carrier lost at every peer at once, all processes killed, no
-    goodbye. ``graceful``: the node's stop program runs first, then the cord. ``freeze``: every
+    ``cut``: carrier lost at every peer at once, all processes killed, no goodbye. ``graceful``:
+    the node's stop program runs first, then as with ``cut``. ``freeze``: every
     process is stopped, carrier stays, the kernel goes on forwarding.
     """
 
@@ -23,7 +23,7 @@ class PowerMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CarrierChange:
-    """Carrier lost or found by the peer at the far end of one cable.
+    """Carrier lost or found by the peer at the far end of one link.
 
     Attributes:
         node: the peer.
@@ -47,8 +47,8 @@ class Effect:
         first_ns: first effect at a peer (first carrier change); equal to ``done_ns`` if the action
             has no effect at a peer.
         last_ns: last effect at a peer (last carrier change): the window is ``last_ns - first_ns``.
-        done_ns: when the action returned (every process gone, every cable back).
-        carriers: every carrier change that was awaited, one per cable.
+        done_ns: when the action returned (every process gone, every link back).
+        carriers: every carrier change that was awaited, one per link.
         detail: plain JSON values besides.
     """
 

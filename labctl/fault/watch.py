@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from labctl.clab.definition import CableEnd
+    from labctl.model.lab import Endpoint
+
 
 __all__ = ["CarrierWatch"]
 
@@ -34,12 +35,12 @@ class CarrierWatch:
             it) already is not awaited.
     """
 
-    def __init__(self, ends: Sequence[tuple[CableEnd, Path]], *, carrier: bool) -> None:
+    def __init__(self, ends: Sequence[tuple[Endpoint, Path]], *, carrier: bool) -> None:
         self._carrier = carrier
         self._seen: dict[tuple[str, str], int] = {}
         self._monitors: dict[int, tuple[netlink.Route, dict[str, tuple[str, str]]]] = {}
-        self.awaited: tuple[CableEnd, ...] = ()
-        self.settled: tuple[CableEnd, ...] = ()
+        self.awaited: tuple[Endpoint, ...] = ()
+        self.settled: tuple[Endpoint, ...] = ()
         self._stop_out, self._stop_in = os.pipe2(os.O_CLOEXEC)
         self._done = threading.Event()
         try:
@@ -68,12 +69,12 @@ class CarrierWatch:
             for end in self.awaited
         )
 
-    def _open(self, ends: Iterable[tuple[CableEnd, Path]]) -> None:
-        by_space: dict[Path, list[CableEnd]] = {}
+    def _open(self, ends: Iterable[tuple[Endpoint, Path]]) -> None:
+        by_space: dict[Path, list[Endpoint]] = {}
         for end, space in ends:
             by_space.setdefault(space, []).append(end)
-        awaited: list[CableEnd] = []
-        settled: list[CableEnd] = []
+        awaited: list[Endpoint] = []
+        settled: list[Endpoint] = []
         for space, there in by_space.items():
             monitor, now = inside(space, _monitor)
             names = {}

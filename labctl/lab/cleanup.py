@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import LabError
+from labctl.lab import node_groups
 from labctl.linux import processes, syscalls
+from labctl.linux.endings import end_inhabitants
 
 if TYPE_CHECKING:
     from labctl.lab.state import LabDir
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["mounts_under", "remove_folder", "sweep"]
 
 _GONE_S = 10.0
-_ROUNDS = 5
 _FOLDERS = ("netns", "parked", "logs", "init", "scratch", "locks")
 
 
@@ -32,14 +33,12 @@ def sweep(lab: LabDir) -> None:
         LabError: a process or a mount would not go.
     """
     spaces = {space for folder in (lab.netns, lab.parked) for space in _pinned_in(folder)}
-    # Again, since a process may have come in while the others were being killed.
-    for _ in range(_ROUNDS):
-        found = processes.members("net", spaces)
-        if not found:
-            break
-        left = processes.end(found, _GONE_S)
-        if left:
-            raise LabError(f"lab {lab.name}: processes {left} have not died within {_GONE_S:g} s")
+    left = end_inhabitants(spaces, _inits(lab, spaces), node_groups.freezers(lab), _GONE_S)
+    if left:
+        raise LabError(f"lab {lab.name}: processes {left} have not died within {_GONE_S:g} s")
+    kept = node_groups.remove(lab)
+    if kept:
+        raise LabError(f"lab {lab.name}: cannot remove control group {kept[0]}")
     for point in mounts_under(lab.path):
         try:
             syscalls.umount(point, syscalls.MNT_DETACH)
@@ -74,6 +73,15 @@ def mounts_under(folder: Path) -> list[str]:
         if point.startswith(prefix):
             found.append(point)
     return found[::-1]
+
+
+def _inits(lab: LabDir, spaces: set[processes.Namespace]) -> list[int]:
+    """PID 1 of each node that runs. A number that another process got since is in none of the namespaces."""
+    found = []
+    for record in (lab.path / "init").glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(record.read_text()))
+    return [pid for pid in found if processes.namespace_of(pid, "net") in spaces]
 
 
 def _pinned_in(folder: Path) -> set[processes.Namespace]:

@@ -6,14 +6,13 @@ Read from outside, in /proc/PID/net, without a process in any node.
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.lab.definition_cache import definition_of
+from labctl.lab.definition_cache import definition_of, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -65,10 +64,10 @@ def wait_settled(runtime: Runtime, lab: LabDir, patience_s: float) -> bool:
 
 def loopbacks(lab: LabDir) -> dict[str, str]:
     """The IPv4 loopbacks that were planned, by node; nothing for a file that somebody else wrote."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        planned = json.loads((lab.definition / "lab.json").read_text())["nodes"]
-        return {node["name"]: node["loopback4"].partition("/")[0] for node in planned if node["loopback4"]}
-    return {}
+    planned = plan_of(lab)
+    return {
+        node.name: str(node.loopback4.ip) for node in (planned.nodes if planned else ()) if node.loopback4
+    }
 
 
 def destinations(table: Collection[str]) -> frozenset[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
 
-__all__ = ["SETTING", "hash_seed", "spread"]
+__all__ = ["SETTING", "hash_seed", "set_ecmp_seeds"]
 
 SETTING = Path("/proc/sys/net/ipv4/fib_multipath_hash_seed")
 """Of the namespace of whoever opens it; Linux 6.11 and later. It serves IPv6 as well."""
@@ -35,7 +35,7 @@ def hash_seed(node: str) -> int:
     return zlib.crc32(node.encode()) or 1
 
 
-def spread(runtime: Runtime, lab: LabDir, nodes: Iterable[str]) -> bool:
+def set_ecmp_seeds(runtime: Runtime, lab: LabDir, nodes: Iterable[str]) -> bool:
     """Give running nodes their seeds; False where this kernel has no such setting."""
     if not SETTING.exists():
         return False

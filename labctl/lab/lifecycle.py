@@ -12,28 +12,26 @@ from typing import TYPE_CHECKING
 from labctl import signals
 from labctl.errors import (
     HostError,
-    InputError,
     LabBusyError,
     LabError,
     LabExistsError,
     LabInterrupted,
     LabNotFoundError,
-    Problem,
 )
 from labctl.events import Event
 from labctl.lab import cleanup
 from labctl.lab.convergence import wait_settled
-from labctl.lab.ecmp_seed import spread
+from labctl.lab.ecmp_seed import set_ecmp_seeds
 from labctl.lab.readiness import wait_ready
 from labctl.lab.state import STATE_ROOT, LabDir, LabRecord, labs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from labctl.clab.definition import Definition
     from labctl.events import Listener
+    from labctl.lab.loaded import LoadedLab
     from labctl.lab.runtime import Runtime
-    from labctl.model.lab import Lab
 
 __all__ = ["RUNTIMES", "bring_up", "choose_runtime", "open_lab", "take_down", "wait_ready"]
 
@@ -81,48 +79,39 @@ def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Run
 
 
 def bring_up(
-    topology_path: Path,
+    loaded: LoadedLab,
     *,
-    name: str | None,
-    sets: Sequence[str],
     runtime: str,
     timeout_s: float,
     listen: Listener,
-    templates: Sequence[Path] = (),
     root: Path = STATE_ROOT,
 ) -> LabDir:
-    """Load, render, start, and wait until every node is ready.
+    """Render, start, and wait until every node is ready.
 
     Args:
-        topology_path: a topology, or a containerlab file (``*.clab.yml``).
-        name: of the lab, over that in the file.
-        sets: ``k=v`` for the topology's variables.
+        loaded: what is to run; see :func:`labctl.lab.loaded.load_lab_file`.
         runtime: see :func:`choose_runtime`.
         timeout_s: seconds for all nodes to become ready.
         listen: gets the events.
-        templates: the user's template folders, over those that the topology names itself.
         root: where the state of labs is kept.
 
     Returns:
         The lab, running.
 
     Raises:
-        InputError: the file is wrong; nothing was changed.
+        InputError: a role is wrong; nothing was changed.
         HostError: this machine lacks something; nothing was changed.
         LabExistsError: a lab of that name is there, or on its way; nothing was changed.
         NodeError: a node did not start or did not become ready; all is taken down again.
         LabInterrupted: SIGINT, SIGTERM or SIGHUP came; all is taken down again.
     """
-    topology = Path(topology_path)
-    with signals.released():
-        loaded = _load(topology, name, sets, templates)
-    lab = LabDir(loaded.name, root)
+    lab = LabDir(loaded.lab.name, root)
     # Signals interrupt the start alone: claiming the name and undoing are never cut short, and a caller
     # who holds signals too is given the lab that is up before a signal raises.
     with signals.handled(), signals.held(), _claimed(lab):
         try:
             with signals.released():
-                _start(lab, loaded, topology, runtime=runtime, timeout_s=timeout_s, listen=listen)
+                _start(lab, loaded, runtime=runtime, timeout_s=timeout_s, listen=listen)
         except BaseException as error:
             _undo(lab, listen)
             if isinstance(error, KeyboardInterrupt):
@@ -164,58 +153,33 @@ def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, L
     return _runtime(lab.record().runtime), lab
 
 
-def _start(
-    lab: LabDir, loaded: Lab | Definition, topology: Path, *, runtime: str, timeout_s: float, listen: Listener
-) -> None:
+def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, listen: Listener) -> None:
     definition = _definition(lab, loaded)
     chosen, reason = choose_runtime(runtime, definition)
     record = LabRecord(
-        lab.name, chosen.name, str(topology.resolve()), str(definition.path), "starting", time.time()
+        lab.name, chosen.name, str(loaded.source), str(definition.path), "starting", time.time()
     )
     lab.write_record(record)
     told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
     listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
-    from labctl.lab.definition_cache import remember  # noqa: PLC0415 - beside its only use
+    from labctl.lab.definition_cache import save_definition  # noqa: PLC0415 - beside its only use
 
-    remember(lab, definition)
+    save_definition(lab, definition)
     chosen.up(lab, definition, listen)
-    spread(chosen, lab, [node.name for node in definition.nodes])
+    set_ecmp_seeds(chosen, lab, [node.name for node in definition.nodes])
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
     wait_settled(chosen, lab, _SETTLE_S)
     lab.write_record(replace(record, phase="up"))
     listen(Event("lab.up", data=told))
 
 
-def _load(path: Path, name: str | None, sets: Sequence[str], templates: Sequence[Path]) -> Lab | Definition:
-    """What the file says, before anything is made."""
-    from labctl.clab.parse import is_definition, read_definition  # noqa: PLC0415 - brings YAML in
-
-    if name is not None:
-        from labctl.load.names import label_fault  # noqa: PLC0415
-
-        fault = label_fault(name, "lab")
-        if fault:
-            raise InputError([Problem("--name", 0, 0, fault)])
-    if not is_definition(path):
-        from labctl.load import load_topology  # noqa: PLC0415 - brings pydantic in
-
-        return load_topology(path, sets, name, templates=templates)
-    if sets:
-        raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
-    if templates:
-        raise InputError([Problem("--templates", 0, 0, "a containerlab file is not made from templates")])
-    return read_definition(path, name=name or "")
-
-
-def _definition(lab: LabDir, loaded: Lab | Definition) -> Definition:
-    from labctl.clab.definition import Definition  # noqa: PLC0415 - beside the others here
+def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
+    if loaded.definition is not None:
+        return loaded.definition
     from labctl.clab.parse import read_definition  # noqa: PLC0415 - brings YAML in
-
-    if isinstance(loaded, Definition):
-        return loaded
     from labctl.render import render  # noqa: PLC0415 - brings Jinja in
 
-    return read_definition(render(loaded, lab.definition))
+    return read_definition(render(loaded.lab, lab.definition))
 
 
 @contextlib.contextmanager

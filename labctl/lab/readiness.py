@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
 
-__all__ = ["lacks", "wait_ready"]
+__all__ = ["not_ready_reason", "wait_ready"]
 
 _AT_ONCE = 4
 _PAUSE_S = 0.05
@@ -50,7 +50,7 @@ def wait_ready(
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="labctl-ready") as pool:
 
         def ask(some: Sequence[str]) -> dict[str, str]:
-            answers = pool.map(lambda node: lacks(runtime, lab, node, ask=node in asked), some)
+            answers = pool.map(lambda node: not_ready_reason(runtime, lab, node, ask=node in asked), some)
             return dict(zip(some, answers, strict=True))
 
         while waiting:
@@ -85,7 +85,7 @@ def _stopped(runtime: Runtime, lab: LabDir, nodes: Sequence[str]) -> list[str]:
     return [node for node in nodes if not states[node].init_pid]
 
 
-def lacks(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:
+def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:
     """What a node lacks to be ready, in one line; empty when it is.
 
     Args:

@@ -4,7 +4,7 @@
 do to a lab goes through :class:`Runtime`; faults and probes take a node's namespaces from here
 and work from outside, the same for every runtime.
 
-A node is *booted* in a fresh set of namespaces, every time. Its cables outlive it: at power-off
+A node is *booted* in a fresh set of namespaces, every time. Its links outlive it: at power-off
 :mod:`labctl.fault.power` pins the old network namespace, at power-on it moves the interfaces from
 there into the fresh one. The node's own boot program waits for the interfaces that it expects.
 """

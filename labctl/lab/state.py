@@ -4,7 +4,7 @@
     state.json    :class:`LabRecord`: written before the first node is made
     def/          the rendered definition that runs (a copy of what render made)
     netns/<node>  the network namespace of a node, bind-mounted (embedded runtime)
-    parked/<node> the old network namespace of a node without power, with its cables
+    parked/<node> the old network namespace of a node without power, with its links
     logs/<node>   what PID 1 wrote since the last boot (embedded runtime)
     faults.json   the faults in force, so that another process can undo them
     locks/<node>  flock: whoever acts on the node or its links holds it
@@ -77,7 +77,7 @@ class LabDir:
 
     @property
     def parked(self) -> Path:
-        """Folder of the namespaces that hold the cables of nodes without power."""
+        """Folder of the namespaces that hold the links of nodes without power."""
         return self.path / "parked"
 
     @property

@@ -18,7 +18,6 @@ __all__ = [
     "LinkInfo",
     "Route",
     "attributes",
-    "cable",
     "group_flags",
     "index_of",
     "link_changes",
@@ -26,6 +25,7 @@ __all__ = [
     "message",
     "move",
     "set_link",
+    "veth_pair",
 ]
 
 IFF_UP = 0x1
@@ -156,7 +156,7 @@ def _end(name: str, mac: str, mtu: int, namespace: int) -> bytes:
     return attrs
 
 
-def cable(a: tuple[str, str, int, int], b: tuple[str, str, int, int], mtu: int) -> bytes:
+def veth_pair(a: tuple[str, str, int, int], b: tuple[str, str, int, int], mtu: int) -> bytes:
     """The message that makes a veth pair, down, with each end in a namespace of its own, at once.
 
     Args:

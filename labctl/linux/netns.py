@@ -19,14 +19,28 @@ __all__ = ["inside", "pin", "unpin"]
 T = TypeVar("T")
 
 
-def inside(netns: Path, work: Callable[[], T]) -> T:
+def inside(
+    netns: Path,
+    work: Callable[[], T],
+    *,
+    timeout_s: float | None = None,
+    cancel: Callable[[], None] | None = None,
+) -> T:
     """Run ``work`` in a network namespace and return what it gives.
 
     The namespace belongs to a thread that lives for this one call; sockets made in it stay in that
-    namespace, so that they may be handed out.
+    namespace, so that they may be handed out. Threads that ``work`` starts are in the namespace too.
+
+    Args:
+        netns: a path that setns() can open.
+        work: what to do there.
+        timeout_s: how long it may take; None for as long as it takes.
+        cancel: called when the caller waits no more (out of time, or interrupted) although ``work`` has
+            not ended. It must not block, and must make ``work`` end without doing more.
 
     Raises:
         OSError: the namespace is gone.
+        TimeoutError: ``work`` took longer than ``timeout_s``; it was told to end.
         BaseException: whatever ``work`` raised.
     """
     result: list[T] = []
@@ -45,7 +59,15 @@ def inside(netns: Path, work: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=enter, name="labctl-netns", daemon=True)
     thread.start()
-    thread.join()
+    waited = False
+    try:
+        thread.join(timeout_s)
+        waited = not thread.is_alive()
+    finally:
+        if not waited and cancel is not None:
+            cancel()
+    if not waited:
+        raise TimeoutError(f"not done within {timeout_s:g} s")
     if failure:
         raise failure[0]
     return result[0]

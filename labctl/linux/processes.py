@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-__all__ = ["Namespace", "end", "frozen", "halted", "members", "namespace_of", "pinned", "signal_all"]
+__all__ = [
+    "Namespace",
+    "end",
+    "frozen",
+    "halted",
+    "members",
+    "namespace_of",
+    "pinned",
+    "signal_all",
+    "uninterruptible",
+]
 
 Namespace = tuple[int, int]
 """Device and inode: what a namespace is known by."""
@@ -77,6 +87,11 @@ def frozen(pid: int) -> bool:
 def halted(pid: int) -> bool:
     """Whether a process runs no more: it is stopped, a zombie, or gone."""
     return _status(pid) in (b"T", b"t", b"Z", b"X", b"")
+
+
+def uninterruptible(pid: int) -> bool:
+    """Whether a process waits in the kernel, where only its end can be brought about (state D)."""
+    return _status(pid) == b"D"
 
 
 def _status(pid: int) -> bytes:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from labctl.errors import Problem
     from labctl.load.document import Document
-    from labctl.load.drafts import EndDraft, Given, LinkDraft, NodeDraft, Path
-    from labctl.model.topology import LinkRequest, NodeRequest
+    from labctl.model.topology import EndpointRequest, Given, LinkRequest, NodeRequest, Path
 
 __all__ = ["check"]
 
@@ -22,30 +21,21 @@ Network = IPv4Network | IPv6Network
 _FAMILIES = ("ipv4", "ipv6")
 
 
-def check(
-    document: Document,
-    drafts: Mapping[str, NodeDraft],
-    links: Sequence[LinkDraft],
-    nodes: Sequence[NodeRequest],
-    requests: Sequence[LinkRequest],
-) -> list[Problem]:
+def check(document: Document, nodes: Sequence[NodeRequest], links: Sequence[LinkRequest]) -> list[Problem]:
     """Every collision among given values, with the places of both.
 
     Args:
         document: for positions.
-        drafts: nodes with the paths of what was given.
-        links: links with the paths of what was given.
-        nodes: the same nodes, as the planner will have them.
-        requests: the same links.
+        nodes: as they will be planned.
+        links: as they will be planned.
 
     Returns:
         The problems; none if the planner may go ahead.
     """
-    kinds = {node.name: node.behaviour for node in nodes}
-    checker = _Checker(document, kinds)
-    checker.nodes(drafts.values())
+    checker = _Checker(document, {node.name: node.behaviour for node in nodes})
+    checker.nodes(nodes)
     checker.links(links)
-    checker.networks(links, segments(nodes, requests))
+    checker.networks(links, segments(nodes, links))
     return checker.problems
 
 
@@ -57,37 +47,37 @@ class _Checker:
         self._told: set[Path] = set()
         self._owners: dict[object, tuple[str, Given]] = {}
 
-    def nodes(self, drafts: Iterable[NodeDraft]) -> None:
-        for draft in drafts:
+    def nodes(self, nodes: Iterable[NodeRequest]) -> None:
+        for node in nodes:
             for setting in ("loopback4", "loopback6", "asn"):
-                given = draft.settings.get(setting)
+                given = node.given(setting)
                 if given is None:
                     continue
-                if self._kinds.get(draft.name) is Behaviour.SWITCH:
+                if node.behaviour is Behaviour.SWITCH:
                     what = "AS number" if setting == "asn" else "loopback"
-                    self._complain(given, f"node {draft.name!r} is a switch and has no {what}")
+                    self._complain(given, f"node {node.name!r} is a switch and has no {what}")
                 elif setting != "asn":
-                    self._own(given.value, given, f"loopback of node {draft.name!r}")
+                    self._own(given.value, given, f"loopback of node {node.name!r}")
 
-    def links(self, links: Sequence[LinkDraft]) -> None:
+    def links(self, links: Sequence[LinkRequest]) -> None:
         for link in links:
             for end, peer in ((link.a, link.b), (link.b, link.a)):
-                name = end.settings.get("interface")
+                name = end.given("interface")
                 if name is not None:
                     self._claim(
                         (end.node, name.value), name, f"interface {name.value!r} of node {end.node!r}"
                     )
-                mac = end.settings.get("mac")
+                mac = end.given("mac")
                 if mac is not None:
                     self._mac(mac)
                 for family in _FAMILIES:
-                    given = end.settings.get(family)
+                    given = end.given(family)
                     if given is not None:
                         self._link_address(given, end, peer)
             for family in _FAMILIES:
-                self._one_network(link.a.settings.get(family), link.b.settings.get(family))
+                self._one_network(link.a.given(family), link.b.given(family))
 
-    def networks(self, links: Sequence[LinkDraft], segment_of: Mapping[str, str]) -> None:
+    def networks(self, links: Sequence[LinkRequest], segment_of: Mapping[str, str]) -> None:
         """No two segments share addresses, and a segment has one network a family."""
         for family in _FAMILIES:
             first: dict[object, Given] = {}
@@ -95,7 +85,7 @@ class _Checker:
                 switch = next((end.node for end in link.ends if end.node in segment_of), None)
                 segment: object = order if switch is None else segment_of[switch]
                 for end in link.ends:
-                    given = end.settings.get(family)
+                    given = end.given(family)
                     if given is None:
                         continue
                     known = first.setdefault(segment, given)
@@ -141,7 +131,7 @@ class _Checker:
         else:
             self._claim(given.value.lower(), given, f"MAC {given.value.lower()}")
 
-    def _link_address(self, given: Given, end: EndDraft, peer: EndDraft) -> None:
+    def _link_address(self, given: Given, end: EndpointRequest, peer: EndpointRequest) -> None:
         address = given.value
         bits = address.max_prefixlen
         if self._kinds.get(end.node) is Behaviour.SWITCH:

@@ -6,22 +6,21 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.load.drafts import EndDraft, Given, LinkDraft, Path
 from labctl.load.hints import nearest
 from labctl.load.names import interface_fault
 from labctl.load.nodes import ENOUGH
 from labctl.load.ranges import RangeError, expand
-from labctl.model.topology import MAX_LINKS, MAX_NODES
+from labctl.model.topology import MAX_LINKS, MAX_NODES, EndpointRequest, Given, LinkRequest, Path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.errors import Problem
     from labctl.load.document import Document
-    from labctl.load.nodes import NodeTable
+    from labctl.load.nodes import NodeSection
     from labctl.load.schema import LinkModel
 
-__all__ = ["LinkTable"]
+__all__ = ["LinkSection"]
 
 _AT_ENDS = ("ipv4", "ipv6", "mac")
 _NAMED = 3
@@ -38,21 +37,22 @@ class _Side:
     text: str
 
 
-class LinkTable:
+class LinkSection:
     """Every link of a topology, in order.
 
     Attributes:
-        drafts: in the order of the file.
+        requests: in the order of the file.
         problems: everything found wrong.
     """
 
-    def __init__(self, document: Document, nodes: NodeTable) -> None:
-        self.drafts: list[LinkDraft] = []
+    def __init__(self, document: Document, nodes: NodeSection, default_mtu: int) -> None:
+        self.requests: list[LinkRequest] = []
         self.problems: list[Problem] = []
         self._document = document
         self._nodes = nodes
+        self._default_mtu = default_mtu
         self._hints_left = _HINTS
-        self._between: dict[frozenset[str], list[LinkDraft]] = {}
+        self._between: dict[frozenset[str], list[int]] = {}
 
     def add(self, index: int, link: tuple[str, str] | LinkModel) -> None:
         """Take one entry of the section."""
@@ -84,10 +84,9 @@ class LinkTable:
         if model is not None and not single and self._gives_ends(path, model, len(pairs)):
             return
         for first, second in pairs:
-            draft = LinkDraft(EndDraft(first), EndDraft(second), path)
-            self._settle(draft, left, right, model, path)
-            self.drafts.append(draft)
-            self._between.setdefault(frozenset((first, second)), []).append(draft)
+            bare = LinkRequest(EndpointRequest(first), EndpointRequest(second), self._default_mtu, path)
+            self._between.setdefault(frozenset((first, second)), []).append(len(self.requests))
+            self.requests.append(_settled(bare, left, right, model, path))
 
     def _side(self, text: str, path: Path) -> _Side | None:
         expression, colon, interface = text.partition(":")
@@ -99,7 +98,7 @@ class LinkTable:
         except RangeError as error:
             self._complain(path, str(error))
             return None
-        unknown = [name for name in names if name not in self._nodes.drafts]
+        unknown = [name for name in names if name not in self._nodes.requests]
         if unknown:
             self._unknown([name for name in unknown if not self._is_refused(name, expression)], path)
             return None
@@ -118,7 +117,7 @@ class LinkTable:
         noun = "nodes" if len(names) > 1 else "node"
         # To look for the nearest of thousands of names takes a while: not thousands of times.
         self._hints_left -= 1
-        hint = nearest(names[0], self._nodes.drafts) if self._hints_left >= 0 else ""
+        hint = nearest(names[0], self._nodes.requests) if self._hints_left >= 0 else ""
         self._complain(path, f"unknown {noun} {shown}{more}", hint)
 
     def _pairs(self, path: Path, left: _Side, right: _Side, *, paired: bool) -> list[tuple[str, str]]:
@@ -132,8 +131,8 @@ class LinkTable:
                 return []
             return list(zip(left.names, right.names, strict=True))
         count = len(left.names) * len(right.names)
-        if count + len(self.drafts) > MAX_LINKS:
-            total = count + len(self.drafts)
+        if count + len(self.requests) > MAX_LINKS:
+            total = count + len(self.requests)
             message = f"with these {count} the lab has {total} links, expected at most {MAX_LINKS}"
             self._complain(path, message)
             return []
@@ -150,7 +149,7 @@ class LinkTable:
     def _override(
         self, path: Path, left: _Side, right: _Side, pairs: list[tuple[str, str]], model: LinkModel
     ) -> None:
-        found: list[LinkDraft] = []
+        found: list[int] = []
         for first, second in pairs:
             between = self._matching(first, second, left, right)
             if not between:
@@ -159,48 +158,50 @@ class LinkTable:
             found.extend(between)
         if len(found) > 1 and self._gives_ends(path, model, len(found)):
             return
-        for draft in found:
-            turned = draft.a.node not in left.names
-            self._settle(
-                draft, right if turned else left, left if turned else right, model, path, turned=turned
-            )
+        for number in found:
+            old = self.requests[number]
+            turned = old.a.node not in left.names
+            a, b = (right, left) if turned else (left, right)
+            self.requests[number] = _settled(old, a, b, model, path, turned=turned)
 
-    def _matching(self, first: str, second: str, left: _Side, right: _Side) -> list[LinkDraft]:
+    def _matching(self, first: str, second: str, left: _Side, right: _Side) -> list[int]:
         """Links between two nodes; of parallel ones that whose interface is named, if one is."""
         between = self._between.get(frozenset((first, second)), [])
         named = {
             (name, side.interface.value) for name, side in ((first, left), (second, right)) if side.interface
         }
         exact = [
-            draft for draft in between if named & {(end.node, end.value("interface")) for end in draft.ends}
+            number
+            for number in between
+            if named & {(end.node, end.interface) for end in self.requests[number].ends}
         ]
         return exact or between
 
-    def _settle(
-        self,
-        draft: LinkDraft,
-        a: _Side,
-        b: _Side,
-        model: LinkModel | None,
-        path: Path,
-        *,
-        turned: bool = False,
-    ) -> None:
-        """Write an entry's settings into a link; ``turned``: the entry names its ends the other way."""
-        for end, side in ((draft.a, a), (draft.b, b)):
-            if side.interface is not None:
-                # One for each link: the same interface for two links is then found to be given twice.
-                end.settings["interface"] = replace(side.interface)
-        if model is None:
-            return
-        if model.mtu is not None:
-            draft.mtu = model.mtu
-        ends = (draft.b, draft.a) if turned else (draft.a, draft.b)
-        for key in _AT_ENDS:
-            values: tuple[Any, Any] | None = getattr(model, key)
-            for at, value in enumerate(values or ()):
-                if value is not None:
-                    ends[at].settings[key] = Given(value, (*path, key, at))
-
     def _complain(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> None:
         self.problems.append(self._document.problem(path, message, hint, key=key))
+
+
+def _settled(
+    link: LinkRequest,
+    a: _Side,
+    b: _Side,
+    model: LinkModel | None,
+    path: Path,
+    *,
+    turned: bool = False,
+) -> LinkRequest:
+    """A link with an entry's settings; ``turned``: the entry names its ends the other way."""
+    ends = [
+        end if side.interface is None else end.with_given("interface", side.interface.value, side.path)
+        for end, side in ((link.a, a), (link.b, b))
+    ]
+    if model is None:
+        return replace(link, a=ends[0], b=ends[1])
+    for key in _AT_ENDS:
+        values: tuple[Any, Any] | None = getattr(model, key)
+        for at, value in enumerate(values or ()):
+            if value is not None:
+                end = 1 - at if turned else at
+                kept = value.lower() if key == "mac" else value
+                ends[end] = ends[end].with_given(key, kept, (*path, key, at))
+    return replace(link, a=ends[0], b=ends[1], mtu=link.mtu if model.mtu is None else model.mtu)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from labctl.load.drafts import Given, NodeDraft
 from labctl.load.names import label_fault, suggestion
 from labctl.load.ranges import RangeError, expand
-from labctl.model.topology import MAX_NODES
+from labctl.model.topology import MAX_NODES, NodeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from labctl.errors import Problem
     from labctl.load.document import Document
     from labctl.load.schema import NodeModel
+    from labctl.model.topology import Path
 
-__all__ = ["ENOUGH", "NodeTable"]
+__all__ = ["ENOUGH", "NodeSection"]
 
 ENOUGH = 100
 """After so many problems the rest of a section is not looked at: it might take minutes."""
 
 
-class NodeTable:
+class NodeSection:
     """Every node of a topology, by name, in the order in which the file first names them.
 
     Attributes:
-        drafts: by name.
+        requests: by name.
         refused: names that were used and are no names; links to them are not reported again.
         problems: everything found wrong.
     """
 
     def __init__(self, document: Document) -> None:
-        self.drafts: dict[str, NodeDraft] = {}
+        self.requests: dict[str, NodeRequest] = {}
         self.refused: set[str] = set()
         self.problems: list[Problem] = []
         self._document = document
@@ -44,7 +45,7 @@ class NodeTable:
                 self._complain(key, "from here on nodes were not looked at: there is enough to mend before")
                 break
             names = self._names(key, model)
-            over = len(self.drafts.keys() | set(names)) - MAX_NODES
+            over = len(self.requests.keys() | set(names)) - MAX_NODES
             if over > 0:
                 message = f"with {key!r} the lab has {MAX_NODES + over} nodes, expected at most {MAX_NODES}"
                 self._complain(key, message)
@@ -52,9 +53,7 @@ class NodeTable:
                 continue
             twice = [name for name in names if not self._add(key, name, model)]
             if twice:
-                first = self._document.position(
-                    self.drafts[twice[0]].settings["role"].path[:2], key=True
-                ).line
+                first = self._document.position(self.requests[twice[0]].places["role"][:2], key=True).line
                 more = f" and {len(twice) - 1} more are" if len(twice) > 1 else " is"
                 hint = "to change a node of a range leave out its role"
                 self._complain(key, f"node {twice[0]!r}{more} defined twice, first in line {first}", hint)
@@ -90,32 +89,31 @@ class NodeTable:
     def _add(self, key: str, name: str, model: NodeModel | None) -> bool:
         """Make a node or change it; False if it has been made and is now made again."""
         path = ("nodes", key)
-        draft = self.drafts.setdefault(name, NodeDraft(name, path))
+        request = self.requests.setdefault(name, NodeRequest(name, path=path))
         if model is None:
-            self._add_broken(draft, key)
+            self.requests[name] = self._broken(request, key)
             return True
-        if model.role is not None and draft.value("role") is not None:
+        if model.role is not None and request.role:
             return False
-        for setting in ("role", "asn", "image"):
-            value = getattr(model, setting)
-            if value is not None:
-                draft.settings[setting] = Given(value, (*path, setting))
+        given: dict[str, tuple[Any, Path]] = {
+            setting: (getattr(model, setting), (*path, setting)) for setting in ("role", "asn", "image")
+        }
         for setting, family in (("loopback4", "ipv4"), ("loopback6", "ipv6")):
             value = None if model.loopback is None else getattr(model.loopback, family)
-            if value is not None:
-                draft.settings[setting] = Given(value, (*path, "loopback", family))
-        for extra, value in (model.model_extra or {}).items():
-            draft.settings[extra] = Given(value, (*path, extra))
-        draft.vars.update(model.vars)
+            given[setting] = (value, (*path, "loopback", family))
+        given = {setting: each for setting, each in given.items() if each[0] is not None}
+        given |= {extra: (value, (*path, extra)) for extra, value in (model.model_extra or {}).items()}
+        for setting, (value, place) in given.items():
+            request = request.with_given(setting, value, place)
+        self.requests[name] = replace(request, params={**request.params, **model.vars})
         return True
 
-    def _add_broken(self, draft: NodeDraft, key: str) -> None:
+    def _broken(self, request: NodeRequest, key: str) -> NodeRequest:
         """An entry that is not sound: what is wrong in it is told, a missing role is not one more."""
         path = ("nodes", key)
-        draft.settings.setdefault("role", Given(None, path))
         raw = self._document.data["nodes"][key]
-        for extra in raw if isinstance(raw, dict) else ():
-            draft.settings.setdefault(extra, Given(None, (*path, extra)))
+        keys = {extra: (*path, extra) for extra in (raw if isinstance(raw, dict) else ())}
+        return replace(request, places={"role": path, **keys, **request.places})
 
     def _complain(self, key: str, message: str, hint: str = "") -> None:
         self.problems.append(self._document.problem(("nodes", key), message, hint, key=True))

@@ -1,4 +1,4 @@
-"""The ``overlay:`` section and the nodes that it is about: virtual machines cabled, all of it planned.
+"""The ``overlay:`` section and its nodes: virtual machines linked to their hosts, all of it planned.
 
 A role says by its var ``overlay`` what its nodes are to the overlay: ``compute``, ``gateway``,
 ``controller`` or ``vm``. What a section means stands in :mod:`labctl.overlay.config.topology_section`.
@@ -12,22 +12,21 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError
-from labctl.load.drafts import EndDraft, Given, LinkDraft
 from labctl.load.hints import nearest
 from labctl.load.ranges import RangeError, expand
-from labctl.model.topology import MAX_NODES, Behaviour
+from labctl.model.topology import MAX_NODES, Behaviour, EndpointRequest, Given, LinkRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
     from labctl.errors import Problem
     from labctl.load.document import Document
-    from labctl.load.drafts import NodeDraft, Path
     from labctl.load.roles import Role
-    from labctl.model.lab import Lab, Node
+    from labctl.model.lab import Lab, NodePlan
+    from labctl.model.topology import NodeRequest, Path
     from labctl.overlay.config.model import VmPort
 
-__all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
+__all__ = ["GUEST_INTERFACE", "PART", "link_guests", "part_of", "with_overlay"]
 
 PART = "overlay"
 """The role var that says what a node is to the overlay."""
@@ -44,58 +43,56 @@ def part_of(role: Role | None) -> str:
     return "" if role is None else str(role.vars.get(PART, ""))
 
 
-def cable_guests(
-    document: Document, drafts: Mapping[str, NodeDraft], roles: Mapping[str, Role]
-) -> tuple[list[LinkDraft], list[Problem]]:
+def link_guests(
+    document: Document, nodes: MutableMapping[str, NodeRequest], roles: Mapping[str, Role]
+) -> tuple[list[LinkRequest], list[Problem]]:
     """A link from each guest to its host.
 
     ``host`` and ``network`` of a range of guests may be ranges too: they are dealt out in turn, and
-    the drafts then say what each guest got.
+    ``nodes`` then says what each guest got.
 
     Args:
         document: for positions.
-        drafts: every node.
+        nodes: every node, by name.
         roles: by name.
 
     Returns:
         The links, and every problem found.
     """
-    parts = {name: part_of(roles.get(draft.value("role"))) for name, draft in drafts.items()}
+    parts = {name: part_of(roles.get(node.role)) for name, node in nodes.items()}
     hosts = [name for name, part in parts.items() if part == "compute"]
-    links: list[LinkDraft] = []
+    links: list[LinkRequest] = []
     problems: list[Problem] = []
     told: set[Path] = set()
     dealer = _Dealer()
-    for draft in drafts.values():
-        role = roles.get(draft.value("role"))
+    for name, node in list(nodes.items()):
+        role = roles.get(node.role)
         if role is None or role.behaviour is not Behaviour.GUEST:
             continue
         for key in _DEALT:
-            given = draft.settings.get(key)
+            given = node.given(key)
             if given is None:
-                if draft.path not in told:
+                if node.path not in told:
                     hint = nearest("", hosts) if key == "host" else ""
-                    problems.append(
-                        document.problem(draft.path, f"{draft.name!r} has no {key!r}", hint, key=True)
-                    )
-                told.add(draft.path)
+                    problems.append(document.problem(node.path, f"{name!r} has no {key!r}", hint, key=True))
+                told.add(node.path)
                 continue
             try:
-                draft.settings[key] = dealer.deal(given)
+                nodes[name] = nodes[name].with_given(key, dealer.deal(given), given.path)
             except RangeError as error:
                 if given.path not in told:
                     problems.append(document.problem(given.path, str(error)))
                 told.add(given.path)
-        host = draft.settings.get("host")
+        host = nodes[name].given("host")
         if host is None or host.path in told:
             continue
         if host.value not in hosts:
             told.add(host.path)
-            what = "unknown node" if host.value not in drafts else "no compute node:"
+            what = "unknown node" if host.value not in nodes else "no compute node:"
             problems.append(document.problem(host.path, f"{what} {host.value!r}", nearest(host.value, hosts)))
             continue
-        end = EndDraft(draft.name, {"interface": Given(GUEST_INTERFACE, host.path)})
-        links.append(LinkDraft(end, EndDraft(host.value), host.path))
+        end = EndpointRequest(name, GUEST_INTERFACE, places={"interface": host.path})
+        links.append(LinkRequest(end, EndpointRequest(host.value), path=host.path))
     return links, problems
 
 
@@ -105,22 +102,22 @@ class _Dealer:
     def __init__(self) -> None:
         self._turn: dict[Path, int] = {}
 
-    def deal(self, given: Given) -> Given:
+    def deal(self, given: Given) -> str:
         if not isinstance(given.value, str):
             raise RangeError(f"expected a name, not {given.value!r}")
         names = expand(given.value, MAX_NODES)
         turn = self._turn.get(given.path, 0)
         self._turn[given.path] = turn + 1
-        return Given(names[turn % len(names)], given.path)
+        return names[turn % len(names)]
 
 
-def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) -> Lab:
+def with_overlay(document: Document, lab: Lab, nodes: Mapping[str, NodeRequest]) -> Lab:
     """A planned lab with its overlay planned too, and the guests' addresses known.
 
     Args:
         document: for the section, and for positions.
         lab: planned; it is returned as it is where there is neither a section nor a node for one.
-        drafts: every node.
+        nodes: every node as it was asked for, by name.
 
     Raises:
         InputError: every problem of the section.
@@ -131,7 +128,7 @@ def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) 
         return lab
     # Most topologies have no overlay, and need not wait for what it brings in.
     from labctl.overlay.config.model import GatewaySet, VmPort  # noqa: PLC0415
-    from labctl.overlay.config.topology_section import Facts, plan_overlay, underlay_of  # noqa: PLC0415
+    from labctl.overlay.config.topology_section import LabFacts, plan_overlay, underlay_of  # noqa: PLC0415
 
     section = _expanded(document, given or {})
     plain = {
@@ -150,15 +147,15 @@ def with_overlay(document: Document, lab: Lab, drafts: Mapping[str, NodeDraft]) 
             if parts[node.name] == "controller" and node.loopback4
         ],
     }
-    _check_networks(document, section, lab, drafts)
+    _check_networks(document, section, lab, nodes)
     try:
-        items = plan_overlay(section, Facts.parse(plain))
+        items = plan_overlay(section, LabFacts.parse(plain))
     except InputError as error:
         raise InputError(_placed(document, problem) for problem in error.problems) from error
     ports = {item.name: item for item in items if isinstance(item, VmPort)}
     plain["anycast"] = next(str(item.anycast) for item in items if isinstance(item, GatewaySet))
-    nodes = tuple(_addressed(node, ports.get(node.name)) for node in lab.nodes)
-    return replace(lab, nodes=nodes, overlay=plain)
+    addressed = tuple(_addressed(node, ports.get(node.name)) for node in lab.nodes)
+    return replace(lab, nodes=addressed, overlay=plain)
 
 
 _AGENTS = frozenset({"compute", "gateway"})
@@ -187,7 +184,7 @@ def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
     return section
 
 
-def _host(node: Node, kind: str, version: int) -> dict[str, str]:
+def _host(node: NodePlan, kind: str, version: int) -> dict[str, str]:
     loopback = node.loopback4 if version == _IPV4 else node.loopback6
     return {"name": node.name, "kind": kind, "tunnel": str(loopback.ip) if loopback else ""}
 
@@ -210,7 +207,7 @@ def _link_mtu(lab: Lab, parts: Mapping[str, str]) -> int:
     return min((link.mtu for link in links if inner & {link.a.node, link.b.node}), default=0)
 
 
-def _vm(node: Node) -> dict[str, Any]:
+def _vm(node: NodePlan) -> dict[str, Any]:
     groups = node.params.get("groups", [])
     mac = next((port.mac for port in node.interfaces if port.name == GUEST_INTERFACE), "")
     return {
@@ -223,13 +220,13 @@ def _vm(node: Node) -> dict[str, Any]:
 
 
 def _check_networks(
-    document: Document, section: Mapping[str, Any], lab: Lab, drafts: Mapping[str, NodeDraft]
+    document: Document, section: Mapping[str, Any], lab: Lab, nodes: Mapping[str, NodeRequest]
 ) -> None:
     """Guests on networks that nobody has: told where the guest is."""
     known = list(_networks(section))
     problems = []
     for node in lab.nodes:
-        given = drafts[node.name].settings.get("network")
+        given = nodes[node.name].given("network")
         if given is not None and given.value not in known and node.params.get(PART) == "vm":
             message = f"unknown network {given.value!r}"
             problems.append(document.problem(given.path, message, nearest(given.value, known)))
@@ -261,7 +258,7 @@ def _placed(document: Document, problem: Problem) -> Problem:
     return document.problem(path, problem.message, problem.hint, key=True)
 
 
-def _addressed(node: Node, port: VmPort | None) -> Node:
+def _addressed(node: NodePlan, port: VmPort | None) -> NodePlan:
     if port is None:
         return node
     four = next((address for address in port.addresses if address.version == _IPV4), None)

@@ -118,7 +118,7 @@ def _shape(link: object) -> str | None:
     return "mapping" if isinstance(link, dict | LinkModel) else None
 
 
-Link = Annotated[
+LinkValue = Annotated[
     Annotated[LinkPair, Tag("list")] | Annotated[LinkModel, Tag("mapping")],
     Discriminator(
         _shape,
@@ -214,7 +214,7 @@ class TopologyModel(_Strict):
     defaults: DefaultsModel | None = None
     roles: dict[str, RoleModel] | None = Field(default=None, description="settings for every node of a role")
     nodes: dict[str, NodeModel | None] = Field(min_length=1, description="by name; ranges such as gw[1-3]")
-    links: list[Link] | None = Field(default=None, description="[a, b], or {a: ..., b: ..., mtu: ...}")
+    links: list[LinkValue] | None = Field(default=None, description="[a, b], or {a: ..., b: ..., mtu: ...}")
     overlay: OverlayModel | None = None
 
 

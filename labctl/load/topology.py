@@ -12,29 +12,28 @@ from labctl.errors import InputError, Problem
 from labctl.load.check import check
 from labctl.load.document import Document, read_document
 from labctl.load.hints import nearest
-from labctl.load.links import LinkTable
+from labctl.load.links import LinkSection
 from labctl.load.names import label_fault, suggestion
-from labctl.load.nodes import NodeTable
-from labctl.load.overlay import cable_guests, with_overlay
+from labctl.load.nodes import NodeSection
+from labctl.load.overlay import link_guests, with_overlay
 from labctl.load.problems import problems_from
 from labctl.load.roles import Role, known_roles, template_folders
-from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
+from labctl.load.schema import AddressingModel, LinkValue, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
-from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Pools, Topology
+from labctl.model.topology import NODE_SETTINGS, AddressPools, LabRequest, NodeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from labctl.load.drafts import EndDraft, LinkDraft, NodeDraft
     from labctl.model.lab import Lab
 
-__all__ = ["load_topology", "topology_from"]
+__all__ = ["lab_from", "load_topology", "topology_from"]
 
 _SCENARIO_KEYS = {"timeline", "traffic", "expect", "steady"}
 _NODE_KEYS = tuple(NodeModel.model_fields)
-_SETTINGS = {*_NODE_KEYS, "loopback4", "loopback6"}
+_SETTINGS = {*_NODE_KEYS, *NODE_SETTINGS}
 _DEFAULT_MTU = 1500
 
 
@@ -59,7 +58,30 @@ def load_topology(
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
-    document = read_document(path)
+    return lab_from(read_document(path), sets, name, templates=templates)
+
+
+def lab_from(
+    document: Document,
+    sets: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    templates: Sequence[Path] = (),
+) -> Lab:
+    """:func:`load_topology` of a file that has been read.
+
+    Args:
+        document: what stands in it.
+        sets: as for :func:`load_topology`.
+        name: as for :func:`load_topology`.
+        templates: as for :func:`load_topology`.
+
+    Returns:
+        The lab, complete.
+
+    Raises:
+        InputError: every problem of the file and of ``sets``.
+    """
     folders = template_folders(document, templates)
     lab = topology_from(document, sets, name, roles=known_roles(folders))
     return replace(lab, templates=tuple(str(folder) for folder in folders))
@@ -108,13 +130,13 @@ class _Loader:
         """Do it."""
         data = {key: value for key, value in self._document.data.items() if key != "vars"}
         model, broken = self._shape(data)
-        nodes = NodeTable(self._document)
+        nodes = NodeSection(self._document)
         nodes.add_all({key: self._node_model(key, data, model, broken) for key in _mapping(data, "nodes")})
-        links = LinkTable(self._document, nodes)
+        links = LinkSection(self._document, nodes, self._default_mtu(model))
         for index, link in self._link_models(data, model, broken):
             links.add(index, link)
-        cords, complaints = cable_guests(self._document, nodes.drafts, self._roles)
-        links.drafts += cords
+        to_hosts, complaints = link_guests(self._document, nodes.requests, self._roles)
+        links.requests += [replace(link, mtu=self._default_mtu(model)) for link in to_hosts]
         self._problems += [*nodes.problems, *links.problems, *complaints]
         name = self._lab_name(data)
         self._problems += [
@@ -124,16 +146,14 @@ class _Loader:
             for role in _mapping(data, "roles")
             if role not in self._roles
         ]
-        requests = [self._node(draft, model) for draft in nodes.drafts.values()]
+        asked = [self._node(request, model) for request in nodes.requests.values()]
         self._complain_of_roles()
-        known = [request for request in requests if request is not None]
-        asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
-        self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
+        self._problems += check(self._document, asked, links.requests)
         pools = self._pools(model)
         if self._problems or model is None:
             raise InputError(self._problems)
-        topology = Topology(name, tuple(known), tuple(asked), self._vars, pools)
-        return with_overlay(self._document, self._plan(topology, links.drafts), nodes.drafts)
+        topology = LabRequest(name, tuple(asked), tuple(links.requests), self._vars, pools)
+        return with_overlay(self._document, self._plan(topology), nodes.requests)
 
     def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
         """Validate the whole; which nodes and links are broken if it is not sound."""
@@ -167,7 +187,7 @@ class _Loader:
         if model is not None:
             return list(enumerate(model.links or []))
         entries = data.get("links")
-        adapter = TypeAdapter(Link)
+        adapter = TypeAdapter(LinkValue)
         return [
             (index, adapter.validate_python(entry))
             for index, entry in enumerate(entries if isinstance(entries, list) else [])
@@ -185,51 +205,41 @@ class _Loader:
             self._problems.append(self._document.problem(("name",), fault, suggestion(given)))
         return given
 
-    def _node(self, draft: NodeDraft, model: TopologyModel | None) -> NodeRequest | None:
-        role = self._role(draft)
-        extras = self._extras(draft, role)
+    def _node(self, request: NodeRequest, model: TopologyModel | None) -> NodeRequest:
+        """A node with what its role gives it; as it is where the role is not known."""
+        role = self._role(request)
+        extras = self._extras(request, role)
         if role is None:
-            return None
+            return request
         settings = (model.roles or {}).get(role.name, RoleModel()) if model else RoleModel()
         defaults = model.defaults if model else None
         shared = defaults.vars if defaults else {}
-        params = {**role.vars, **shared, **settings.vars, **draft.vars, **extras}
-        image = draft.value("image") or settings.image or (defaults.image if defaults else None) or ""
-        return NodeRequest(
-            name=draft.name,
-            role=role.name,
-            behaviour=role.behaviour,
-            loopback4=draft.value("loopback4"),
-            loopback6=draft.value("loopback6"),
-            asn=draft.value("asn"),
-            image=image,
-            params=params,
-        )
+        params = {**role.vars, **shared, **settings.vars, **request.params, **extras}
+        image = request.image or settings.image or (defaults.image if defaults else None) or ""
+        return replace(request, behaviour=role.behaviour, image=image, params=params)
 
-    def _extras(self, draft: NodeDraft, role: Role | None) -> dict[str, Any]:
+    def _extras(self, request: NodeRequest, role: Role | None) -> dict[str, Any]:
         """What was given under the role's own keys; complains of keys that nobody knows."""
         roles = self._roles.values() if role is None else (role,)
         own = {key for each in roles for key in each.node_keys}
         extras = {}
-        for key, given in draft.settings.items():
+        for key, path in request.places.items():
             if key in own:
-                extras[key] = given.value
+                extras[key] = request.extras.get(key)
             elif key not in _SETTINGS:
                 hint = nearest(key, (*_NODE_KEYS, *own))
-                self._problems.append(
-                    self._document.problem(given.path, f"unknown key {key!r}", hint, key=True)
-                )
+                self._problems.append(self._document.problem(path, f"unknown key {key!r}", hint, key=True))
         return extras
 
-    def _role(self, draft: NodeDraft) -> Role | None:
-        given = draft.settings.get("role")
-        if given is None:
-            self._without_role.setdefault(draft.path, []).append(draft.name)
+    def _role(self, request: NodeRequest) -> Role | None:
+        path = request.places.get("role")
+        if path is None:
+            self._without_role.setdefault(request.path, []).append(request.name)
             return None
-        if given.value is not None and given.value not in self._roles:
-            hint = nearest(str(given.value), self._roles)
-            self._problems.append(self._document.problem(given.path, f"unknown role {given.value!r}", hint))
-        return self._roles.get(given.value)
+        if request.role and request.role not in self._roles:
+            hint = nearest(request.role, self._roles)
+            self._problems.append(self._document.problem(path, f"unknown role {request.role!r}", hint))
+        return self._roles.get(request.role)
 
     def _complain_of_roles(self) -> None:
         """One problem a key, whatever number of nodes it names."""
@@ -243,49 +253,39 @@ class _Loader:
         given = model.defaults.mtu if model and model.defaults else None
         return _DEFAULT_MTU if given is None else given
 
-    def _pools(self, model: TopologyModel | None) -> Pools:
+    def _pools(self, model: TopologyModel | None) -> AddressPools:
         if model is None or model.addressing is None:
-            return Pools()
+            return AddressPools()
         given = model.addressing
         self._check_pools(given)
-        return replace(Pools(), **_given_fields(given))
+        return replace(AddressPools(), **_given_fields(given))
 
     def _check_pools(self, given: AddressingModel) -> None:
         """Pools that overlap would plan one address twice."""
-        pools = replace(Pools(), **_given_fields(given))
-        networks = [(spec.name, getattr(pools, spec.name)) for spec in fields(Pools) if spec.name != "asn"]
+        pools = replace(AddressPools(), **_given_fields(given))
+        networks = [
+            (spec.name, getattr(pools, spec.name)) for spec in fields(AddressPools) if spec.name != "asn"
+        ]
         for (first, one), (second, other) in itertools.combinations(networks, 2):
             if one.version == other.version and one.overlaps(other):
                 late = second if getattr(given, second) is not None else first
                 message = f"pool {second} {other} overlaps pool {first} {one}"
                 self._problems.append(self._document.problem(("addressing", late), message))
 
-    def _plan(self, topology: Topology, drafts: Sequence[LinkDraft]) -> Lab:
+    def _plan(self, topology: LabRequest) -> Lab:
         try:
             return plan(topology)
         except PlanError as error:
-            path = ("addressing",) if error.link is None else drafts[error.link].path
+            path = ("addressing",) if error.link is None else topology.links[error.link].path
             raise InputError([self._document.problem(path, str(error))]) from error
 
 
 def _given_fields(model: AddressingModel) -> dict[str, Any]:
-    return {spec.name: value for spec in fields(Pools) if (value := getattr(model, spec.name)) is not None}
+    return {
+        spec.name: value for spec in fields(AddressPools) if (value := getattr(model, spec.name)) is not None
+    }
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = data.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _link(draft: LinkDraft, default_mtu: int) -> LinkRequest:
-    return LinkRequest(_end(draft.a), _end(draft.b), default_mtu if draft.mtu is None else draft.mtu)
-
-
-def _end(draft: EndDraft) -> EndRequest:
-    return EndRequest(
-        node=draft.node,
-        interface=draft.value("interface") or "",
-        mac=(draft.value("mac") or "").lower(),
-        ipv4=draft.value("ipv4"),
-        ipv6=draft.value("ipv6"),
-    )

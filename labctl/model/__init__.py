@@ -1,5 +1,5 @@
 """What a lab is: frozen data without I/O."""
 
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 
-__all__ = ["Endpoint", "Interface", "Lab", "Link", "Node"]
+__all__ = ["Endpoint", "Interface", "Lab", "LinkPlan", "NodePlan"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
-    from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Topology
+    from labctl.model.topology import EndpointRequest, LabRequest, LinkRequest, NodeRequest
 
 __all__ = ["Family", "plan_asns", "plan_links", "plan_loopbacks"]
 
@@ -26,7 +26,7 @@ _SMALL_SEGMENT = 254
 _SMALL_PREFIX, _LARGE_PREFIX = 24, 19
 
 
-def plan_loopbacks(topology: Topology, family: Family) -> list[int | None]:
+def plan_loopbacks(topology: LabRequest, family: Family) -> list[int | None]:
     """An address as integer for every node that is neither switch nor guest, in order of nodes."""
     pool = topology.pools.loopback4 if family == _IPV4 else topology.pools.loopback6
     base = int(pool.network_address)
@@ -49,7 +49,7 @@ def plan_loopbacks(topology: Topology, family: Family) -> list[int | None]:
     return given
 
 
-def plan_asns(topology: Topology) -> list[int | None]:
+def plan_asns(topology: LabRequest) -> list[int | None]:
     """An AS number for every node that was given one or whose kind has one, in order of nodes."""
     numbers = [node.asn for node in topology.nodes]
     given = {number for number in numbers if number is not None}
@@ -68,7 +68,7 @@ def plan_asns(topology: Topology) -> list[int | None]:
     return numbers
 
 
-def plan_links(topology: Topology, family: Family) -> dict[End, tuple[int, int]]:
+def plan_links(topology: LabRequest, family: Family) -> dict[End, tuple[int, int]]:
     """Address (as integer) and prefix length of every link end that has one.
 
     Links between routers and gateways stay unnumbered unless something was given; links with a
@@ -86,11 +86,11 @@ def _loopback(node: NodeRequest, family: Family) -> int | None:
     return None if given is None else int(given)
 
 
-def _address(end: EndRequest, family: Family) -> IPv4Interface | IPv6Interface | None:
+def _address(end: EndpointRequest, family: Family) -> IPv4Interface | IPv6Interface | None:
     return end.ipv4 if family == _IPV4 else end.ipv6
 
 
-def _given_spans(topology: Topology, family: Family) -> Taken:
+def _given_spans(topology: LabRequest, family: Family) -> Taken:
     """Every loopback and network that the user gave."""
 
     def spans() -> Iterator[tuple[int, int]]:
@@ -118,7 +118,7 @@ class _Segment:
 class _LinkPlanner:
     """Plans one address family's link ends."""
 
-    def __init__(self, topology: Topology, family: Family) -> None:
+    def __init__(self, topology: LabRequest, family: Family) -> None:
         self._family = family
         self._pools = topology.pools
         self._links: Sequence[LinkRequest] = topology.links

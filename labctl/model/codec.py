@@ -7,7 +7,8 @@ from dataclasses import fields
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.fields import items, number, optional_number, pairs, text
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +24,13 @@ def dump_lab(lab: Lab) -> str:
     return json.dumps(lab_to_dict(lab), indent=1, ensure_ascii=False) + "\n"
 
 
-def load_lab(text: str) -> Lab:
+def load_lab(content: str) -> Lab:
     """The lab that :func:`dump_lab` wrote.
 
     Raises:
         ValueError: the text is not a lab of this form.
     """
-    return lab_from_dict(json.loads(text))
+    return lab_from_dict(json.loads(content))
 
 
 def lab_to_dict(lab: Lab) -> dict[str, Any]:
@@ -53,25 +54,24 @@ def lab_from_dict(data: Mapping[str, Any]) -> Lab:
     Raises:
         ValueError: the values are not a lab of this form.
     """
+    if number(data, "format") != FORMAT:
+        raise ValueError(f"a lab of format {data['format']!r}, expected {FORMAT}")
     try:
-        if data["format"] != FORMAT:
-            raise ValueError(f"a lab of format {data['format']!r}, expected {FORMAT}")
+        nodes = tuple(_node_in(node) for node in items(data, "nodes"))
+        macs = {Endpoint(node.name, port.name): port.mac for node in nodes for port in node.interfaces}
         return Lab(
-            name=data["name"],
-            nodes=tuple(_node_in(node) for node in data["nodes"]),
-            links=tuple(
-                Link(link["index"], _endpoint(link["a"]), _endpoint(link["b"]), link["mtu"])
-                for link in data["links"]
-            ),
-            vars=dict(data["vars"]),
-            overlay=dict(data.get("overlay", {})),
-            templates=tuple(data.get("templates", ())),
+            name=text(data, "name"),
+            nodes=nodes,
+            links=tuple(_link_in(link, macs) for link in items(data, "links")),
+            vars=pairs(data, "vars"),
+            overlay=pairs(data, "overlay") if "overlay" in data else {},
+            templates=tuple(items(data, "templates")) if "templates" in data else (),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a lab: {error!r}") from error
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"not a lab: {error}") from error
 
 
-def _node_out(node: Node) -> dict[str, Any]:
+def _node_out(node: NodePlan) -> dict[str, Any]:
     return {
         "name": node.name,
         "role": node.role,
@@ -86,19 +86,25 @@ def _node_out(node: Node) -> dict[str, Any]:
     }
 
 
-def _node_in(data: Mapping[str, Any]) -> Node:
-    return Node(
-        name=data["name"],
-        role=data["role"],
-        index=data["index"],
-        interfaces=tuple(_interface_in(interface) for interface in data["interfaces"]),
-        loopback4=_ipv4(data["loopback4"]),
-        loopback6=_ipv6(data["loopback6"]),
-        asn=data["asn"],
-        params=dict(data["params"]),
-        acts_as=data["acts_as"],
-        image=data["image"],
+def _node_in(data: Mapping[str, Any]) -> NodePlan:
+    return NodePlan(
+        name=text(data, "name"),
+        role=text(data, "role"),
+        index=number(data, "index"),
+        interfaces=tuple(_interface_in(interface) for interface in items(data, "interfaces")),
+        loopback4=_ipv4(data.get("loopback4")),
+        loopback6=_ipv6(data.get("loopback6")),
+        asn=optional_number(data, "asn"),
+        params=pairs(data, "params"),
+        acts_as=text(data, "acts_as"),
+        image=text(data, "image"),
     )
+
+
+def _link_in(data: Mapping[str, Any], macs: Mapping[Endpoint, str]) -> LinkPlan:
+    a, b = _endpoint(text(data, "a")), _endpoint(text(data, "b"))
+    known = (macs.get(a, ""), macs.get(b, ""))
+    return LinkPlan(number(data, "index"), a, b, number(data, "mtu"), known)
 
 
 def _interface_out(interface: Interface) -> dict[str, Any]:
@@ -109,15 +115,23 @@ def _interface_out(interface: Interface) -> dict[str, Any]:
 
 
 def _interface_in(data: Mapping[str, Any]) -> Interface:
-    values = dict(data)
-    values["peer"] = _endpoint(values["peer"])
-    for name, read in (("ipv4", _ipv4), ("peer_ipv4", _ipv4), ("ipv6", _ipv6), ("peer_ipv6", _ipv6)):
-        values[name] = read(values[name])
-    return Interface(**values)
+    return Interface(
+        name=text(data, "name"),
+        link=number(data, "link"),
+        peer=_endpoint(text(data, "peer")),
+        peer_role=text(data, "peer_role"),
+        mac=text(data, "mac"),
+        mtu=number(data, "mtu"),
+        ipv4=_ipv4(data.get("ipv4")),
+        ipv6=_ipv6(data.get("ipv6")),
+        peer_ipv4=_ipv4(data.get("peer_ipv4")),
+        peer_ipv6=_ipv6(data.get("peer_ipv6")),
+        side=text(data, "side"),
+    )
 
 
-def _endpoint(text: str) -> Endpoint:
-    node, _, interface = text.partition(":")
+def _endpoint(name: str) -> Endpoint:
+    node, _, interface = name.partition(":")
     return Endpoint(node, interface)
 
 
@@ -125,9 +139,9 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _ipv4(text: str | None) -> IPv4Interface | None:
-    return None if text is None else IPv4Interface(text)
+def _ipv4(address: str | None) -> IPv4Interface | None:
+    return None if address is None else IPv4Interface(address)
 
 
-def _ipv6(text: str | None) -> IPv6Interface | None:
-    return None if text is None else IPv6Interface(text)
+def _ipv6(address: str | None) -> IPv6Interface | None:
+    return None if address is None else IPv6Interface(address)

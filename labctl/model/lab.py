@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Interface, IPv6Interface
 
-__all__ = ["Endpoint", "Interface", "Lab", "Link", "Node"]
+__all__ = ["Endpoint", "Interface", "Lab", "LinkPlan", "NodePlan"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,20 +28,27 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A cable between two interfaces.
+class LinkPlan:
+    """A link between two interfaces.
 
     Attributes:
         index: 0-based, in the order of the expanded topology.
         a: the first end.
         b: the second end.
         mtu: bytes of IP packet, both ends.
+        macs: MAC address of end a and of end b; empty where whoever makes the link may choose.
     """
 
     index: int
     a: Endpoint
     b: Endpoint
     mtu: int = 1500
+    macs: tuple[str, str] = ("", "")
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Both ends, ``a`` first."""
+        return (self.a, self.b)
 
     def peer(self, node: str) -> Endpoint:
         """The end that is not on ``node``."""
@@ -54,7 +61,7 @@ class Interface:
 
     Attributes:
         name: ``eth1`` upwards, in the order of the node's links.
-        link: index of the :class:`Link`.
+        link: index of the :class:`LinkPlan`.
         peer: the other end.
         peer_role: role of the node at the other end.
         mac: lower-case colon form, locally administered.
@@ -82,7 +89,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodePlan:
     """A device of the lab.
 
     Attributes:
@@ -111,6 +118,11 @@ class Node:
     acts_as: str = ""
     image: str = ""
 
+    @property
+    def host(self) -> str:
+        """The node whose power a guest lives on; empty for a node with power of its own."""
+        return str(self.params.get("host", "")) if self.acts_as == "guest" else ""
+
     def interface(self, name: str) -> Interface:
         """The interface of that name; KeyError if there is none."""
         for interface in self.interfaces:
@@ -136,19 +148,19 @@ class Lab:
     """
 
     name: str
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
+    nodes: tuple[NodePlan, ...]
+    links: tuple[LinkPlan, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
     overlay: Mapping[str, Any] = field(default_factory=dict)
     templates: tuple[str, ...] = ()
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> NodePlan:
         """The node of that name; KeyError if there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
-    def links_of(self, node: str) -> tuple[Link, ...]:
+    def links_of(self, node: str) -> tuple[LinkPlan, ...]:
         """Every link with an end on ``node``."""
         return tuple(link for link in self.links if node in (link.a.node, link.b.node))

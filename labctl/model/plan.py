@@ -13,7 +13,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING
 
 from labctl.model.addressing import plan_asns, plan_links, plan_loopbacks
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 from labctl.model.pools import PlanError, assign
 from labctl.model.segments import sides
 from labctl.model.topology import Behaviour
@@ -21,7 +21,7 @@ from labctl.model.topology import Behaviour
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.model.topology import EndRequest, Topology
+    from labctl.model.topology import EndpointRequest, LabRequest
 
 __all__ = ["PlanError", "plan"]
 
@@ -31,7 +31,7 @@ _SPARE_NAMES = 100
 """A fourth link whose ``eth4`` was given to another is ``eth104``."""
 
 
-def plan(topology: Topology) -> Lab:
+def plan(topology: LabRequest) -> Lab:
     """Plan a lab.
 
     Args:
@@ -43,23 +43,14 @@ def plan(topology: Topology) -> Lab:
     Raises:
         PlanError: a pool or a network that the user gave has not enough room.
     """
-    names = _interface_names(topology)
-    links = tuple(
-        Link(
-            index,
-            Endpoint(request.a.node, names[index, 0]),
-            Endpoint(request.b.node, names[index, 1]),
-            request.mtu,
-        )
-        for index, request in enumerate(topology.links)
-    )
+    links = _links(topology)
     interfaces = _interfaces(topology, links)
     loopbacks4, loopbacks6 = plan_loopbacks(topology, 4), plan_loopbacks(topology, 6)
     nodes = []
     for index, (node, asn) in enumerate(zip(topology.nodes, plan_asns(topology), strict=True)):
         own4, own6 = loopbacks4[index], loopbacks6[index]
         nodes.append(
-            Node(
+            NodePlan(
                 name=node.name,
                 role=node.role,
                 index=index,
@@ -75,16 +66,36 @@ def plan(topology: Topology) -> Lab:
     return Lab(topology.name, tuple(nodes), links, topology.vars)
 
 
-def _ends(topology: Topology) -> dict[str, list[tuple[End, EndRequest]]]:
+def _links(topology: LabRequest) -> tuple[LinkPlan, ...]:
+    names = _interface_names(topology)
+    ends = {
+        (index, at): Endpoint(end.node, names[index, at])
+        for index, link in enumerate(topology.links)
+        for at, end in enumerate(link.ends)
+    }
+    macs = _macs(topology, ends)
+    return tuple(
+        LinkPlan(
+            index,
+            ends[index, 0],
+            ends[index, 1],
+            request.mtu,
+            (macs[index, 0], macs[index, 1]),
+        )
+        for index, request in enumerate(topology.links)
+    )
+
+
+def _ends(topology: LabRequest) -> dict[str, list[tuple[End, EndpointRequest]]]:
     """Every node's link ends, in order of links."""
-    found: dict[str, list[tuple[End, EndRequest]]] = defaultdict(list)
+    found: dict[str, list[tuple[End, EndpointRequest]]] = defaultdict(list)
     for index, link in enumerate(topology.links):
         for at, end in enumerate(link.ends):
             found[end.node].append(((index, at), end))
     return found
 
 
-def _interface_names(topology: Topology) -> dict[End, str]:
+def _interface_names(topology: LabRequest) -> dict[End, str]:
     """``eth<n>`` for a node's n-th link, unless the link names it or another has taken that name."""
     names: dict[End, str] = {}
     for ends in _ends(topology).values():
@@ -103,7 +114,7 @@ def _interface_names(topology: Topology) -> dict[End, str]:
     return names
 
 
-def _macs(topology: Topology, links: tuple[Link, ...]) -> dict[End, str]:
+def _macs(topology: LabRequest, ends: Mapping[End, Endpoint]) -> dict[End, str]:
     """A locally administered unicast address an end, from the names of node and interface."""
     given = {
         (index, at): end.mac
@@ -113,15 +124,14 @@ def _macs(topology: Topology, links: tuple[Link, ...]) -> dict[End, str]:
     }
     used = set(given.values())
     macs = dict(given)
-    for link in links:
-        for at, end in enumerate((link.a, link.b)):
-            if (link.index, at) in macs:
-                continue
-            attempt = 0
-            while (mac := _mac(str(end), attempt)) in used:
-                attempt += 1
-            used.add(mac)
-            macs[link.index, at] = mac
+    for key, end in ends.items():
+        if key in macs:
+            continue
+        attempt = 0
+        while (mac := _mac(str(end), attempt)) in used:
+            attempt += 1
+        used.add(mac)
+        macs[key] = mac
     return macs
 
 
@@ -130,12 +140,11 @@ def _mac(name: str, attempt: int) -> str:
     return "02:" + digest.hex(":")
 
 
-def _interfaces(topology: Topology, links: tuple[Link, ...]) -> Mapping[str, list[Interface]]:
+def _interfaces(topology: LabRequest, links: tuple[LinkPlan, ...]) -> Mapping[str, list[Interface]]:
     nodes = {node.name: node for node in topology.nodes}
     gateways = [node.name for node in topology.nodes if node.behaviour is Behaviour.GATEWAY]
     side_of = sides(list(nodes), gateways, topology.links)
     addresses4, addresses6 = plan_links(topology, 4), plan_links(topology, 6)
-    macs = _macs(topology, links)
     found: dict[str, list[Interface]] = defaultdict(list)
     for link in links:
         switched = Behaviour.SWITCH in (nodes[link.a.node].behaviour, nodes[link.b.node].behaviour)
@@ -148,7 +157,7 @@ def _interfaces(topology: Topology, links: tuple[Link, ...]) -> Mapping[str, lis
                     link=link.index,
                     peer=peer,
                     peer_role=nodes[peer.node].role,
-                    mac=macs[here],
+                    mac=link.macs[at],
                     mtu=link.mtu,
                     ipv4=_interface4(addresses4.get(here)),
                     ipv6=_interface6(addresses6.get(here)),

@@ -1,4 +1,4 @@
-"""What a lab is before anything is planned: every node and link by name, and what the user gave.
+"""What a lab is before anything is planned: every node and link by name, what the user gave, and where.
 
 Ranges, counts and variables are gone by now; :func:`labctl.model.plan.plan` makes a
 :class:`~labctl.model.lab.Lab` of it.
@@ -6,10 +6,10 @@ Ranges, counts and variables are gone by now; :func:`labctl.model.plan.plan` mak
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_LINKS",
     "MAX_NODES",
+    "NODE_SETTINGS",
+    "AddressPools",
     "Behaviour",
-    "EndRequest",
+    "EndpointRequest",
+    "Given",
+    "LabRequest",
     "LinkRequest",
     "NodeRequest",
-    "Pools",
-    "Topology",
+    "Path",
 ]
 
 MAX_NODES = 4096
@@ -53,32 +56,81 @@ class Behaviour(StrEnum):
         return self in (Behaviour.ROUTER, Behaviour.GATEWAY)
 
 
+Path = tuple[str | int, ...]
+"""Keys and indices from the root of the user's file: where something was given."""
+
+
 @dataclass(frozen=True, slots=True)
-class NodeRequest:
+class Given:
+    """A value, and the path to where the user gave it."""
+
+    value: Any
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What was given, and where: ``places`` has the path of every setting that the user gave."""
+
+    places: Mapping[str, Path] = field(default_factory=dict, kw_only=True, compare=False)
+
+    def given(self, setting: str) -> Given | None:
+        """A setting that the user gave; None if it is to be planned."""
+        path = self.places.get(setting)
+        return None if path is None else Given(self._value(setting), path)
+
+    def with_given(self, setting: str, value: Any, path: Path) -> Self:  # noqa: ANN401 - any setting
+        """The same with one setting more, or another."""
+        return replace(self, **{setting: value}, places={**self.places, setting: path})
+
+    def _value(self, setting: str) -> Any:  # noqa: ANN401 - any setting
+        return getattr(self, setting)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRequest(_Request):
     """A node, and what was given for it; None is to be planned.
 
     Attributes:
         name: a DNS label.
-        role: name of its role's folder.
-        behaviour: how it is planned for.
+        role: name of its role's folder; empty while it is not known.
+        behaviour: how its role is planned for.
         loopback4, loopback6: its own address.
         asn: BGP autonomous system number.
         image: container image in the place of the role's own; empty for the role's.
-        params: role's defaults and the user's ``vars``, merged.
+        params: the user's ``vars``; over the role's defaults, once the role is known.
+        extras: what was given under keys that only a role knows.
+        path: to the key that first named the node.
     """
 
     name: str
-    role: str
-    behaviour: Behaviour
+    role: str = ""
+    behaviour: Behaviour = Behaviour.HOST
     loopback4: IPv4Address | None = None
     loopback6: IPv6Address | None = None
     asn: int | None = None
     image: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    path: Path = ()
+
+    def with_given(self, setting: str, value: Any, path: Path) -> NodeRequest:  # noqa: ANN401 - any setting
+        """The same with one setting more, or another; what is none of every node is an extra."""
+        places = {**self.places, setting: path}
+        if setting in NODE_SETTINGS:
+            return replace(self, **{setting: value}, places=places)
+        return replace(self, extras={**self.extras, setting: value}, places=places)
+
+    def _value(self, setting: str) -> Any:  # noqa: ANN401 - any setting
+        return getattr(self, setting) if setting in NODE_SETTINGS else self.extras.get(setting)
+
+
+NODE_SETTINGS = frozenset({"role", "loopback4", "loopback6", "asn", "image"})
+"""What may be given for every node, whatever its role."""
 
 
 @dataclass(frozen=True, slots=True)
-class EndRequest:
+class EndpointRequest(_Request):
     """One end of a link, and what was given for it; None (or empty) is to be planned."""
 
     node: str
@@ -90,14 +142,22 @@ class EndRequest:
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """A link between two nodes. ``mtu`` is in bytes of IP packet."""
+    """A link between two nodes.
 
-    a: EndRequest
-    b: EndRequest
+    Attributes:
+        a: one end.
+        b: the other end.
+        mtu: bytes of IP packet.
+        path: to the entry of ``links`` that made it.
+    """
+
+    a: EndpointRequest
+    b: EndpointRequest
     mtu: int = 1500
+    path: Path = ()
 
     @property
-    def ends(self) -> tuple[EndRequest, EndRequest]:
+    def ends(self) -> tuple[EndpointRequest, EndpointRequest]:
         """Both ends, ``a`` first."""
         return (self.a, self.b)
 
@@ -108,7 +168,7 @@ _SEGMENT4, _SEGMENT6 = IPv4Network("10.192.0.0/11"), IPv6Network("fd5c:1ab:7e57:
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class AddressPools:
     """Where planned values come from.
 
     Attributes:
@@ -130,11 +190,11 @@ class Pools:
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
+class LabRequest:
     """A whole topology, expanded, with names that are known to be right."""
 
     name: str
     nodes: tuple[NodeRequest, ...]
     links: tuple[LinkRequest, ...]
     vars: Mapping[str, Any] = field(default_factory=dict)
-    pools: Pools = field(default_factory=Pools)
+    pools: AddressPools = field(default_factory=AddressPools)

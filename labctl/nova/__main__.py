@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
 from labctl.nova import queue
-from labctl.nova.database import Network, read_networks
+from labctl.nova.database import NovaNetwork, read_networks
 from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
 from labctl.nova.rootexec import RootExecutor
 from labctl.nova.segments import try_segments
-from labctl.nova.settings import Settings, load_settings
+from labctl.nova.settings import NovaSettings, load_settings
 from labctl.nova.tenant import Builder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["init_host", "main", "make_firewall"]
 
 
-def init_host(settings: Settings, log: EventLog) -> None:
+def init_host(settings: NovaSettings, log: EventLog) -> None:
     """Build every network, one after the other, in the order of the range.
 
     Raises:
@@ -53,7 +53,7 @@ def init_host(settings: Settings, log: EventLog) -> None:
     log.tell("networks.done", networks=len(networks), commands=execute.count)
 
 
-def make_firewall(settings: Settings, execute: Execute, log: EventLog) -> Firewall:
+def make_firewall(settings: NovaSettings, execute: Execute, log: EventLog) -> Firewall:
     """The rules as they are before the first network; what tenants say to one another is never translated."""
     firewall = Firewall(
         execute, log, settings.state / "iptables.lock", settings.dirty_check, settings.one_restore
@@ -63,7 +63,7 @@ def make_firewall(settings: Settings, execute: Execute, log: EventLog) -> Firewa
     return firewall
 
 
-def _each(networks: tuple[Network, ...], builder: Builder, execute: RootExecutor, log: EventLog) -> None:
+def _each(networks: tuple[NovaNetwork, ...], builder: Builder, execute: RootExecutor, log: EventLog) -> None:
     for network in networks:
         before = execute.count
         log.tell("network.started", index=network.index, label=network.label, gateway=network.gateway)
@@ -99,7 +99,7 @@ def _stop(stopped: list[int], number: int) -> None:
     stopped.append(number)
 
 
-def _behaviour(settings: Settings) -> dict[str, bool]:
+def _behaviour(settings: NovaSettings) -> dict[str, bool]:
     names = ("send_arp_for_ha", "dirty_check", "one_restore", "defer_applies")
     return {name: getattr(settings, name) for name in names}
 

@@ -15,11 +15,11 @@ from typing import TypedDict
 
 from labctl.nova.segments import SegmentKind, segment_argv, segment_mtu, try_segments
 
-__all__ = ["Machine", "Plan", "bridge_lines", "machine_lines", "main"]
+__all__ = ["ComputePlan", "Machine", "bridge_lines", "machine_lines", "main"]
 
 
 class Machine(TypedDict):
-    """A virtual machine: on which segment, and its addresses; ``port`` is a cable's end to one outside."""
+    """A virtual machine: its segment and addresses; ``port`` is the end of a link to one outside."""
 
     name: str
     vlan: int
@@ -29,7 +29,7 @@ class Machine(TypedDict):
     port: str
 
 
-class Plan(TypedDict):
+class ComputePlan(TypedDict):
     """``interface``: that segments run over."""
 
     interface: str
@@ -85,7 +85,7 @@ def _start(machine: Machine, mtu: int) -> subprocess.Popen[bytes]:
 
 def main() -> int:
     """Make everything, say so, stay."""
-    plan: Plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    plan: ComputePlan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     kind = try_segments(plan["interface"]).kind
     mtu = segment_mtu(kind, int(Path(f"/sys/class/net/{plan['interface']}/mtu").read_text()))
     vlans = sorted({machine["vlan"] for machine in plan["machines"]})

@@ -13,7 +13,7 @@ from labctl.errors import LabctlError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["DatabaseError", "FixedAddress", "Network", "networks_of", "read_networks"]
+__all__ = ["DatabaseError", "FixedAddress", "NovaNetwork", "networks_of", "read_networks"]
 
 NAME = "nova"
 """Of the database, of its user, and of the password: the lab leads nowhere."""
@@ -56,7 +56,7 @@ class FixedAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NovaNetwork:
     """One tenant's network, as its row says.
 
     Attributes:
@@ -89,13 +89,15 @@ class Network:
         return int(self.cidr.partition("/")[2])
 
 
-def networks_of(rows: Iterable[tuple[Any, ...]], addresses: Iterable[tuple[Any, ...]]) -> tuple[Network, ...]:
+def networks_of(
+    rows: Iterable[tuple[Any, ...]], addresses: Iterable[tuple[Any, ...]]
+) -> tuple[NovaNetwork, ...]:
     """Rows of the two queries -> networks, in the order of their ids."""
     by_network: dict[int, list[FixedAddress]] = {}
     for network_id, address, mac, hostname in addresses:
         by_network.setdefault(network_id, []).append(FixedAddress(address, mac, hostname))
     return tuple(
-        Network(
+        NovaNetwork(
             index=index,
             addresses=tuple(by_network.get(network_id, ())),
             **dict(zip(_COLUMNS, values, strict=True)),
@@ -104,7 +106,7 @@ def networks_of(rows: Iterable[tuple[Any, ...]], addresses: Iterable[tuple[Any, 
     )
 
 
-def read_networks(server: str, retried: Callable[[str], None]) -> tuple[Network, ...]:
+def read_networks(server: str, retried: Callable[[str], None]) -> tuple[NovaNetwork, ...]:
     """Read every network; tried again until the server answers.
 
     Args:

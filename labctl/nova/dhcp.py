@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labctl.nova.database import Network
+    from labctl.nova.database import NovaNetwork
     from labctl.nova.firewall import Firewall
     from labctl.nova.rootexec import Execute
 
@@ -18,12 +18,12 @@ DOMAIN = "novalocal"
 BRIDGE_SCRIPT = "/etc/nova/dhcpbridge"
 
 
-def hosts_lines(network: Network) -> tuple[str, ...]:
+def hosts_lines(network: NovaNetwork) -> tuple[str, ...]:
     """Lines of the hosts file: MAC, name, address of each virtual machine."""
     return tuple(f"{one.mac},{one.hostname}.{DOMAIN},{one.address}" for one in network.addresses)
 
 
-def dnsmasq_argv(network: Network, state: Path) -> tuple[str, ...]:
+def dnsmasq_argv(network: NovaNetwork, state: Path) -> tuple[str, ...]:
     """The command line."""
     files = state / "networks" / f"nova-{network.bridge}"
     return (
@@ -46,7 +46,7 @@ def dnsmasq_argv(network: Network, state: Path) -> tuple[str, ...]:
     )
 
 
-def update_dhcp(network: Network, state: Path, execute: Execute, firewall: Firewall) -> None:
+def update_dhcp(network: NovaNetwork, state: Path, execute: Execute, firewall: Firewall) -> None:
     """Write the hosts file, start dnsmasq if it does not run, let DHCP and DNS in.
 
     Raises:

@@ -28,7 +28,7 @@ class Firewall:
         log: gets an ``apply`` event each: ``ns``, ``edit_ns`` of it spent in Python, ``rules``,
             ``skipped``.
         lock: file that other programs that edit rules lock, too.
-        dirty_check, one_restore: see :class:`labctl.nova.settings.Settings`.
+        dirty_check, one_restore: see :class:`labctl.nova.settings.NovaSettings`.
         tables: by name.
     """
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["BUILT_IN", "OWNER", "Rule", "Table", "edit", "split_tables", "tables_of_controller"]
+__all__ = ["BUILT_IN", "OWNER", "IptablesRule", "Table", "edit", "split_tables", "tables_of_controller"]
 
 OWNER = "nova-network"
 
@@ -24,7 +24,7 @@ BUILT_IN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class IptablesRule:
     """One rule.
 
     Attributes:
@@ -56,12 +56,12 @@ class Table:
     name: str
     chains: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
-    rules: list[Rule] = field(default_factory=list)
+    rules: list[IptablesRule] = field(default_factory=list)
     dirty: bool = True
 
     def add(self, chain: str, text: str) -> None:
         """Add a rule to the controller's own chain for a built-in one; twice is once."""
-        rule = Rule(f"{OWNER}-{chain}", text)
+        rule = IptablesRule(f"{OWNER}-{chain}", text)
         if rule not in self.rules:
             self.rules.append(rule)
             self.dirty = True
@@ -72,18 +72,18 @@ def tables_of_controller() -> dict[str, Table]:
     filters = Table("filter", [f"{OWNER}-{name}" for name in (*BUILT_IN["filter"], "local")])
     filters.shared.append("nova-filter-top")
     for chain in ("FORWARD", "OUTPUT"):
-        filters.rules.append(Rule(chain, "-j nova-filter-top", top=True))
-    filters.rules.append(Rule("nova-filter-top", f"-j {OWNER}-local"))
+        filters.rules.append(IptablesRule(chain, "-j nova-filter-top", top=True))
+    filters.rules.append(IptablesRule("nova-filter-top", f"-j {OWNER}-local"))
     for chain in BUILT_IN["filter"]:
-        filters.rules.append(Rule(chain, f"-j {OWNER}-{chain}", top=True))
+        filters.rules.append(IptablesRule(chain, f"-j {OWNER}-{chain}", top=True))
     used = ("PREROUTING", "OUTPUT", "POSTROUTING")
     nat = Table("nat", [f"{OWNER}-{name}" for name in (*used, "snat", "float-snat")])
     nat.shared.append("nova-postrouting-bottom")
     for chain in used:
-        nat.rules.append(Rule(chain, f"-j {OWNER}-{chain}", top=True))
-    nat.rules.append(Rule("POSTROUTING", "-j nova-postrouting-bottom", top=True))
-    nat.rules.append(Rule("nova-postrouting-bottom", f"-j {OWNER}-snat"))
-    nat.rules.append(Rule(f"{OWNER}-snat", f"-j {OWNER}-float-snat"))
+        nat.rules.append(IptablesRule(chain, f"-j {OWNER}-{chain}", top=True))
+    nat.rules.append(IptablesRule("POSTROUTING", "-j nova-postrouting-bottom", top=True))
+    nat.rules.append(IptablesRule("nova-postrouting-bottom", f"-j {OWNER}-snat"))
+    nat.rules.append(IptablesRule(f"{OWNER}-snat", f"-j {OWNER}-float-snat"))
     return {"filter": filters, "nat": nat}
 
 

@@ -12,7 +12,15 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["SegmentKind", "Trial", "main", "segment_argv", "segment_lines", "segment_mtu", "try_segments"]
+__all__ = [
+    "SegmentKind",
+    "SegmentTrial",
+    "main",
+    "segment_argv",
+    "segment_lines",
+    "segment_mtu",
+    "try_segments",
+]
 
 GROUP = "239.40.0.1"
 """Multicast group of all VXLAN segments: the wire is one switch, and floods it."""
@@ -32,23 +40,23 @@ class SegmentKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SegmentTrial:
     """What the kernel can do, and what it said when it cannot."""
 
     kind: SegmentKind
     reason: str
 
 
-def try_segments(interface: str) -> Trial:
+def try_segments(interface: str) -> SegmentTrial:
     """Make a VLAN interface and take it away again."""
     argv = ["ip", "link", "add", "link", interface, "name", _TRIAL, "type", "vlan", "id", _TRIAL_ID]
     made = subprocess.run(argv, capture_output=True, text=True, check=False)
     if made.returncode:
         said = made.stderr.strip().splitlines()
         why = said[-1] if said else f"ip ended with {made.returncode}"
-        return Trial(SegmentKind.VXLAN, f"this kernel makes no VLAN interface ({why})")
+        return SegmentTrial(SegmentKind.VXLAN, f"this kernel makes no VLAN interface ({why})")
     subprocess.run(["ip", "link", "delete", _TRIAL], capture_output=True, check=False)
-    return Trial(SegmentKind.VLAN, "this kernel has 802.1Q")
+    return SegmentTrial(SegmentKind.VLAN, "this kernel has 802.1Q")
 
 
 def segment_argv(kind: SegmentKind, interface: str, vlan: int) -> tuple[str, ...]:

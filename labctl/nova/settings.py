@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labctl.errors import InputError, Problem
 
-__all__ = ["RootHelper", "Settings", "load_settings"]
+__all__ = ["NovaSettings", "RootHelper", "load_settings"]
 
 
 class RootHelper(StrEnum):
@@ -22,7 +22,7 @@ class RootHelper(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class NovaSettings:
     """Everything that the controller is told.
 
     Attributes:
@@ -54,7 +54,7 @@ class Settings:
     events: Path = Path("/var/log/labctl-nova/events.jsonl")
 
 
-def load_settings(path: Path) -> Settings:
+def load_settings(path: Path) -> NovaSettings:
     """Read the settings.
 
     Raises:
@@ -66,6 +66,6 @@ def load_settings(path: Path) -> Settings:
         for name in ("state", "events"):
             if name in data:
                 data[name] = Path(data[name])
-        return Settings(**data)
+        return NovaSettings(**data)
     except (OSError, ValueError, TypeError) as error:
         raise InputError([Problem(str(path), 0, 0, str(error))]) from error

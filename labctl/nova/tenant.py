@@ -9,10 +9,10 @@ from labctl.nova.dhcp import update_dhcp
 from labctl.nova.segments import SegmentKind, segment_argv
 
 if TYPE_CHECKING:
-    from labctl.nova.database import Network
+    from labctl.nova.database import NovaNetwork
     from labctl.nova.firewall import Firewall
     from labctl.nova.rootexec import Execute
-    from labctl.nova.settings import Settings
+    from labctl.nova.settings import NovaSettings
 
 __all__ = ["COMMANDS_A_NETWORK", "Builder"]
 
@@ -25,13 +25,15 @@ VPN_PORT = 1194
 class Builder:
     """Makes networks, one after the other; a network that is there already is brought up to date."""
 
-    def __init__(self, settings: Settings, kind: SegmentKind, execute: Execute, firewall: Firewall) -> None:
+    def __init__(
+        self, settings: NovaSettings, kind: SegmentKind, execute: Execute, firewall: Firewall
+    ) -> None:
         self._settings = settings
         self._kind = kind
         self._execute = execute
         self._firewall = firewall
 
-    def build(self, network: Network) -> None:
+    def build(self, network: NovaNetwork) -> None:
         """Everything for one network, in nova's order.
 
         Raises:
@@ -43,7 +45,7 @@ class Builder:
         self.ensure_vpn_forward(network)
         update_dhcp(network, self._settings.state, self._execute, self._firewall)
 
-    def ensure_vlan(self, network: Network) -> None:
+    def ensure_vlan(self, network: NovaNetwork) -> None:
         """The segment's interface, with a MAC of its own."""
         name = f"vlan{network.vlan}"
         if not _exists(name):
@@ -52,7 +54,7 @@ class Builder:
             self._execute("ip", "link", "set", name, "address", mac)
         self._execute("ip", "link", "set", name, "up")
 
-    def ensure_bridge(self, network: Network) -> None:
+    def ensure_bridge(self, network: NovaNetwork) -> None:
         """The bridge over it, and apply 1: traffic in and out of the bridge is forwarded."""
         run, bridge, name = self._execute, network.bridge, f"vlan{network.vlan}"
         if not _exists(bridge):
@@ -71,7 +73,7 @@ class Builder:
         filters.add("FORWARD", f"-o {bridge} -j ACCEPT")
         self._firewall.apply()
 
-    def initialize_gateway(self, network: Network) -> None:
+    def initialize_gateway(self, network: NovaNetwork) -> None:
         """The gateway's address; announced if the settings say so."""
         run, bridge = self._execute, network.bridge
         # 1, 255: a container has its settings read-only, and this one from its definition.
@@ -84,7 +86,7 @@ class Builder:
         if self._settings.send_arp_for_ha:
             run("arping", "-U", "-A", "-I", bridge, "-c", "3", network.gateway)
 
-    def ensure_vpn_forward(self, network: Network) -> None:
+    def ensure_vpn_forward(self, network: NovaNetwork) -> None:
         """Apply 2: a port of the public address leads to the tenant's VPN machine."""
         private, port = network.vpn_private_address, network.vpn_public_port
         filters, nat = self._firewall.tables["filter"], self._firewall.tables["nat"]

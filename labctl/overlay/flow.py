@@ -28,10 +28,10 @@ __all__ = [
     "Fragment",
     "Match",
     "Packet",
-    "Ports",
-    "Step",
+    "ReadPorts",
     "ToPort",
     "ToTunnel",
+    "TraceStep",
     "Unknown",
 ]
 
@@ -72,7 +72,7 @@ class Match(IntEnum):
     """Every packet from that ingress."""
 
 
-class Ports(IntFlag):
+class ReadPorts(IntFlag):
     """Port numbers that a decision was made from, other than as part of a :class:`ConnKey`.
 
     Of ICMP the type counts as SOURCE, the identifier as DESTINATION.
@@ -223,16 +223,16 @@ class Packet:
         )
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """One step of a packet through the virtual topology, for ``labctl trace``.
 
     Attributes:
         device: kind and name, such as ``bridge t1-net``.
-        said: what it decided and why, in words.
+        message: what it decided and why, in words.
     """
 
     device: str
-    said: str
+    message: str
 
 
 class ToPort(NamedTuple):
@@ -291,8 +291,8 @@ class Forward:
     tags: frozenset[str]
     match: Match = Match.EXACT
     cacheable: bool = True
-    steps: tuple[Step, ...] = ()
-    read: Ports = Ports.BOTH
+    steps: tuple[TraceStep, ...] = ()
+    read: ReadPorts = ReadPorts.BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,15 +310,15 @@ class Drop:
     reason: str
     tags: frozenset[str]
     cacheable: bool = True
-    steps: tuple[Step, ...] = ()
-    read: Ports = Ports.BOTH
+    steps: tuple[TraceStep, ...] = ()
+    read: ReadPorts = ReadPorts.BOTH
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Throw the packet away and send frames back out of the port that it came in by.
 
-    Never made a flow entry of: every such packet comes to the simulation, and is rationed.
+    Never made a flow entry of: every such packet comes to the simulation, and its port's rate is limited.
 
     Attributes:
         frames: whole Ethernet frames, checksums filled in.
@@ -333,7 +333,7 @@ class Answer:
     what: str
     tags: frozenset[str]
     hold: bool = False
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TraceStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +348,7 @@ class Unknown:
 
     waits_for: str
     tags: frozenset[str]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TraceStep, ...] = ()
 
 
 Decision = Forward | Drop | Answer | Unknown

@@ -45,8 +45,8 @@ class _Flowing:
     """One stream under way: its two records and the ports that it got."""
 
     stream: Stream
-    departures: shared_memory.Sheet
-    arrivals: shared_memory.Sheet
+    departures: shared_memory.SampleBuffer
+    arrivals: shared_memory.SampleBuffer
     packets: int
     source_ports: list[int]
     destination_port: int = 0
@@ -327,9 +327,9 @@ def _records(streams: Sequence[Stream], longest_s: float, cleanup: contextlib.Ex
     next_port: dict[str, int] = {}
     for stream in streams:
         count = placement.packets(stream, longest_s)
-        departures = shared_memory.Sheet.new("labctl-departures", count)
+        departures = shared_memory.SampleBuffer.new("labctl-departures", count)
         cleanup.callback(departures.close)
-        arrivals = shared_memory.Sheet.new("labctl-arrivals", 4 * count)
+        arrivals = shared_memory.SampleBuffer.new("labctl-arrivals", 4 * count)
         cleanup.callback(arrivals.close)
         first = next_port.get(stream.source, _FIRST_SOURCE_PORT)
         next_port[stream.source] = first + stream.flows
@@ -363,7 +363,7 @@ def _receiver_config(each: _Flowing, netns: dict[str, int], session: int) -> dic
         "name": stream.name,
         "node": node,
         "netns_fd": netns[node],
-        "sheet_fd": each.arrivals.fd,
+        "buffer_fd": each.arrivals.fd,
         "capacity": each.arrivals.capacity,
         "proto": stream.proto,
         "family": spec.family_of(stream),
@@ -382,7 +382,7 @@ def _sender_config(each: _Flowing, netns: dict[str, int]) -> dict[str, Any]:
         "name": stream.name,
         "node": stream.source,
         "netns_fd": netns[stream.source],
-        "sheet_fd": each.departures.fd,
+        "buffer_fd": each.departures.fd,
         "capacity": each.departures.capacity,
         "proto": stream.proto,
         "family": spec.family_of(stream),

@@ -1,7 +1,7 @@
 """Model -> definition: a containerlab file and a folder a node.
 
 :func:`render` writes them; :mod:`labctl.render.roles` says how a role is made of files,
-:mod:`labctl.render.view` what its templates can ask.
+:mod:`labctl.model.routing` what its templates can ask.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.model.codec import dump_lab
-from labctl.render.definition import NodeShape, definition_context
+from labctl.model.routing import plan_routing
+from labctl.render.definition import definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
-from labctl.render.roles import Role, load_role
+from labctl.render.roles import load_role
 from labctl.render.shipped import folder
-from labctl.render.view import NodeView, views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import PurePosixPath
 
-    from labctl.model.lab import Lab
+    from labctl.model.lab import Lab, NodePlan
+    from labctl.model.routing import RoutingPlan
+    from labctl.render.roles import Role
 
 __all__ = ["render", "render_files"]
 
@@ -53,34 +55,43 @@ def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFil
     """What :func:`render` would write: content and whether it is a program, by relative path."""
     folders = (*overlays, *map(Path, lab.templates), folder("templates"))
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
-    variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
     templates = Templates(folders)
-    nodes: dict[str, OutFile] = {}
-    shapes: dict[str, NodeShape] = {}
-    for view in views(lab, variables):
-        name = view.node.name
-        found = _node_files(view, roles[view.node.role], templates)
-        nodes.update({f"{name}{target}": content for target, content in found.items()})
-        shapes[name] = NodeShape(tuple(found), view.held)
-    definition = templates.render(DEFINITION_TEMPLATE, definition_context(lab, roles, shapes))
+    routing = plan_routing(lab)
+    files = {
+        node.name: _node_files(_context(lab, node, routing[node.name], roles[node.role]), templates)
+        for node in lab.nodes
+    }
+    definition = templates.render(DEFINITION_TEMPLATE, definition_context(lab, roles, files, routing))
     return {
         f"{lab.name}.clab.yml": (definition.encode(), False),
-        **nodes,
+        **{f"{node}{target}": content for node, own in files.items() for target, content in own.items()},
         MARK: (dump_lab(lab).encode(), False),
     }
 
 
-def _node_files(view: NodeView, role: Role, templates: Templates) -> dict[PurePosixPath, OutFile]:
-    context: dict[str, Any] = {item.name: getattr(view, item.name) for item in fields(view)}
-    context.update(gated=view.gated, role=role)
+def _context(lab: Lab, node: NodePlan, routing: RoutingPlan, role: Role) -> dict[str, Any]:
+    """What the templates of one node may use, by name."""
+    return {
+        "lab": lab,
+        "node": node,
+        "role": role,
+        "vars": {**role.vars, **node.params},
+        **{item.name: getattr(routing, item.name) for item in fields(routing)},
+        "gated": routing.gated,
+        "held": routing.deferred_up,  # its name up to 0.2, for templates that users have
+    }
+
+
+def _node_files(context: Mapping[str, Any], templates: Templates) -> dict[PurePosixPath, OutFile]:
+    role, node = context["role"], context["node"]
     found: dict[PurePosixPath, OutFile] = {}
     for file in role.files:
         where = f"role {role.name}, when {file.target}"
-        if file.when and not templates.holds(file.when, context, where, view.node.name):
+        if file.when and not templates.holds(file.when, context, where, node.name):
             continue
         if file.template is None:
             content = file.source.read_bytes()
         else:
-            content = templates.render(file.template, context, view.node.name).encode()
+            content = templates.render(file.template, context, node.name).encode()
         found[file.target] = (content, content.startswith(b"#!"))
     return found

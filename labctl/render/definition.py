@@ -2,122 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from labctl import __version__
-from labctl.model.lab import Endpoint, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from labctl.model.lab import Lab
+    from labctl.model.routing import RoutingPlan
     from labctl.render.roles import Role
 
-__all__ = ["NodeShape", "binds_of", "definition_context", "with_tag"]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeShape:
-    """What the definition must know of a rendered node.
-
-    Attributes:
-        targets: absolute paths of its files in the node.
-        held: interfaces that it takes up itself, later than its boot.
-    """
-
-    targets: tuple[PurePosixPath, ...]
-    held: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RoleEntry:
-    """A role as a group of the definition."""
-
-    name: str
-    image: str
-    command: tuple[str, ...]
-    capabilities: tuple[str, ...]
-    sysctls: Mapping[str, str]
-    env: Mapping[str, str]
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEntry:
-    """A node of the definition.
-
-    Attributes:
-        name, role: as planned.
-        image: empty where it has its role's.
-        interfaces: what it waits for at boot.
-        binds: ``source:target[:ro]``.
-        held: interfaces that it takes up itself, later than the others.
-        host: the node whose power it lives on; empty where it has its own.
-    """
-
-    name: str
-    role: str
-    image: str
-    interfaces: tuple[str, ...]
-    binds: tuple[str, ...]
-    held: tuple[str, ...]
-    host: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkEnd:
-    """One end of a link."""
-
-    node: str
-    interface: str
-    mac: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkEntry:
-    """A link of the definition; ``mtu`` in bytes of IP packet."""
-
-    mtu: int
-    ends: tuple[LinkEnd, LinkEnd]
+__all__ = ["binds_of", "definition_context", "with_tag"]
 
 
 def definition_context(
-    lab: Lab, roles: Mapping[str, Role], shapes: Mapping[str, NodeShape]
+    lab: Lab,
+    roles: Mapping[str, Role],
+    files: Mapping[str, Iterable[PurePosixPath]],
+    routing: Mapping[str, RoutingPlan],
 ) -> dict[str, Any]:
-    """The names that ``lab.clab.yml.j2`` may use: ``lab``, ``roles``, ``nodes`` and ``links``.
+    """What ``lab.clab.yml.j2`` may use, by name.
 
     Args:
         lab: the planned lab.
         roles: by name.
-        shapes: by name of the node.
+        files: for each node the absolute paths of its files in it.
+        routing: by name of the node.
+
+    Returns:
+        ``lab``; ``roles``, the groups of the file; ``binds`` and ``deferred_up``, by name of the node;
+        ``with_tag``.
     """
-    macs = {Endpoint(node.name, port.name): port.mac for node in lab.nodes for port in node.interfaces}
     return {
         "lab": lab,
-        "roles": [_role_entry(roles[name]) for name in sorted({node.role for node in lab.nodes})],
-        "nodes": [
-            NodeEntry(
-                name=node.name,
-                role=node.role,
-                image=with_tag(node.image) if node.image else "",
-                interfaces=tuple(port.name for port in node.interfaces),
-                binds=binds_of(node.name, shapes[node.name].targets),
-                held=shapes[node.name].held,
-                host=str(node.params.get("host", "")) if node.acts_as == "guest" else "",
-            )
-            for node in lab.nodes
-        ],
-        "links": [
-            LinkEntry(
-                link.mtu,
-                (
-                    LinkEnd(link.a.node, link.a.interface, macs[link.a]),
-                    LinkEnd(link.b.node, link.b.interface, macs[link.b]),
-                ),
-            )
-            for link in lab.links
-        ],
+        "roles": [roles[name] for name in sorted({node.role for node in lab.nodes})],
+        "binds": {node.name: binds_of(node.name, files[node.name]) for node in lab.nodes},
+        "deferred_up": {node.name: routing[node.name].deferred_up for node in lab.nodes},
+        "with_tag": with_tag,
     }
 
 
@@ -150,15 +73,3 @@ def with_tag(image: str) -> str:
     """An image reference with labctl's version as its tag where it has none."""
     has_tag = ":" in image.rpartition("/")[2] or "@" in image
     return image if has_tag else f"{image}:{__version__}"
-
-
-def _role_entry(role: Role) -> RoleEntry:
-    return RoleEntry(
-        role.name,
-        with_tag(role.image) if role.image else "",
-        role.command,
-        role.capabilities,
-        role.sysctls,
-        role.env,
-        role.ready,
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.load.hints import nearest
+from labctl.overlay.client.command import UnknownCommandError, parse_command
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.durations import format_duration
 from labctl.scenario.endpoint_survival import check_mortal
@@ -22,6 +23,7 @@ from labctl.scenario.model import (
     Step,
     TrafficSpec,
 )
+from labctl.scenario.overlay import command_words, is_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -194,7 +196,7 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
         yield place, f"unknown node {node!r}", nearest(node, names)
     if step.action.kind == "fence":
         yield from _of_fence(step, names)
-    if step.action.kind.startswith(("gateway-", "overlay")) and not unknown:
+    if is_overlay(step.action) and not unknown:
         yield from _of_overlay(step, lab)
     if unknown or not ACTIONS[step.action.kind].on_link:
         return
@@ -238,6 +240,12 @@ def _of_overlay(step: Step, lab: Lab) -> Iterator[Wrong]:
     for node in step.action.nodes:
         if node not in gateways:
             yield place, f"{node} is no gateway of the overlay", nearest(node, gateways)
+    try:
+        parse_command(command_words(step.action))
+    except UnknownCommandError as error:
+        yield place, error.message, error.hint
+    except ValueError as error:
+        yield place, f"the words of a command were expected: {error}", ""
 
 
 def _names_end(end: str, node: str, interface: str) -> bool:

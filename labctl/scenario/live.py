@@ -12,12 +12,12 @@ from labctl import fault
 from labctl.errors import ActionError, LabctlError, LabExistsError, LabNotFoundError
 from labctl.events import now_ns
 from labctl.fault.types import PowerMode
-from labctl.lab.definition_cache import definition_of
+from labctl.lab.definition_cache import definition_of, plan_of
 from labctl.lab.lifecycle import bring_up, open_lab, take_down
-from labctl.lab.readiness import lacks
+from labctl.lab.readiness import not_ready_reason
 from labctl.lab.state import LabDir
-from labctl.model.codec import load_lab
 from labctl.output_file import write_output
+from labctl.overlay.client.database import open_overlay
 from labctl.probe import start_traffic
 from labctl.scenario import overlay, ping
 from labctl.scenario.live_watch import LiveWatch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.lab.loaded import LoadedLab
     from labctl.lab.runtime import Runtime
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
@@ -84,7 +85,7 @@ class LiveWorld:
 
     def unready(self, node: str) -> str:
         """Ask the node's own ready program."""
-        return lacks(self.runtime, self.folder, node, ask=node in self.asked)
+        return not_ready_reason(self.runtime, self.folder, node, ask=node in self.asked)
 
     def paths(self, node: str, to: str) -> int:
         """Count next hops that are neither dead nor without carrier."""
@@ -120,7 +121,7 @@ class LiveWorld:
         return LiveWatch(self.runtime, self.folder, victims, traffic.session, streams)
 
     def act(self, action: Action, listen: Listener) -> Effect:
-        """Power, links, processes (see :mod:`labctl.fault`), or a command of the overlay."""
+        """Power, links, processes (see :mod:`labctl.fault`), or the overlay."""
         if action.kind == "power-off":
             return fault.power_off(
                 self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
@@ -129,8 +130,8 @@ class LiveWorld:
             return fault.fence(self.runtime, self.folder, action.target[0], action.mode, listen)
         if action.kind == "kill":
             return fault.kill_process(self.runtime, self.folder, action.target[0], action.mode, listen)
-        if action.kind.startswith(("gateway-", "overlay")):
-            return overlay.change(self.folder.name, action)
+        if overlay.is_overlay(action):
+            return overlay.change(self.folder.name, action, lambda: open_overlay(self.runtime, self.folder))
         if action.kind in _ON_NODE:
             return _ON_NODE[action.kind](self.runtime, self.folder, action.target[0], listen)
         if action.kind in _ON_LINK:
@@ -177,22 +178,14 @@ class LiveSource:
     """Brings the lab of a scenario up on this machine, or takes the one that runs already.
 
     Attributes:
-        topology: the user's file.
-        lab: as planned from it.
+        loaded: the lab.
         runtime_name: ``auto``, ``netns`` or ``containerlab``.
-        sets: ``key=value`` for the topology.
-        name: of the lab, instead of the topology's own.
         timeout_s: for all nodes to become ready.
-        templates: the user's template folders, over those that the topology names itself.
     """
 
-    topology: Path
-    lab: Lab
+    loaded: LoadedLab
     runtime_name: str = "auto"
-    sets: tuple[str, ...] = ()
-    name: str | None = None
     timeout_s: float = 120.0
-    templates: tuple[Path, ...] = ()
     world: LiveWorld | None = None
     ours: bool = True
 
@@ -201,19 +194,11 @@ class LiveSource:
         folder = self._running()
         self.ours = folder is None
         if folder is None:
-            folder = bring_up(
-                self.topology,
-                name=self.name,
-                sets=self.sets,
-                runtime=self.runtime_name,
-                timeout_s=self.timeout_s,
-                templates=self.templates,
-                listen=listen,
-            )
+            folder = bring_up(self.loaded, runtime=self.runtime_name, timeout_s=self.timeout_s, listen=listen)
         runtime, folder = open_lab(folder.name)
         definition = definition_of(folder)
         asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
-        self.world = LiveWorld(runtime, folder, self.lab, frozenset(asked))
+        self.world = LiveWorld(runtime, folder, self.loaded.lab, frozenset(asked))
         return self.world
 
     def close(self, listen: Listener, *, keep: bool) -> None:
@@ -231,11 +216,15 @@ class LiveSource:
         """See :class:`labctl.scenario.session.LabSource`."""
         if self.world is None:
             return {}
-        definition = Path(self.world.folder.record().definition)
+        if self.loaded.definition is None:
+            path = Path(self.world.folder.record().definition)
+            definition = path.read_text(encoding="utf-8", errors="replace")
+        else:
+            definition = self.loaded.text
         return {
             "runtime": self.world.runtime.name,
             "already_running": not self.ours,
-            "definition": definition.read_text(encoding="utf-8", errors="replace"),
+            "definition": definition,
         }
 
     def _running(self) -> LabDir | None:
@@ -243,19 +232,17 @@ class LiveSource:
 
         Raises:
             LabExistsError: one of that name is up, and it is another one.
+            LabError: what is kept of that one is damaged.
         """
-        folder = LabDir(self.lab.name)
+        lab = self.loaded.lab
+        folder = LabDir(lab.name)
         try:
             record = folder.record()
         except LabNotFoundError:
             return None
-        try:
-            same = record.phase == "up" and load_lab((folder.definition / "lab.json").read_text()) == self.lab
-        except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        if same:
+        if record.phase == "up" and plan_of(folder) == lab:
             return folder
         raise LabExistsError(
-            f"a lab named {self.lab.name!r} is there already, made from {record.topology}, and it is not the"
-            f" same: take it down with labctl down {self.lab.name}"
+            f"a lab named {lab.name!r} is there already, made from {record.topology}, and it is not the"
+            f" same: take it down with labctl down {lab.name}"
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError
 from labctl.fault.dependents import guests_of
-from labctl.fault.ends import cable_between, far_ends, place
+from labctl.fault.ends import far_ends, link_between, place
 from labctl.lab.definition_cache import definition_of
 from labctl.probe.link_watch import LinkWatch, WatchedEnd
 
@@ -79,7 +79,7 @@ def ends_of(lab: LabDir, victim: Victim) -> tuple[WatchedEnd, ...]:
     with the virtual machines that live on its power: a link between two of these is inside the victim.
     """
     if victim.of_link:
-        link = cable_between(lab, *victim.names)
+        link = link_between(lab, *victim.names)
         return (WatchedEnd(link.a.node, link.a.interface, 0), WatchedEnd(link.b.node, link.b.interface, 1))
     definition = definition_of(lab)
     inside = {member for name in victim.names for member in (name, *guests_of(definition, name))}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from labctl.clab.as_lab import is_definition, read_foreign
+from labctl.clab.parse import is_definition
 from labctl.errors import InputError, Problem
-from labctl.load import load_topology
+from labctl.lab.loaded import LoadedLab, load_lab_file
 from labctl.load.document import read_document
 from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
@@ -40,11 +40,10 @@ from labctl.scenario.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from labctl.load.document import Document
-    from labctl.model.lab import Lab
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 
@@ -59,7 +58,7 @@ def load_scenario(
     name: str | None = None,
     *,
     templates: Sequence[Path] = (),
-) -> tuple[Scenario, Lab]:
+) -> tuple[Scenario, LoadedLab]:
     """Read a scenario and the topology that it names, and check the one against the other.
 
     Args:
@@ -69,7 +68,7 @@ def load_scenario(
         templates: the user's template folders, over those that the topology names itself.
 
     Returns:
-        The scenario and the planned lab.
+        The scenario, and the lab that its topology describes.
 
     Raises:
         InputError: every problem of both files.
@@ -78,22 +77,22 @@ def load_scenario(
     problems = _schema_problems(document)
     scenario = _build(document, path, sets, warnings)
     problems += _placed(document, check_by_itself(scenario))
-    lab = None
+    loaded = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
         try:
             if is_definition(scenario.topology):
                 problems += _no_variables(document, scenario)
                 problems += [Problem(f"--templates {one}", 0, 0, _NO_TEMPLATES) for one in templates]
-                lab = read_foreign(scenario.topology, name, scenario.traffic)
+                loaded = load_lab_file(scenario.topology, name=name, addresses=_addresses(scenario.traffic))
             else:
-                lab = load_topology(scenario.topology, scenario.sets, name, templates=templates)
+                loaded = load_lab_file(scenario.topology, name=name, sets=scenario.sets, templates=templates)
         except InputError as error:
             problems += _of_topology(error, document, scenario)
-    if lab is not None:
-        problems += _placed(document, check_against_lab(scenario, lab))
-    if problems or lab is None:
+    if loaded is not None:
+        problems += _placed(document, check_against_lab(scenario, loaded.lab))
+    if problems or loaded is None:
         raise InputError(problems)
-    return scenario, lab
+    return scenario, loaded
 
 
 def looks_like_scenario(document: Document) -> bool:
@@ -124,6 +123,15 @@ def _placed(document: Document, wrongs: Iterable[Wrong]) -> list[Problem]:
 def _no_variables(document: Document, scenario: Scenario) -> list[Problem]:
     message = "a containerlab file has no variables to set"
     return [document.problem(("set",), message, key=True)] if scenario.sets else []
+
+
+def _addresses(traffic: Iterable[TrafficSpec]) -> Iterator[tuple[str, str]]:
+    """Which address the streams give which node."""
+    for spec in traffic:
+        if spec.source_address:
+            yield spec.source, spec.source_address
+        if spec.destination_address:
+            yield spec.destination, spec.destination_address
 
 
 def _of_topology(error: InputError, document: Document, scenario: Scenario) -> list[Problem]:

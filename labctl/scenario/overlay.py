@@ -1,22 +1,23 @@
-"""Changes of a lab's overlay as steps: the very command that a user would type, run beside the traffic."""
+"""Changes of a lab's overlay as steps of a timeline: the operations of ``labctl overlay``."""
 
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from labctl.errors import ActionError
+from labctl.errors import ActionError, LabctlError
 from labctl.events import now_ns
 from labctl.fault.types import Effect
+from labctl.overlay.client.command import UnknownCommandError, parse_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.overlay.client.database import Overlay
     from labctl.scenario.model import Action
 
-__all__ = ["arguments", "change"]
+__all__ = ["change", "command_words", "is_overlay"]
 
-_TIMEOUT_S = 60.0
 _GATEWAY = {
     "gateway-drain": ("drain", ()),
     "gateway-undrain": ("drain", ("--undo",)),
@@ -25,41 +26,45 @@ _GATEWAY = {
 }
 
 
-def arguments(lab: str, action: Action) -> list[str]:
-    """The words after ``labctl`` that carry an action out in a lab."""
+def is_overlay(action: Action) -> bool:
+    """Whether an action changes the overlay."""
+    return action.kind in _GATEWAY or action.kind == "overlay"
+
+
+def command_words(action: Action) -> list[str]:
+    """The words after ``labctl overlay`` that say the same, without the lab's name.
+
+    Raises:
+        ValueError: quotation marks of the action's text do not match.
+    """
     if action.kind in _GATEWAY:
         verb, options = _GATEWAY[action.kind]
-        return ["overlay", "gateway", verb, lab, *action.target, *options]
-    noun, verb, *rest = shlex.split(action.mode)
-    return ["overlay", noun, verb, lab, *rest]
+        return ["gateway", verb, *action.target, *options]
+    return shlex.split(action.mode)
 
 
-def change(lab: str, action: Action) -> Effect:
+def change(lab: str, action: Action, open_overlay: Callable[[], Overlay]) -> Effect:
     """Carry an action out.
+
+    Args:
+        lab: its name, for messages.
+        action: one for which :func:`is_overlay` holds.
+        open_overlay: gives the overlay of the lab.
 
     Returns:
         Its effect. Nobody sees a moment at which it takes hold: it lies between ``requested_ns`` and
-        some milliseconds after ``done_ns``, when the agents have been told.
+        some milliseconds after ``done_ns``, when the agents have been notified.
 
     Raises:
-        ActionError: the command failed; with what it said.
+        ActionError: it failed, or the state database did not answer in time.
     """
-    words = arguments(lab, action)
+    words = command_words(action)
+    noun, verb, *rest = words
+    said = shlex.join(["overlay", noun, verb, lab, *rest])
     requested = now_ns()
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "labctl", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ActionError(f"labctl {shlex.join(words)} did not end within {_TIMEOUT_S:g} s") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise ActionError(f"labctl {shlex.join(words)}: {said}")
+        parse_command(words).run(open_overlay())
+    except (LabctlError, UnknownCommandError) as error:
+        raise ActionError(f"labctl {said}: {error}") from error
     ended = now_ns()
-    return Effect(
-        action.kind, action.label, requested, ended, ended, ended, detail={"command": shlex.join(words)}
-    )
+    return Effect(action.kind, action.label, requested, ended, ended, ended, detail={"command": said})

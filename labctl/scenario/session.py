@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.events import Listener
-    from labctl.model.lab import Lab
+    from labctl.lab.loaded import LoadedLab
     from labctl.scenario.backend import World
     from labctl.scenario.model import Scenario
     from labctl.scenario.plan import Plan, PlannedStep
@@ -57,8 +57,8 @@ class Series:
     """What is to be run.
 
     Attributes:
-        scenario: checked against ``lab``.
-        lab: as planned.
+        scenario: checked against ``loaded``.
+        loaded: the lab, from the same reading of its file as ``scenario`` was checked against.
         out: folder for the results.
         runs: how many.
         seed: of the phases.
@@ -66,7 +66,7 @@ class Series:
     """
 
     scenario: Scenario
-    lab: Lab
+    loaded: LoadedLab
     out: Path
     runs: int = 1
     seed: int = 0
@@ -159,7 +159,7 @@ class _Session:
     def _one(self, run: int, recorder: _Recorder) -> bool:
         series = self.series
         emit = Fanout((self.listen, recorder))
-        plan = make_plan(series.scenario, series.lab, seed=series.seed, run=run, runs=series.runs)
+        plan = make_plan(series.scenario, series.loaded.lab, seed=series.seed, run=run, runs=series.runs)
         # The header comes first in the journal, whatever becomes of the lab.
         emit(Event("run.header", now_ns(), self._header(plan)))
         try:
@@ -201,10 +201,10 @@ class _Session:
             "scenario": {"name": scenario.name, "path": str(scenario.path), "text": scenario.text},
             "topology": {
                 "path": str(scenario.topology),
-                "text": _text(scenario.topology),
+                "text": self.series.loaded.text,
                 "sets": list(scenario.sets),
             },
-            "lab": lab_to_dict(self.series.lab),
+            "lab": lab_to_dict(self.series.loaded.lab),
             "traffic": [asdict(stream) for stream in plan.streams],
             "steps": [_step(planned) for planned in plan.steps],
             "expect": [_expectation(plan, index) for index in range(len(scenario.expect))],
@@ -240,10 +240,3 @@ def _expectation(plan: Plan, index: int) -> dict[str, Any]:
         if not wish.streams or spec.name in wish.streams or name in wish.streams
     ]
     return {**asdict(wish), "streams": names}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -1,7 +1,7 @@
 """A runtime in memory: what tests of everything above run against, with failures as they script them.
 
 It keeps to the contract of :mod:`labctl.lab.runtime` as far as a lab without processes can: nodes
-run, are killed and booted; cables have carrier or not; commands answer what the test said.
+run, are killed and booted; links have carrier or not; commands answer what the test said.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from labctl.clab.definition import READY_PROGRAM, Definition
 from labctl.errors import ActionError, LabctlError, LabNotFoundError
 from labctl.events import Event
-from labctl.lab.definition_cache import remember
+from labctl.lab.definition_cache import save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FakeRuntime:
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
         """Every node runs."""
         self._call("up", lab)
-        remember(lab, definition)
+        save_definition(lab, definition)
         made = _FakeLab(definition, {})
         self._labs[lab.name] = made
         for node in definition.nodes:
@@ -169,15 +169,15 @@ class FakeRuntime:
         self._running(lab, node).status = NodeStatus.FROZEN
 
     def set_cut(self, lab: LabDir, link: int, *, cut: bool) -> None:
-        """What a fault would do to a cable from outside, by its place in the definition."""
+        """What a fault would do to a link from outside, by its place in the definition."""
         change = self._lab(lab).cut.add if cut else self._lab(lab).cut.discard
         change(link)
 
     def carrier(self, lab: LabDir, node: str, interface: str) -> bool:
-        """Whether an end of a cable has carrier: both nodes have power, and the cable is whole."""
+        """Whether an end of a link has carrier: both nodes have power, and the link is whole."""
         there = self._lab(lab)
-        for number, cable in enumerate(there.definition.cables):
-            ends = (cable.a, cable.b)
+        for number, link in enumerate(there.definition.links):
+            ends = (link.a, link.b)
             if any((end.node, end.interface) == (node, interface) for end in ends):
                 powered = all(there.nodes[end.node].status is not NodeStatus.OFF for end in ends)
                 return powered and number not in there.cut

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import NodeError
 from labctl.events import Event, silent
 from labctl.journal.file import read_journal
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.lab.loaded import LoadedLab
+from labctl.model.lab import Endpoint, Lab, LinkPlan, NodePlan
 from labctl.scenario.session import Series, run_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from labctl.events import Listener
     from labctl.scenario.model import Scenario
     from labctl.testing.backend import FakeWorld
 
-__all__ = ["FakeSource", "fake_lab", "play"]
+__all__ = ["FakeSource", "fake_lab", "fake_loaded", "play"]
 
 
 @dataclass
@@ -67,7 +68,7 @@ class FakeSource:
 def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab:
     """A planned lab of hosts with addresses, and links by the names of their ends."""
     nodes = tuple(
-        Node(
+        NodePlan(
             name=name,
             role="host",
             index=index,
@@ -76,11 +77,16 @@ def fake_lab(names: Sequence[str], links: Sequence[tuple[str, str]] = ()) -> Lab
         )
         for index, name in enumerate(names)
     )
-    cables = tuple(
-        Link(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
+    planned = tuple(
+        LinkPlan(index, Endpoint(a, f"eth{index + 1}"), Endpoint(b, f"eth{index + 1}"))
         for index, (a, b) in enumerate(links)
     )
-    return Lab("fake", nodes, cables)
+    return Lab("fake", nodes, planned)
+
+
+def fake_loaded(names: Sequence[str]) -> LoadedLab:
+    """:func:`fake_lab` as if a file had said so."""
+    return LoadedLab(Path("fake.yml"), "", fake_lab(names))
 
 
 def play(
@@ -95,5 +101,5 @@ def play(
     source: FakeSource | None = None,
 ) -> tuple[Event, ...]:
     """Run a scenario in a world, and read its journal back."""
-    series = Series(scenario, fake_lab(world.nodes), out, runs=runs, seed=seed)
+    series = Series(scenario, fake_loaded(world.nodes), out, runs=runs, seed=seed)
     return read_journal(run_series(series, source or FakeSource(world), listen, suspect))

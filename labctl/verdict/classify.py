@@ -19,7 +19,7 @@ have been in the box still: one in a hundred takes longer than the 99th percenti
 delay is the longest that was seen, but no more than ten times the 99th percentile, so that losses long
 before a fault are not put down to it because some packet once waited for its first entry.
 
-A graceful power-off may take seconds before the cord is pulled: what is lost meanwhile is repair.
+A graceful power-off may take seconds before the links go down: what is lost meanwhile is repair.
 """
 
 from __future__ import annotations

@@ -28,14 +28,16 @@ def upper_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> f
         return 1.0
     if failures == 0:
         return float(1 - (1 - confidence) ** (1 / trials))
-    return _bisect(lambda share: _at_most(failures, trials, share) - (1 - confidence))
+    ways = _log_combinations(failures, trials)
+    return _bisect(lambda share: _at_most(ways, trials, share) - (1 - confidence))
 
 
 def lower_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> float:
     """The smallest share of failures that so many in so many trials leave credible; one-sided."""
     if trials == 0 or failures <= 0:
         return 0.0
-    return _bisect(lambda share: confidence - _at_most(failures - 1, trials, share), rising=True)
+    ways = _log_combinations(failures - 1, trials)
+    return _bisect(lambda share: confidence - _at_most(ways, trials, share), rising=True)
 
 
 def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:
@@ -52,21 +54,23 @@ def nearest_rank(values: Sequence[int], quantile: float) -> int:
     return ordered[max(math.ceil(quantile * len(ordered) - 1e-9), 1) - 1]
 
 
-def _at_most(failures: int, trials: int, share: float) -> float:
-    """P(X <= failures) of a binomial; summed by logarithms so that large trials do not overflow."""
+def _at_most(ways: Sequence[float], trials: int, share: float) -> float:
+    """P(X < len(ways)) of a binomial; summed by logarithms so that large trials do not overflow."""
     if share <= 0:
         return 1.0
     if share >= 1:
-        return 1.0 if failures >= trials else 0.0
-    logs = (
-        math.lgamma(trials + 1)
-        - math.lgamma(count + 1)
-        - math.lgamma(trials - count + 1)
-        + count * math.log(share)
-        + (trials - count) * math.log1p(-share)
+        return 1.0 if len(ways) > trials else 0.0
+    failed, passed = math.log(share), math.log1p(-share)
+    logs = (log + count * failed + (trials - count) * passed for count, log in enumerate(ways))
+    return min(math.fsum(math.exp(value) for value in logs), 1.0)
+
+
+def _log_combinations(failures: int, trials: int) -> tuple[float, ...]:
+    """Logarithms of the ways to choose 0 to ``failures`` of so many trials: the same for every share."""
+    return tuple(
+        math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
         for count in range(failures + 1)
     )
-    return min(math.fsum(math.exp(value) for value in logs), 1.0)
 
 
 def _bisect(function: object, *, rising: bool = False) -> float:
@@ -76,6 +80,8 @@ def _bisect(function: object, *, rising: bool = False) -> float:
     low, high = 0.0, 1.0
     for _ in range(100):
         middle = (low + high) / 2
+        if middle in (low, high):  # nothing between them has a float of its own
+            break
         above = function(middle) > 0
         if above != rising:
             low = middle

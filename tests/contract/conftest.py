@@ -17,6 +17,7 @@ from labctl.events import silent
 from labctl.fault.types import CarrierChange, Effect, PowerMode
 from labctl.lab import lifecycle
 from labctl.lab.definition_cache import definition_of
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.readiness import wait_ready
 from labctl.lab.runtime import ExecResult
 from labctl.lab.state import LabDir, LabRecord
@@ -107,8 +108,8 @@ class FakeSubject(Subject):
         super().down()
 
     def _link(self, action: str, a: str, b: str, *, cut: bool) -> Effect:
-        for number, cable in enumerate(definition_of(self.lab).cables):
-            if {cable.a.node, cable.b.node} == {a, b}:
+        for number, link in enumerate(definition_of(self.lab).links):
+            if {link.a.node, link.b.node} == {a, b}:
                 self.runtime.set_cut(self.lab, number, cut=cut)
         return self._effect(action, f"{a}-{b}", a, b)
 
@@ -144,7 +145,7 @@ def _real(runtime: str, path: Path, name: str) -> Subject:
     events: list[Event] = []
     root = Path("/run") / f"labctl-{name}"
     lab = lifecycle.bring_up(
-        path, name=None, sets=(), runtime=runtime, timeout_s=READY_S, listen=events.append, root=root
+        load_lab_file(path), runtime=runtime, timeout_s=READY_S, listen=events.append, root=root
     )
     return Subject(lifecycle.open_lab(name, root)[0], lab, path, events)
 

@@ -15,11 +15,13 @@ from labctl.errors import HostError, NodeError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
 from labctl.lab import lifecycle
+from labctl.lab.loaded import load_lab_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.lab.state import LabDir
+
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -46,9 +48,7 @@ def _up(folder: Path, text: str) -> LabDir:
     path = folder / "foreign.clab.yml"
     path.write_text(f"name: {name}\n{text}")
     root = Path("/run") / f"labctl-{name}"
-    return lifecycle.bring_up(
-        path, name=None, sets=(), runtime="netns", timeout_s=20, listen=silent, root=root
-    )
+    return lifecycle.bring_up(load_lab_file(path), runtime="netns", timeout_s=20, listen=silent, root=root)
 
 
 def test_hosts_on_a_bridge_meet_and_meet_again_after_power_cycles(tmp_path: Path) -> None:

@@ -17,11 +17,14 @@ from labctl.errors import ActionError, LabExistsError, LabNotFoundError
 from labctl.events import silent
 from labctl.fault.types import PowerMode
 from labctl.lab import lifecycle
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from collections.abc import Callable
+
+    from tests.contract.conftest import Subject
 
 FAR_ENDS = {"a": {("b", "eth1"), ("c", "eth2")}, "b": {("a", "eth1"), ("c", "eth1")}}
 
@@ -81,14 +84,15 @@ def test_exec_that_takes_too_long_is_an_error_and_leaves_nothing(subject: Subjec
 
 
 def test_unknown_node_is_an_error_that_names_it(subject: Subject) -> None:
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: subject.exec("zz", "true"),
         lambda: subject.runtime.logs(subject.lab, "zz"),
         lambda: subject.runtime.kill(subject.lab, "zz"),
         lambda: subject.runtime.boot(subject.lab, "zz"),
         lambda: subject.runtime.netns(subject.lab, "zz"),
         lambda: subject.runtime.shell_argv(subject.lab, "zz", ["true"]),
-    ):
+    )
+    for call in calls:
         with pytest.raises(ActionError, match="zz"):
             call()
 
@@ -328,9 +332,7 @@ def test_a_second_up_is_refused_and_changes_nothing(subject: Subject) -> None:
     before = subject.runtime.states(subject.lab)
     with pytest.raises(LabExistsError, match="up already"):
         lifecycle.bring_up(
-            subject.path,
-            name=None,
-            sets=(),
+            load_lab_file(subject.path),
             runtime=subject.runtime.name,
             timeout_s=1,
             listen=silent,

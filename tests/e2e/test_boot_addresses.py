@@ -1,4 +1,4 @@
-"""A node that boots while its cables are still being laid: its addresses are those that were planned."""
+"""A node that boots while its links are still being made: its addresses are those that were planned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labctl.render import render
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 RING = Path(__file__).parents[2] / "topologies" / "ring.yml"
-# A cable that has its names already, and not yet its MAC; the node boots; then the MAC comes.
+# A link that has its names already, and not yet its MAC; the node boots; then the MAC comes.
 LATE_MAC = """
 set -e
 for interface in eth1 eth2; do

@@ -6,13 +6,14 @@ import json
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from machine import Machine, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from subprocess import CompletedProcess
 
 pytestmark = pytest.mark.netns
 
@@ -61,7 +62,7 @@ def lab(host: Machine, clean: dict[str, list[str]]) -> Iterator[str]:
 
 def address(host: Machine, lab: str, node: str) -> str:
     nodes = json.loads(host.labctl("status", lab, "--json").stdout)["nodes"]
-    return next(one["ipv4"].partition("/")[0] for one in nodes if one["node"] == node)
+    return str(next(one["ipv4"].partition("/")[0] for one in nodes if one["node"] == node))
 
 
 def test_status_tells_every_node_with_role_addresses_and_readiness(host: Machine, lab: str) -> None:
@@ -89,12 +90,17 @@ def test_exec_gives_the_exit_code_of_the_command(host: Machine, lab: str, code: 
     assert host.labctl("exec", lab, "h1", "--", "sh", "-c", f"exit {code}").returncode == code
 
 
+def exec_bytes(host: Machine, lab: str, *command: str, sent: bytes) -> CompletedProcess[bytes]:
+    done = host.labctl("exec", lab, "h1", "--", *command, text=False, input=sent)
+    return cast("CompletedProcess[bytes]", done)
+
+
 def test_exec_keeps_both_streams_byte_for_byte(host: Machine, lab: str) -> None:
     raw = bytes(range(256)) * 300
-    done = host.labctl("exec", lab, "h1", "--", "cat", text=False, input=raw)
+    done = exec_bytes(host, lab, "cat", sent=raw)
     assert done.stdout == raw
     assert done.stderr == b""
-    done = host.labctl("exec", lab, "h1", "--", "sh", "-c", "cat >&2", text=False, input=raw)
+    done = exec_bytes(host, lab, "sh", "-c", "cat >&2", sent=raw)
     assert done.stdout == b""
     assert done.stderr == raw
 

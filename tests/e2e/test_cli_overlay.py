@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -50,7 +53,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def rows(host: Machine, *arguments: str) -> list[dict[str, str]]:
     done = host.labctl("overlay", *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    return found
 
 
 def tenants(host: Machine) -> set[str]:
@@ -132,6 +136,53 @@ def test_a_write_succeeds_after_the_leader_has_lost_its_power(host: Machine) -> 
     on = host.labctl("power", "on", "state", victim)
     assert on.returncode == 0, on.stderr
     assert host.labctl("overlay", "env", "destroy", "state", "dev2").returncode == 0
+
+
+def everywhere(host: Machine, signal_name: str) -> None:
+    """Send a signal to the ZooKeeper server of every controller."""
+    for node in ("ctl1", "ctl2", "ctl3"):
+        done = host.labctl("exec", "state", node, "--", "pkill", f"-{signal_name}", "java")
+        assert done.returncode == 0, done.stderr
+
+
+SCENARIO = """\
+name: hang
+topology: state.yml
+traffic:
+  - {name: beside, from: h1, to: leaf1, rate: 10, flows: 1}
+timeline:
+  - {at: 1s, overlay: tenant add late}
+expect:
+  - {loss: all, packets: 0}
+"""
+
+
+def test_controllers_that_hang_are_an_error_in_bounded_time(host: Machine) -> None:
+    (host.cwd / "hang.yml").write_text(SCENARIO)
+    everywhere(host, "STOP")
+    try:
+        began = time.monotonic()
+        listed = host.labctl("overlay", "tenant", "list", "state")
+        assert (listed.returncode, listed.stdout) == (2, "")
+        assert "none of the controllers answers" in listed.stderr
+        assert time.monotonic() - began < 30
+        # The same as a step: the run ends with an error that says so, and takes its traffic down.
+        ran = host.labctl("run", "hang.yml", "--out", "out", timeout_s=90)
+        assert ran.returncode == 2, ran.stderr
+        assert "overlay tenant add state late: none of the controllers answers" in ran.stderr
+        # Whoever waits may stop waiting.
+        line = host.line(sys.executable, "-m", "labctl", "run", "hang.yml", "--out", "out2")
+        waiting = subprocess.Popen(line, cwd=host.cwd, stderr=subprocess.PIPE, text=True)
+        time.sleep(8)
+        assert waiting.poll() is None
+        began = time.monotonic()
+        host.kill(waiting, signal.SIGINT)
+        _, said = waiting.communicate(timeout=30)
+        assert waiting.returncode == 130, said
+        assert time.monotonic() - began < 6
+    finally:
+        everywhere(host, "CONT")
+    assert "late" not in tenants(host)
 
 
 def test_nothing_is_forgotten_when_all_controllers_lose_their_power(host: Machine) -> None:

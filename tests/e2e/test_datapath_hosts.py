@@ -16,10 +16,10 @@ from fabric import Fabric, inside
 from trialrun import built
 from virtual import World, two_tenants
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 from labctl.overlay.config.model import VmPort
 from labctl.overlay.datapath import layout
-from labctl.overlay.datapath.layout import Action, Entry, PortRecord, Settings
+from labctl.overlay.datapath.layout import DatapathAction, DatapathSettings, FlowEntry, PortRecord
 from labctl.overlay.flow import FROM_TUNNEL, ConnKey, FlowKey
 from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.topology import Change
@@ -74,9 +74,9 @@ def flows_of(world: World, count: int) -> list[tuple[str, str, bytes]]:
     return made
 
 
-def decided(node: Node) -> dict[bytes, Entry]:
+def decided(node: Node) -> dict[bytes, FlowEntry]:
     """What becomes of packets, whoever has decided it."""
-    return {key: replace(entry, cookie=0, conns=()) for key, entry in node.cache.entries()}
+    return {key: replace(entry, generation=0, conns=()) for key, entry in node.cache.entries()}
 
 
 def test_existing_flows_outlive_the_agent_and_the_next_one_takes_them_over(
@@ -135,14 +135,14 @@ def test_a_flood_of_new_flows_does_not_starve_anothers_first_packets(fabric: Fab
     flood = node.taps[node.slot_of["t1-vm1"]]
     calm = node.taps[node.slot_of["t2-vm1"]]
     far = fabric.nodes["compute2"].taps[fabric.nodes["compute2"].slot_of["t2-vm2"]]
-    turns, far_turns = Turns(), Turns()
+    waiting, far_waiting = RoundRobinQueue(), RoundRobinQueue()
     waits: list[float] = []
 
     def serve_once() -> None:
-        for name, queue in (("compute1", turns), ("compute2", far_turns)):
+        for name, queue in (("compute1", waiting), ("compute2", far_waiting)):
             here = fabric.nodes[name]
             for upcall in here.channel.receive(512):
-                queue.join(upcall)
+                queue.push(upcall)
             some = [queue.take() for _ in range(min(len(queue), 64))]
             here.engine.serve(some, time.monotonic_ns())
 
@@ -181,8 +181,8 @@ def test_the_kernel_rations_each_port_and_each_tunnel_target_apart(fabric: Fabri
         )
     raw = world.request("t2-vm1", world.address("t2-vm2"))
     assert [name for _, name, _ in fabric.send("compute1", "t2-vm1", raw)].count("t2-vm2") == 1
-    assert node.cache.bound()[ifindex].rationed >= 50
-    # What comes by tunnel to t1-vm1 has a ration of its own; t2-vm1's is untouched.
+    assert node.cache.bound()[ifindex].rate_limited >= 50
+    # What comes by tunnel to t1-vm1 has a rate limit of its own; t2-vm1's is untouched.
     for port in range(60):
         far.taps[far.slot_of["t1-vm2"]].send(
             world.request("t1-vm2", world.address("t1-vm1"), ports=(100 + port, 7))
@@ -260,13 +260,13 @@ def test_a_broadcast_with_its_checksum_left_to_the_card_is_taken_by_a_receiver(
 def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
     sizes = {
         "flow_key": layout.FLOW_KEY_SIZE,
-        "flow_value": Entry.SIZE,
+        "flow_value": FlowEntry.SIZE,
         "port": PortRecord.SIZE,
-        "settings": len(Settings(1, 2).pack()),
+        "settings": len(DatapathSettings(1, 2).pack()),
         "prefix": layout.INSIDE_KEY_SIZE,
         "conn_key": layout.CONN_KEY_SIZE,
-        "shape": layout.SHAPE_SIZE,
-        "variant": len(layout.Variant((), 0, 0, Entry(Action.DROP)).pack()),
+        "megaflow": layout.MEGAFLOW_SIZE,
+        "variant": len(layout.Variant((), 0, 0, FlowEntry(DatapathAction.DROP)).pack()),
     }
     structs = {name: structure(target, name) for name in sizes}
     assert {name: one.size for name, one in structs.items()} == sizes
@@ -280,14 +280,28 @@ def test_structures_in_python_lie_as_in_the_object(target: Path) -> None:
         at = structs["flow_key"].offsets[field]
         assert packed[at : at + len(value)] == value, field
     ref = layout.ConnRef(5, inbound=True, is_sender=True)
-    entry = Entry(
-        Action.TUNNEL, 7, 8, "1.2.3.4", 9, 10, layout.Flag.MACS, b"dmac__", b"smac__", (ref,), 11, 12, 13, 14
+    entry = FlowEntry(
+        DatapathAction.TUNNEL,
+        7,
+        8,
+        "1.2.3.4",
+        9,
+        10,
+        layout.Flag.MACS,
+        b"dmac__",
+        b"smac__",
+        (ref,),
+        11,
+        12,
+        13,
+        14,
     )
     packed = entry.pack()
     for field, value in {
         "kind": b"\2", "out_ifindex": b"\7", "tunnel_key": b"\x08", "mtu": b"\x09", "ttl": b"\x0a",
-        "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__", "cookie": b"\x0b",
-        "conns": struct.pack("=II", 0xC1000005, 0), "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
+        "flags": b"\1", "tunnel_dst": b"\1\2\3\4", "dmac": b"dmac__", "smac": b"smac__",
+        "generation": b"\x0b", "conns": struct.pack("=II", 0xC1000005, 0),
+        "last_ns": b"\x0c", "packets": b"\x0d", "bytes": b"\x0e",
     }.items():  # fmt: skip
         at = structs["flow_value"].offsets[field]
         assert packed[at : at + len(value)] == value, field

@@ -1,4 +1,4 @@
-"""Entries that the kernel makes from shapes, frame by frame: made anew, out of use, while shapes change."""
+"""Entries that the kernel makes from megaflows, frame by frame: made anew, out of use, while they change."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from trialrun import LOOPBACK, PORT, REDIRECT, Trial, built
 
 from labctl.overlay.datapath.layout import (
     INDICES,
-    Action,
-    Entry,
+    DatapathAction,
     Flag,
+    FlowEntry,
     PortRecord,
     Variant,
     flow_key,
-    shape_key,
+    megaflow_key,
 )
-from labctl.overlay.flow import FlowKey, Match, Ports
+from labctl.overlay.flow import FlowKey, Match, ReadPorts
 from labctl.overlay.packet import IP4, TCP, ethernet, ipv4, parse
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 A, B = b"\x02\0\0\0\0\x0a", b"\x02\0\0\0\0\x0b"
 V4A, V4B = bytes(10) + b"\xff\xff\x0a\0\0\1", bytes(10) + b"\xff\xff\x0a\0\0\2"
-COOKIE = INDICES + 1
+GENERATION = INDICES + 1
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +55,17 @@ def flow(port: int) -> FlowKey:
     return parse(frame(port)).key(PORT)
 
 
-def variant(cookie: int, dmac: bytes = B) -> bytes:
+def variant(generation: int, dmac: bytes = B) -> bytes:
     """Let it through, whatever is known."""
-    entry = Entry(Action.PORT, LOOPBACK, flags=Flag.MACS, dmac=dmac, smac=A, cookie=cookie)
+    entry = FlowEntry(
+        DatapathAction.PORT, LOOPBACK, flags=Flag.MACS, dmac=dmac, smac=A, generation=generation
+    )
     return Variant((), 65535, 1, entry).pack()
 
 
-def use_shape(trial: Trial, cookie: int) -> None:
-    trial.cache.write_shape(shape_key(flow(1), Ports.DESTINATION), [variant(cookie)])
-    trial.cache.enliven([cookie])
+def use_megaflow(trial: Trial, generation: int) -> None:
+    trial.cache.write_megaflow(megaflow_key(flow(1), ReadPorts.DESTINATION), [variant(generation)])
+    trial.cache.activate([generation])
 
 
 def sent(trial: Trial, ports: range) -> dict[str, int]:
@@ -74,43 +76,53 @@ def sent(trial: Trial, ports: range) -> dict[str, int]:
     return {name: value - before[name] for name, value in trial.cache.counters().items()}
 
 
-def test_flows_whose_shape_is_made_anew_go_on_all_at_once_however_small_the_ration(trial: Trial) -> None:
+def test_flows_whose_megaflow_is_made_anew_go_on_at_once_however_small_the_rate_limit(
+    trial: Trial,
+) -> None:
     """They had their entries: nobody else's are driven out."""
-    use_shape(trial, COOKIE)
+    use_megaflow(trial, GENERATION)
     ports = range(1000, 1200)
     assert sent(trial, ports)["made"] == len(ports)
     trial.bind(PortRecord(PORT, 1, 5))
-    use_shape(trial, COOKIE + INDICES)
+    use_megaflow(trial, GENERATION + INDICES)
     counted = sent(trial, ports)
-    assert (counted["made"], counted["upcall"], counted["rationed"]) == (len(ports), 0, 0)
-    # New ones are rationed as before.
+    assert (counted["made"], counted["upcall"], counted["rate_limited"]) == (len(ports), 0, 0)
+    # New ones are limited as before.
     assert sent(trial, range(2000, 2200))["made"] < 20
 
 
 def test_what_is_out_of_use_hides_no_entry_for_all_packets_of_its_ingress(trial: Trial) -> None:
     """A gateway's way out: it asks nobody."""
-    use_shape(trial, COOKIE)
+    use_megaflow(trial, GENERATION)
     assert sent(trial, range(1000, 1001))["made"] == 1
-    trial.cache.write([(flow_key(flow(1), Match.INGRESS), Entry(Action.PORT, LOOPBACK))], fixed=True)
-    trial.cache.write_shape(shape_key(flow(1), Ports.DESTINATION), [])
-    trial.cache.enliven([COOKIE + INDICES])
+    trial.cache.write(
+        [(flow_key(flow(1), Match.INGRESS), FlowEntry(DatapathAction.PORT, LOOPBACK))], fixed=True
+    )
+    trial.cache.write_megaflow(megaflow_key(flow(1), ReadPorts.DESTINATION), [])
+    trial.cache.activate([GENERATION + INDICES])
     counted = sent(trial, range(1000, 1001))
     assert (counted["hit"], counted["upcall"]) == (1, 0)
     assert trial.run(frame(1000)).verdict == REDIRECT
 
 
-def test_no_flow_gets_an_entry_of_another_ones_shape_while_shapes_are_written(trial: Trial) -> None:
-    """The kernel gives the memory of a shape that is overwritten to the next one while somebody reads it."""
-    mine, theirs = shape_key(flow(1), Ports.DESTINATION), shape_key(flow(1)._replace(ingress=7), Ports.NONE)
+def test_no_flow_gets_an_entry_of_another_ones_megaflow_while_megaflows_are_written(trial: Trial) -> None:
+    """The kernel gives the memory of an overwritten megaflow to the next one while somebody reads it."""
+    mine, theirs = (
+        megaflow_key(flow(1), ReadPorts.DESTINATION),
+        megaflow_key(flow(1)._replace(ingress=7), ReadPorts.NONE),
+    )
     # What is made of the first is never in use, so that each packet makes it anew; the other's would stay.
-    trial.cache.enliven([COOKIE + INDICES, COOKIE + 1])
+    trial.cache.activate([GENERATION + INDICES, GENERATION + 1])
     written = threading.Event()
 
     def write() -> None:
-        shapes = trial.loaded.maps["lc_shapes"]
-        values = [variant(COOKIE).ljust(4 * len(variant(1)), b"\0"), variant(COOKIE + 1, b"theirs") * 4]
+        megaflows = trial.loaded.maps["lc_megaflows"]
+        values = [
+            variant(GENERATION).ljust(4 * len(variant(1)), b"\0"),
+            variant(GENERATION + 1, b"theirs") * 4,
+        ]
         while not written.is_set():
-            trial.bpf.update_batch(shapes, (mine + theirs) * 500, b"".join(values) * 500, 1000)
+            trial.bpf.update_batch(megaflows, (mine + theirs) * 500, b"".join(values) * 500, 1000)
 
     writer = threading.Thread(target=write)
     writer.start()

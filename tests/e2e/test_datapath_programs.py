@@ -9,13 +9,14 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from effort import examples
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import strategies as st
 from trialrun import LOOPBACK, PORT, REDIRECT, SHOT, Trial, built
 
 from labctl.overlay.agent.entries import rewritten
 from labctl.overlay.datapath import cache as cache_module
-from labctl.overlay.datapath.layout import Action, Entry, Flag, PortRecord, flow_key, inside_key
+from labctl.overlay.datapath.layout import DatapathAction, Flag, FlowEntry, PortRecord, flow_key, inside_key
 from labctl.overlay.flow import FROM_TUNNEL, FlowKey, Forward, Match, ToPort
 from labctl.overlay.packet import IP4, IP6, checksum, ethernet, ipv4, ipv6, parse
 
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.netns
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "400"))
-many = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+many = examples(400, HealthCheck.function_scoped_fixture)
 A, B = b"\x02\0\0\0\0\x0a", b"\x02\0\0\0\0\x0b"
 V4A, V4B = bytes(10) + b"\xff\xff\x0a\0\0\1", bytes(10) + b"\xff\xff\x0a\0\0\2"
 V6A, V6B = b"\xfd" + bytes(14) + b"\1", b"\xfd" + bytes(14) + b"\2"
@@ -114,7 +110,7 @@ def test_an_entry_under_pythons_key_is_found_by_the_kernel_for_any_frame(trial: 
     missed = trial.run(frame)
     assert (missed.verdict, missed.mark, missed.frame) == (REDIRECT, LOOPBACK, frame)
     key = flow_key(packet.key(PORT))
-    trial.cache.write([(key, Entry(Action.DROP))])
+    trial.cache.write([(key, FlowEntry(DatapathAction.DROP))])
     try:
         assert trial.run(frame).verdict == SHOT
         found = trial.cache.entry(key)
@@ -127,7 +123,7 @@ def test_an_entry_under_pythons_key_is_found_by_the_kernel_for_any_frame(trial: 
 def test_flows_that_differ_in_any_field_have_entries_of_their_own(trial: Trial) -> None:
     base = ethernet(B, A, IP4, ipv4(V4A, V4B, 17, b"\0\x07\0\x09\0\x08\0\0"))
     key = flow_key(parse(base).key(PORT))
-    trial.cache.write([(key, Entry(Action.DROP))])
+    trial.cache.write([(key, FlowEntry(DatapathAction.DROP))])
     try:
         for at in (0, 6, 26, 30, 34, 36):
             other = bytearray(base)
@@ -155,7 +151,7 @@ def test_an_entry_rewrites_as_python_would_and_the_header_checksum_stays_right(
     dmac, smac = dice.randbytes(6), dice.randbytes(6)
     packet = parse(frame)
     key = flow_key(packet.key(PORT))
-    entry = Entry(Action.PORT, LOOPBACK, ttl=by, flags=Flag.MACS, dmac=dmac, smac=smac)
+    entry = FlowEntry(DatapathAction.PORT, LOOPBACK, ttl=by, flags=Flag.MACS, dmac=dmac, smac=smac)
     trial.cache.write([(key, entry)])
     try:
         done = trial.run(frame, mark=77)
@@ -193,7 +189,7 @@ def test_a_packet_or_a_segment_longer_than_the_entrys_mtu_goes_to_the_agent(
     frame = ethernet(B, A, IP4, ipv4(V4A, V4B, 6, tcp + bytes(payload - len(tcp))))
     packet = parse(frame, gso if gso != 0xFFFF else 0)
     key = flow_key(packet.key(PORT))
-    trial.cache.write([(key, Entry(Action.PORT, LOOPBACK, mtu=mtu))])
+    trial.cache.write([(key, FlowEntry(DatapathAction.PORT, LOOPBACK, mtu=mtu))])
     try:
         done = trial.run(frame, gso=gso)
     finally:
@@ -206,7 +202,7 @@ def test_a_packet_or_a_segment_longer_than_the_entrys_mtu_goes_to_the_agent(
 def test_a_frame_that_lies_about_its_length_is_measured(trial: Trial) -> None:
     frame = ethernet(B, A, IP4, ipv4(V4A, V4B, 17, bytes(8)) + bytes(2000))
     key = flow_key(parse(frame).key(PORT))
-    trial.cache.write([(key, Entry(Action.PORT, LOOPBACK, mtu=1450))])
+    trial.cache.write([(key, FlowEntry(DatapathAction.PORT, LOOPBACK, mtu=1450))])
     done = trial.run(frame)
     trial.cache.remove([key])
     assert done.mark == LOOPBACK
@@ -217,7 +213,7 @@ def test_upcalls_are_rationed_and_counted(trial: Trial) -> None:
     trial.bind(PortRecord(PORT, 1, 10))
     try:
         verdicts = [trial.run(frame).verdict for _ in range(40)]
-        assert trial.cache.bound()[LOOPBACK].rationed == verdicts.count(SHOT)
+        assert trial.cache.bound()[LOOPBACK].rate_limited == verdicts.count(SHOT)
     finally:
         trial.bind(PortRecord(PORT, 1_000_000_000, 1_000_000))
     # The burst and the one in hand; perhaps one more where a second has passed.
@@ -229,7 +225,7 @@ def test_an_uplink_takes_entries_by_destination_and_refuses_inside_sources(trial
     frame = ethernet(B, A, IP4, ipv4(V4A, V4B, 17, bytes(8)))
     packet = parse(frame)
     wide = flow_key(packet.key(PORT), Match.DESTINATION)
-    trial.cache.write([(wide, Entry(Action.PORT, LOOPBACK))], fixed=True)
+    trial.cache.write([(wide, FlowEntry(DatapathAction.PORT, LOOPBACK))], fixed=True)
     inside = [ipaddress.IPv4Network("10.0.0.0/24")]
     try:
         for sport in (1, 2, 3):
@@ -254,9 +250,9 @@ def test_what_the_agent_sends_again_follows_its_entry_or_is_dropped(trial: Trial
     for mark, ingress in ((LOOPBACK, PORT), (FROM_TUNNEL | 9, FROM_TUNNEL | 9), (direct, direct)):
         key = flow_key(packet.key(ingress))
         assert trial.run(frame, "from_agent", mark=mark).verdict == SHOT
-        trial.cache.write([(key, Entry(Action.PORT, LOOPBACK))])
+        trial.cache.write([(key, FlowEntry(DatapathAction.PORT, LOOPBACK))])
         assert trial.run(frame, "from_agent", mark=mark).verdict == REDIRECT
-        trial.cache.write([(key, Entry(Action.UPCALL))])
+        trial.cache.write([(key, FlowEntry(DatapathAction.UPCALL))])
         assert trial.run(frame, "from_agent", mark=mark).verdict == SHOT
         trial.cache.remove([key])
     assert trial.run(frame, "from_agent").verdict == SHOT  # nobody says where it is from
@@ -284,15 +280,15 @@ def test_the_least_used_entry_goes_when_there_are_too_many(tmp_path_factory: pyt
             flow_key(FlowKey(PORT, IP4, 17, 0, B, A, n & 0xFFFF, n >> 16, V4A, V4B)) for n in range(20_000)
         ]
         for at in range(0, len(keys), 100):
-            small.cache.write([(key, Entry(Action.DROP)) for key in keys[at : at + 100]])
+            small.cache.write([(key, FlowEntry(DatapathAction.DROP)) for key in keys[at : at + 100]])
         kept = {key for key, _ in small.cache.entries()}
         assert 0 < len(kept) <= 1024
         assert keys[-1] in kept
         assert keys[0] not in kept
-        assert small.cache.restore(keys[0], Entry(Action.DROP).pack())
-        assert not small.cache.restore(keys[0], Entry(Action.PORT, 3).pack())
+        assert small.cache.restore(keys[0], FlowEntry(DatapathAction.DROP).pack())
+        assert not small.cache.restore(keys[0], FlowEntry(DatapathAction.PORT, 3).pack())
         found = small.cache.entry(keys[0])
         assert found is not None
-        assert found.action is Action.DROP
+        assert found.action is DatapathAction.DROP
     finally:
         small.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from fabric import Fabric
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, event, given, note
 from hypothesis import strategies as st
 from mutations import changes_between, mutate
 from trialrun import built
@@ -22,11 +22,11 @@ from labctl.overlay.agent.entries import entry_of, rewritten
 from labctl.overlay.agent.preinstalled import prefixes
 from labctl.overlay.agent.probe_packet import packet_of
 from labctl.overlay.config.model import GatewaySet, Host, VmPort
-from labctl.overlay.datapath.layout import Action, Entry, Wanted
+from labctl.overlay.datapath.layout import ConnRequirement, DatapathAction, FlowEntry
 from labctl.overlay.flow import FROM_TUNNEL, Answer, ConnKey, Drop, FlowKey, Forward, ToPort
 from labctl.overlay.packet import BROADCAST, ICMP, IP4, IP6, TCP, UDP, address_of, is_ipv4, mac_bytes, parse
 from labctl.overlay.simulation.engine import simulate
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,13 +37,8 @@ if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "40"))
 HOSTS = (*COMPUTES, "gw1")
-many = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+many = examples(40, HealthCheck.function_scoped_fixture)
 UNDERLAY = {
     "compute1": ("198.18.0.1", "fd01::1"),
     "compute2": ("198.18.0.2", "fd01::2"),
@@ -62,7 +57,7 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fabric]:
 class Model:
     """What the simulation alone says will happen."""
 
-    topology: Topology
+    topology: VirtualTopology
     drops: Callable[[str, FlowKey], bool]
     conns: dict[str, set[ConnKey]] = field(default_factory=lambda: {name: set() for name in HOSTS})
     held: set[tuple[str, FlowKey]] = field(default_factory=set)
@@ -123,7 +118,7 @@ def world_of(seed: int, *, version: int) -> Edit:
     return edit
 
 
-def any_frame(topology: Topology, dice: random.Random, sender: VmPort | None) -> bytes:
+def any_frame(topology: VirtualTopology, dice: random.Random, sender: VmPort | None) -> bytes:
     """Mostly honest, mostly to somebody who is there."""
     names = sorted(topology.ports)
     there = topology.ports[dice.choice(names)]
@@ -222,13 +217,14 @@ def send_one(fabric: Fabric, model: Model, one: tuple[str, str, int, bytes]) -> 
     return found
 
 
-def is_used(node: Node, key: FlowKey, entry: Entry) -> bool:
+def is_used(node: Node, key: FlowKey, entry: FlowEntry) -> bool:
     """Whether the kernel would go by an entry."""
-    if entry.cookie and not node.engine._shortcuts.is_alive(entry.cookie):
+    if entry.generation and not node.engine._megaflows.is_alive(entry.generation):
         return False
-    if entry.action is Action.DROP or not entry.last_ns:
+    if entry.action is DatapathAction.DROP or not entry.last_ns:
         return all(
-            ref.wanted is Wanted.ANY or node.engine.established(ref.of(key)) is (ref.wanted is Wanted.KNOWN)
+            ref.wanted is ConnRequirement.ANY
+            or node.engine.established(ref.of(key)) is (ref.wanted is ConnRequirement.KNOWN)
             for ref in entry.conns
         )
     return True
@@ -238,10 +234,10 @@ def drops(fabric: Fabric, host: str, key: FlowKey) -> bool:
     """Whether an entry says that a flow is dropped, be it by all that is known or not."""
     node = fabric.nodes[host]
     entry = node.cache.entry(key.pack())
-    return entry is not None and entry.action is Action.DROP and is_used(node, key, entry)
+    return entry is not None and entry.action is DatapathAction.DROP and is_used(node, key, entry)
 
 
-def check_entries(fabric: Fabric, topology: Topology) -> int:
+def check_entries(fabric: Fabric, topology: VirtualTopology) -> int:
     """Every entry in the kernel is what a fresh simulation says; how many there are."""
     total = 0
     for node in fabric.nodes.values():
@@ -249,33 +245,33 @@ def check_entries(fabric: Fabric, topology: Topology) -> int:
             key = FlowKey.unpack(raw)
             decision = simulate(topology, node.name, packet_of(key), key.ingress, node.engine.established)
             total += 1
-            if entry.action is Action.UPCALL or not is_used(node, key, entry):
+            if entry.action is DatapathAction.UPCALL or not is_used(node, key, entry):
                 continue  # nothing is decided: the next packet will be
-            plain = replace(entry, cookie=0, conns=())
+            plain = replace(entry, generation=0, conns=())
             if isinstance(decision, Forward) and decision.cacheable:
                 assert plain == entry_of(decision, node.ports), (node.name, key, entry, decision)
             elif isinstance(decision, Answer) and decision.hold:
-                assert entry.action is Action.DROP
+                assert entry.action is DatapathAction.DROP
             else:
                 assert isinstance(decision, Drop), (node.name, key, entry, decision)
-                assert plain == Entry(Action.DROP), (node.name, key, decision)
+                assert plain == FlowEntry(DatapathAction.DROP), (node.name, key, decision)
     return total
 
 
-def check_shapes(fabric: Fabric, topology: Topology) -> None:
+def check_megaflows(fabric: Fabric, topology: VirtualTopology) -> None:
     """Every decision that the kernel may use again is what a fresh simulation says, under its answers."""
     for node in fabric.nodes.values():
-        assert len(node.cache.shapes()) == len(node.engine._shortcuts._by_key)
-        for shape in node.engine._shortcuts._alive.values():
-            answers = shape.answers()
+        assert len(node.cache.megaflows()) == len(node.engine._megaflows._by_key)
+        for megaflow in node.engine._megaflows._alive.values():
+            answers = megaflow.answers()
             decision = simulate(
-                topology, node.name, packet_of(shape.flow), shape.flow.ingress, answers.__getitem__
+                topology, node.name, packet_of(megaflow.flow), megaflow.flow.ingress, answers.__getitem__
             )
             if isinstance(decision, Forward):
-                plain = replace(shape.known.entry, conns=())
-                assert plain == entry_of(decision, node.ports), (node.name, shape, decision)
+                plain = replace(megaflow.record.entry, conns=())
+                assert plain == entry_of(decision, node.ports), (node.name, megaflow, decision)
             else:
-                assert shape.known.entry.action is Action.DROP, (node.name, shape, decision)
+                assert megaflow.record.entry.action is DatapathAction.DROP, (node.name, megaflow, decision)
 
 
 @many
@@ -286,12 +282,12 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
     dice = random.Random(seed)
     made = sum(node.cache.counters()["made"] for node in fabric.nodes.values())
     edit = world_of(seed, version=version)
-    topology = Topology.of(edit.items())
+    topology = VirtualTopology.of(edit.items())
     fabric.use(topology)
     model = Model(topology, partial(drops, fabric))
     send_some(fabric, model, dice, 16)
     check_entries(fabric, topology)
-    check_shapes(fabric, topology)
+    check_megaflows(fabric, topology)
     for _ in range(3):
         before = list(edit.items())
         mutate(edit, dice)
@@ -303,7 +299,7 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
         for node in fabric.nodes.values():
             node.change(topology, tags)
         check_entries(fabric, topology)
-        check_shapes(fabric, topology)
+        check_megaflows(fabric, topology)
         model.topology = topology
         model.held.clear()
         for node in fabric.nodes.values():
@@ -315,6 +311,6 @@ def test_packets_go_as_the_simulation_says_and_no_change_leaves_a_stale_entry(
             model.conns[node.name] = {ConnKey.unpack(key) for key in node.connections()}
         send_some(fabric, model, dice, 10)
         check_entries(fabric, topology)
-        check_shapes(fabric, topology)
+        check_megaflows(fabric, topology)
     if sum(node.cache.counters()["made"] for node in fabric.nodes.values()) > made:
         event("the kernel made entries by itself")

@@ -20,6 +20,7 @@ from labctl import fault
 from labctl.errors import LabError, LabExistsError, LabInterrupted, NodeError
 from labctl.events import silent
 from labctl.lab import cleanup, lifecycle
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.runtime import NodeStatus
 from labctl.lab.state import LabDir
 
@@ -41,7 +42,8 @@ import sys
 from pathlib import Path
 from labctl.events import silent
 from labctl.lab.lifecycle import bring_up
-bring_up(Path(sys.argv[1]), name=None, sets=(), runtime="netns", timeout_s=30, listen=silent,
+from labctl.lab.loaded import load_lab_file
+bring_up(load_lab_file(Path(sys.argv[1])), runtime="netns", timeout_s=30, listen=silent,
          root=Path(sys.argv[2]))
 """
 
@@ -85,8 +87,10 @@ def test_kill_9_of_up_at_any_moment_leaves_nothing_after_down_all(tmp_path: Path
             host.kill(child)
             child.wait()
             half_made += host.census()["labs"] != []
+            groups = host.run("sh", "-c", "cat /run/labctl/*/cgroup").stdout.split()[1:]
             done = host.labctl("down", "--all")
             assert done.returncode == 0, done.stderr
+            assert not [group for group in groups if Path(group).exists()]
             assert host.settled(before) == before
         assert half_made > KILLS // 4, "the kills came too early to be a test of anything"
 
@@ -105,7 +109,7 @@ def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path,
     """Whatever half-made fault a killed labctl leaves, undo_all makes whole; and down leaves nothing."""
     path = write_triangle(tmp_path / "def", "faulty")
     lab = lifecycle.bring_up(
-        path, name=None, sets=(), runtime="netns", timeout_s=READY_S, listen=silent, root=root
+        load_lab_file(path), runtime="netns", timeout_s=READY_S, listen=silent, root=root
     )
     runtime, _ = lifecycle.open_lab("faulty", root)
     chance = random.Random(7)
@@ -129,7 +133,7 @@ def test_kill_9_in_the_middle_of_faults_is_healed_and_taken_down(tmp_path: Path,
 
 def test_a_helper_whose_labctl_was_killed_before_it_was_up_boots_nothing(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
-    plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "cables": []}
+    plan = {"nodes": [{"name": "a", "netns": str(tmp_path / "netns"), "pidfile": str(pidfile)}], "veths": []}
     somebody_else = str(os.getppid())
     line = [sys.executable, "-c", "from labctl.runtime.embedded.launcher import main; main()", somebody_else]
     done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
@@ -204,9 +208,7 @@ def test_a_signal_on_the_way_up_takes_everything_down(
             os.kill(os.getpid(), number)
 
     with pytest.raises(LabInterrupted):
-        lifecycle.bring_up(
-            path, name=None, sets=(), runtime="netns", timeout_s=READY_S, listen=stop, root=root
-        )
+        lifecycle.bring_up(load_lab_file(path), runtime="netns", timeout_s=READY_S, listen=stop, root=root)
     _assert_gone(root)
 
 
@@ -249,7 +251,7 @@ def test_a_node_changes_no_file_of_the_host(tmp_path: Path, root: Path) -> None:
 
 def _up(path: Path, root: Path, timeout_s: float = READY_S) -> LabDir:
     return lifecycle.bring_up(
-        path, name=None, sets=(), runtime="netns", timeout_s=timeout_s, listen=silent, root=root
+        load_lab_file(path), runtime="netns", timeout_s=timeout_s, listen=silent, root=root
     )
 
 

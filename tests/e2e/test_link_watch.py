@@ -23,6 +23,13 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="n
 
 ENDS = (WatchedEnd("a", "eth1"), WatchedEnd("b", "eth1"))
 SECOND = 1_000_000_000
+DROP_ALL = b"""table netdev t {
+  chain c {
+    type filter hook ingress device left priority 0
+    drop
+  }
+}
+"""
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def test_every_packet_lost_on_a_dead_link_was_seen_leaving_or_was_never_sent_the
         # The middle drops all that comes, in silence: every lost packet was seen leaving a.
         subprocess.run(
             ["ip", "netns", "exec", f"{routed.prefix}-m", "nft", "-f", "-"],
-            input=b"table netdev t {\nchain c {\ntype filter hook ingress device left priority 0\ndrop\n}\n}\n",
+            input=DROP_ALL,
             check=True,
         )
         time.sleep(0.2)

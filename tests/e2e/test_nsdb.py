@@ -17,8 +17,8 @@ from virtual import start, two_tenants
 from labctl.errors import ActionError, InputError
 from labctl.overlay.config.environment import remove_network
 from labctl.overlay.config.model import Group, Network, Subnet, Tenant, VmPort
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.simulation.topology import VirtualTopology
 from labctl.overlay.store.mirror import POLL_S, Mirror, Update
 from labctl.overlay.store.nsdb import LOG_LENGTH, Database, Head
 from labctl.overlay.store.session import connect, make_client
@@ -79,7 +79,7 @@ class Told:
                 lambda: next((one for _, one in self.updates if wanted(one)), None), within_s
             )
         assert found, [(u.fresh, u.revision) for _, u in self.updates]
-        return found  # type: ignore[return-value]
+        return found
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def put_world(edit: Edit) -> None:
 def add_environment(name: str) -> Callable[[Edit], VmPort]:
     def change(edit: Edit) -> VmPort:
         plan_tenant(edit, name)
-        plan_network(edit, name, f"{name}-net", Pools())
+        plan_network(edit, name, f"{name}-net", PrefixPools())
         return plan_vm(edit, VmSpec(f"{name}-vm", f"{name}-net", "compute1"))
 
     return change
@@ -232,14 +232,14 @@ def test_a_mirror_follows_and_tells_what_is_touched(
     assert told.wait_for(lambda update: update.fresh).topology.complete
     database.change(put_world)
     told.wait_for(lambda update: update.revision == 1)
-    assert mirror.last.topology == Topology.of(two_tenants().items())
+    assert mirror.last.topology == VirtualTopology.of(two_tenants().items())
     port = database.change(add_environment("t9"))
     update = told.wait_for(lambda update: update.revision == 2)
     assert f"port:{port.name}" in update.tags
     assert not any("t1" in tag for tag in update.tags)
     database.change(lambda edit: edit.remove_tenant("t9"))
     told.wait_for(lambda update: update.revision == 3)
-    assert mirror.last.topology == Topology.of(two_tenants().items())
+    assert mirror.last.topology == VirtualTopology.of(two_tenants().items())
 
 
 def test_a_mirror_that_missed_more_than_the_log_holds_reads_all_again(
@@ -256,7 +256,7 @@ def test_a_mirror_that_missed_more_than_the_log_holds_reads_all_again(
     database.change(lambda edit: edit.remove_tenant("n0"))
     mirror._client.start()
     told.wait_for(lambda update: update.revision == 7)
-    assert mirror.last.topology == Topology.of(database.state().items())
+    assert mirror.last.topology == VirtualTopology.of(database.state().items())
 
 
 def test_a_host_is_alive_while_its_agent_is(
@@ -320,7 +320,7 @@ def test_a_mirror_begins_with_its_copy_when_nobody_answers(
     lonely.stop()
     lonely_client.close()
     assert not update.fresh
-    assert update.topology == Topology.of(two_tenants().items())
+    assert update.topology == VirtualTopology.of(two_tenants().items())
 
 
 def test_the_copy_is_soon_as_new_as_the_mirror(
@@ -357,7 +357,7 @@ def test_a_copy_that_cannot_be_read_is_no_copy(
     copy.write_text('{"revision": 3, "documents": {"common": "{\\"host\\": [{\\"nam')
     mirror, told = mirrors(copy=copy)
     told.wait_for(lambda update: update.fresh and update.revision == 1)
-    assert mirror.last.topology == Topology.of(two_tenants().items())
+    assert mirror.last.topology == VirtualTopology.of(two_tenants().items())
 
 
 def test_a_database_that_has_lost_everything_is_not_believed(
@@ -368,7 +368,7 @@ def test_a_database_that_has_lost_everything_is_not_believed(
     told.wait_for(lambda update: update.revision == 1)
     client.delete(root, recursive=True)
     told.wait_for(lambda update: not update.fresh and update.revision == 1)
-    assert mirror.last.topology == Topology.of(two_tenants().items())
+    assert mirror.last.topology == VirtualTopology.of(two_tenants().items())
 
 
 def test_a_document_that_is_none_stops_nothing(
@@ -383,7 +383,7 @@ def test_a_document_that_is_none_stops_nothing(
     head = Head.parse(client.get(f"{root}/head")[0])
     client.set(f"{root}/head", replace(head, revision=2, log=((2, "x", ("tenant.t1",)),)).dump())
     told.wait_for(lambda update: not update.fresh and update.revision == 1)
-    assert mirror.last.topology == Topology.of(two_tenants().items())
+    assert mirror.last.topology == VirtualTopology.of(two_tenants().items())
     client.set(f"{root}/documents/tenant.t1", good)
     database.change(add_environment("t9"))
     update = told.wait_for(lambda update: update.fresh and update.revision == 3)

@@ -22,14 +22,14 @@ from machine import Machine, machine
 from labctl.linux.netns import inside
 from labctl.load import load_topology
 from labctl.overlay.config.model import RouterPort, VmPort
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.overlay.packet import UDP, address_of, parse
 from labctl.probe.frames import Capture, Frame, capture, send_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from labctl.model.lab import Lab, Node
+    from labctl.model.lab import Lab, NodePlan
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
@@ -110,7 +110,7 @@ def furnish(host: Machine, lab: Lab, guests: list[dict[str, str]]) -> Bed:
     told = json.loads(host.labctl("status", LAB, "--json").stdout)["nodes"]
     spaces = {node["node"]: proc / str(node["pid"]) / "ns/net" for node in told}
     pids = {node["node"]: node["pid"] for node in told}
-    items = plan_overlay(lab.overlay["section"], Facts.parse(lab.overlay))
+    items = plan_overlay(lab.overlay["section"], LabFacts.parse(lab.overlay))
     keys = {item.name: item.key for item in items if isinstance(item, VmPort)}
     parties = {node.name: party(node, keys.get(node.name, 0)) for node in lab.nodes}
     for guest in guests:
@@ -148,7 +148,7 @@ def two(addresses: Iterable[str]) -> tuple[str, str]:
     return four, six
 
 
-def party(node: Node, key: int) -> Party:
+def party(node: NodePlan, key: int) -> Party:
     four, six = node.loopback4, node.loopback6
     mac = node.interfaces[0].mac
     return Party(node.name, mac, str(four.ip) if four else "", str(six.ip) if six else "", key)
@@ -243,8 +243,8 @@ def arrived(bed: Bed, place: str, frame: Frame) -> str:
         # A gateway takes out of their tunnel packets that claim to be for the outside.
         harmless = place in GATEWAYS and parse(frame.data).dport != INNER_PORT
         return "" if harmless else f"{place} lc-vx"
-    cords = {port.name for port in bed.lab.node(place).interfaces if not is_guest(bed.lab, port.peer.node)}
-    if frame.interface not in cords or is_in_tunnel(bed, frame.data):
+    underlay = {port.name for port in bed.lab.node(place).interfaces if not is_guest(bed.lab, port.peer.node)}
+    if frame.interface not in underlay or is_in_tunnel(bed, frame.data):
         return ""
     return place
 

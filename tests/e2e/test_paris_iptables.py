@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from legacy import network
@@ -14,7 +14,7 @@ from labctl.nova.firewall import Firewall
 from labctl.nova.release import without_ours
 from labctl.nova.rules import OWNER
 from labctl.nova.segments import SegmentKind
-from labctl.nova.settings import Settings
+from labctl.nova.settings import NovaSettings
 from labctl.nova.tenant import Builder
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ class OnlyRules:
 
 
 def start_controller(
-    run: InNamespace, folder: Path, networks: int, **behaviour: bool
+    run: InNamespace, folder: Path, networks: int, **behaviour: Any
 ) -> tuple[Firewall, OnlyRules]:
     """A controller with its real rules, applied as it really applies them, up to its last network."""
-    settings = Settings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=folder, **behaviour)
+    settings = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=folder, **behaviour)
     execute = OnlyRules(run)
     with EventLog(folder / "log") as log:
         firewall = make_firewall(settings, execute, log)

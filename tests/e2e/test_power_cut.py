@@ -18,10 +18,11 @@ from labctl.fault.ends import far_ends
 from labctl.fault.types import Effect, PowerMode
 from labctl.lab import lifecycle
 from labctl.lab.definition_cache import definition_of
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.readiness import wait_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wiretap import Segment
 
@@ -50,7 +51,7 @@ def gateways() -> Iterator[tuple[Runtime, LabDir]]:
     name = f"pc-{uuid.uuid4().hex[:8]}"
     root = Path("/run") / f"labctl-{name}"
     lab = lifecycle.bring_up(
-        TOPOLOGY, name=name, sets=(), runtime="netns", timeout_s=READY_S, listen=silent, root=root
+        load_lab_file(TOPOLOGY, name=name), runtime="netns", timeout_s=READY_S, listen=silent, root=root
     )
     try:
         yield lifecycle.open_lab(name, root)[0], lab
@@ -109,7 +110,7 @@ _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 
 
 def test_sockets_left_in_the_old_namespace_never_speak_again(gateways: tuple[Runtime, LabDir]) -> None:
-    """At power-on the cables move to a fresh namespace: no old session's segment comes by them."""
+    """At power-on the links move to a fresh namespace: no old session's segment comes by them."""
     runtime, lab = gateways
     ends = [(runtime.netns(lab, end.node), end.interface) for end in far_ends(definition_of(lab), "gw3")]
     with wiretap(ends) as heard:
@@ -127,7 +128,7 @@ def test_sockets_left_in_the_old_namespace_never_speak_again(gateways: tuple[Run
 
 
 def test_cuts_take_all_carriers_within_a_millisecond(
-    gateways: tuple[Runtime, LabDir], record_property: pytest.RecordProperty
+    gateways: tuple[Runtime, LabDir], record_property: Callable[[str, object], None]
 ) -> None:
     runtime, lab = gateways
     windows = []

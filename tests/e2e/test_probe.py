@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from probebed import Bed, bed, children_of
@@ -133,7 +133,7 @@ def test_foreign_packets_are_told_apart(routed: Bed) -> None:
     ],
 )
 def test_a_stream_that_cannot_start_is_one_clear_line(
-    routed: Bed, change: dict[str, str], message: str
+    routed: Bed, change: dict[str, Any], message: str
 ) -> None:
     good = routed.stream("good", "b", "a")
     with pytest.raises(ProbeError, match=message) as caught:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.overlay.agent.connections import Connections
-from labctl.overlay.agent.engine import Engine
+from labctl.overlay.agent.engine import FlowEngine
 from labctl.overlay.agent.host import decide_by
-from labctl.overlay.agent.ports import Bound, Ports
-from labctl.overlay.agent.preinstalled import Ahead
+from labctl.overlay.agent.ports import Bound, PortBindings
+from labctl.overlay.agent.preinstalled import PreinstalledFlows
 from labctl.overlay.config.model import Host
 from labctl.overlay.datapath import devices
 from labctl.overlay.datapath.cache import FlowCache
@@ -27,15 +27,15 @@ from labctl.overlay.datapath.layout import PortRecord
 from labctl.overlay.packet import address_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 SLOTS = 24
 FLOWS = 4096
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
-RATION = PortRecord(0, 1_000_000, 1_000_000)
+RATE_LIMIT = PortRecord(0, 1_000_000, 1_000_000)
 
 
 @contextmanager
@@ -75,12 +75,12 @@ class Node:
     channel: Channel
     ifindexes: dict[str, int]
     taps: dict[str, socket.socket]
-    engine: Engine = field(init=False)
-    ports: Ports = field(init=False)
+    engine: FlowEngine = field(init=False)
+    ports: PortBindings = field(init=False)
     slot_of: dict[str, str] = field(default_factory=dict)
-    ahead: Ahead | None = None
+    preinstalled: PreinstalledFlows | None = None
 
-    def reset(self, topology: Topology) -> None:
+    def reset(self, topology: VirtualTopology) -> None:
         """Nothing is known, and nothing in the kernel."""
         self.cache.remove([key for key, _ in self.cache.entries()])
         self.cache.remove([key for key, _ in self.cache.entries(fixed=True)], fixed=True)
@@ -98,15 +98,15 @@ class Node:
         """As if no flow had been used for a while: each looks for its connections when it is used again."""
         self.cache.write([(key, replace(entry, last_ns=0)) for key, entry in self.cache.entries()])
 
-    def restart(self, topology: Topology) -> None:
+    def restart(self, topology: VirtualTopology) -> None:
         """A new agent; the kernel is as the last one left it."""
-        self.ports = Ports()
+        self.ports = PortBindings()
         self.slot_of = {}
-        self.engine = Engine(
+        self.engine = FlowEngine(
             decide_by(topology, self.name), self.ports, self.cache, self.channel, Connections(self.cache)
         )
 
-    def bind(self, topology: Topology) -> set[str]:
+    def bind(self, topology: VirtualTopology) -> set[str]:
         """The VMs of this host on slots of their own; the names of ports that moved."""
         moved = set()
         wanted = {name: view.key for name, view in topology.ports.items() if view.item.host == self.name}
@@ -133,21 +133,27 @@ class Node:
     def _bind(self, key: int, slot: str, *, uplink: bool) -> None:
         self.ports.bind(Bound(key, slot, self.ifindexes[slot]))
         with inside(self.namespace):
-            self.cache.bind(self.ifindexes[slot], PortRecord(key, RATION.rate, RATION.burst), uplink=uplink)
+            self.cache.bind(
+                self.ifindexes[slot], PortRecord(key, RATE_LIMIT.rate, RATE_LIMIT.burst), uplink=uplink
+            )
 
-    def change(self, topology: Topology, tags: frozenset[str] | set[str]) -> None:
+    def change(self, topology: VirtualTopology, tags: frozenset[str] | set[str]) -> None:
         """What the agent's Host does."""
         self.engine.use(decide_by(topology, self.name))
         moved = self.bind(topology)
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         if moved:
-            self.engine.change(moved, now)
-        self.engine.change(tags, now)
+            self.engine.revalidate(moved, now)
+        self.engine.revalidate(tags, now)
         self.cache.take_tunnels_from(
-            {address_bytes(host.tunnel) for host in topology.items.get(Host, {}).values()}
+            {
+                address_bytes(host.tunnel)
+                for host in topology.items.get(Host, {}).values()
+                if isinstance(host, Host)
+            }
         )
-        if self.ahead is not None:
-            self.ahead.update(topology)
+        if self.preinstalled is not None:
+            self.preinstalled.update(topology)
 
 
 class Fabric:
@@ -157,7 +163,7 @@ class Fabric:
         self,
         prefix: str,
         target: Path,
-        underlay: dict[str, tuple[str, ...]],
+        underlay: Mapping[str, tuple[str, ...]],
         *,
         slots: int = SLOTS,
         flows: int = FLOWS,
@@ -227,19 +233,19 @@ class Fabric:
                 target,
                 vxlan=found.vxlan,
                 upcall=found.kernel_end,
-                tunnel_ration=RATION,
+                tunnel_rate_limit=RATE_LIMIT,
                 local=tuple(local.values()),
                 flows=flows,
             )
             ifindexes = {slot: socket.if_nametoindex(slot) for slot in names}
             return cache, Channel(devices.AGENT_END), ifindexes
 
-    def use(self, topology: Topology) -> None:
+    def use(self, topology: VirtualTopology) -> None:
         """Begin with a topology."""
         for node in self.nodes.values():
             node.reset(topology)
             if node.name.startswith("gw"):
-                node.ahead = Ahead(node.name, node.ports, node.cache)
+                node.preinstalled = PreinstalledFlows(node.name, node.ports, node.cache)
             node.change(topology, set())
         self.settle()
 

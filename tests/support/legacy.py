@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from labctl.nova.database import Network, networks_of
+from labctl.nova.database import NovaNetwork, networks_of
 
 __all__ = ["network"]
 
 
-def network(index: int) -> Network:
+def network(index: int) -> NovaNetwork:
     """The network at that 0-based place in the range, with one machine."""
     number = index + 1
     row = (f"tenant{number}", 100 + number, f"br{100 + number}", f"10.40.{number}.0/24", f"10.40.{number}.1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from virtual import COMPUTES, random_rules
 
@@ -23,7 +23,7 @@ from labctl.overlay.config.model import (
     VmPort,
 )
 from labctl.overlay.config.plan import (
-    Pools,
+    PrefixPools,
     VmSpec,
     plan_group,
     plan_network,
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
     from labctl.overlay.config.state import Edit
 
+ItemT = TypeVar("ItemT")
 
-def some(edit: Edit, dice: random.Random, kind: type) -> list:
+
+def some(edit: Edit, dice: random.Random, kind: type[ItemT]) -> list[ItemT]:
     """One item of a class in a list, or an empty list."""
     known = edit.all(kind)
     return [dice.choice(known)] if known else []
@@ -146,7 +148,7 @@ def remove_uplink(edit: Edit, dice: random.Random) -> None:
 def add_tenant(edit: Edit, dice: random.Random) -> None:
     name = f"new{edit.next_key}"
     plan_tenant(edit, name)
-    plan_network(edit, name, f"{name}-net", Pools())
+    plan_network(edit, name, f"{name}-net", PrefixPools())
     plan_vm(edit, VmSpec(f"{name}-vm", f"{name}-net", dice.choice(COMPUTES)))
 
 

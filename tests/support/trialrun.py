@@ -15,7 +15,7 @@ import pytest
 from labctl.linux.libbpf import LibBpf
 from labctl.overlay.datapath import cache as cache_module
 from labctl.overlay.datapath.cache import FlowCache
-from labctl.overlay.datapath.layout import PortRecord, Settings
+from labctl.overlay.datapath.layout import DatapathSettings, PortRecord
 
 BUILD = Path(cache_module.__file__).with_name("build")
 LOOPBACK = 1  # the interface that a trial's frame seems to come from
@@ -73,8 +73,8 @@ class Trial:
         self.loaded = self.bpf.load(
             target, cache_module._PROGRAMS, cache_module._MAPS, {}, {"lc_flows": flows}
         )
-        self.cache = FlowCache(self.bpf, self.loaded, Settings(LOOPBACK, LOOPBACK), adopted=False)
-        self.cache._settle(Settings(LOOPBACK, LOOPBACK))
+        self.cache = FlowCache(self.bpf, self.loaded, DatapathSettings(LOOPBACK, LOOPBACK), adopted=False)
+        self.cache._settle(DatapathSettings(LOOPBACK, LOOPBACK))
         self.bind(PortRecord(PORT, 1_000_000_000, 1_000_000))
 
     def bind(self, record: PortRecord) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labctl.overlay.config.model import Direction, Group, Host, HostKind, Item, VmPort
 from labctl.overlay.config.plan import (
-    Pools,
+    PrefixPools,
     RuleSpec,
     VmSpec,
     plan_base,
@@ -39,7 +39,7 @@ from labctl.overlay.packet import (
     parse,
 )
 from labctl.overlay.simulation.engine import simulate
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,10 +71,10 @@ def two_tenants() -> Edit:
     edit = start()
     for tenant in ("t1", "t2"):
         plan_tenant(edit, tenant)
-        plan_network(edit, tenant, f"{tenant}-net", Pools())
+        plan_network(edit, tenant, f"{tenant}-net", PrefixPools())
         for number, host in enumerate(COMPUTES, 1):
             plan_vm(edit, VmSpec(f"{tenant}-vm{number}", f"{tenant}-net", host))
-    plan_network(edit, "t1", "t1-db", Pools())
+    plan_network(edit, "t1", "t1-db", PrefixPools())
     plan_vm(edit, VmSpec("t1-vm3", "t1-db", "compute2"))
     return edit
 
@@ -94,7 +94,7 @@ def random_world(seed: int, *, with_ports: bool = False) -> Edit:
         for n in range(dice.randint(0, 2)):
             plan_group(edit, tenant, f"{tenant}-g{n}", random_rules(dice, tenant, with_ports=with_ports))
         for n in range(1, dice.randint(1, 2) + 1):
-            plan_network(edit, tenant, f"{tenant}-n{n}", Pools())
+            plan_network(edit, tenant, f"{tenant}-n{n}", PrefixPools())
             for v in range(1, dice.randint(1, 3) + 1):
                 groups = [f"{tenant}-g{g}" for g in range(2) if f"{tenant}-g{g}" in group_names(edit)]
                 chosen = tuple(dice.sample(groups, dice.randint(0, len(groups))))
@@ -150,13 +150,13 @@ def frame(
 class World:
     """A topology, and every host's table of connections."""
 
-    topology: Topology
+    topology: VirtualTopology
     conns: dict[str, set[ConnKey]] = field(default_factory=dict)
     entered: list[tuple[str, Decision]] = field(default_factory=list)
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> World:
-        return cls(Topology.of(items))
+        return cls(VirtualTopology.of(items))
 
     def vm(self, name: str) -> VmPort:
         return self.topology.ports[name].item

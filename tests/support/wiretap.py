@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import select
 import socket
 import struct
@@ -67,7 +68,7 @@ class Heard:
 def wiretap(ends: list[tuple[Path, str]]) -> Iterator[Heard]:
     """Listen at interfaces: pairs of a namespace and an interface in it."""
     heard = Heard([])
-    taps = [inside(space, lambda name=name: _tap(name)) for space, name in ends]
+    taps = [inside(space, functools.partial(_tap, name)) for space, name in ends]
     stop = threading.Event()
 
     def listen() -> None:

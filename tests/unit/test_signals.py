@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,7 @@ from labctl import signals
 from labctl.errors import LabInterrupted, NodeError
 from labctl.events import Event, silent
 from labctl.lab import lifecycle
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.state import LabDir
 from labctl.testing.runtime import FakeRuntime
 
@@ -211,8 +212,10 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LabDir]
     path.write_text("name: a\ntopology: {nodes: {a: {cmd: sleep 1}}}\n")
 
     def call(listen: Callable[[Event], None] = silent) -> LabDir:
-        given: dict[str, Any] = {"name": None, "sets": (), "runtime": "netns", "timeout_s": 1.0}
-        return lifecycle.bring_up(path, listen=listen, root=tmp_path / "state", **given)
+        loaded = load_lab_file(path)
+        return lifecycle.bring_up(
+            loaded, runtime="netns", timeout_s=1.0, listen=listen, root=tmp_path / "state"
+        )
 
     return call
 

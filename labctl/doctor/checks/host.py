@@ -9,6 +9,7 @@ import resource
 import sys
 
 from labctl.doctor.model import ALL, Check, LackingError, Purpose
+from labctl.lab import node_groups
 from labctl.linux import syscalls
 from labctl.runtime.embedded import capabilities
 
@@ -52,6 +53,15 @@ def _files() -> str:
     if hard != resource.RLIM_INFINITY and hard < FILES:
         raise LackingError(f"at most {hard}, wanted {FILES}")
     return f"{soft}, at most {'any' if hard == resource.RLIM_INFINITY else hard}"
+
+
+def _freezer() -> str:
+    version = node_groups.available()
+    if not version:
+        raise LackingError(
+            "no control group can be made: nodes are stopped by signals, one process at a time"
+        )
+    return f"control groups version {version}"
 
 
 def _python() -> str:
@@ -117,6 +127,14 @@ CHECKS = (
         _files,
         needed=ALL,
         fix=f"ulimit -n {FILES}, or a higher LimitNOFILE of the service that this runs in",
+    ),
+    Check(
+        "freezer",
+        _GROUP,
+        "before a power cut every process of a node stops at once",
+        _freezer,
+        useful=frozenset({Purpose.EMBEDDED}),
+        fix="in a container: mount /sys/fs/cgroup so that it can be written to",
     ),
     Check(
         "Python",

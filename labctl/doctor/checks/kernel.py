@@ -29,7 +29,7 @@ _ACCEPT_ALL = "'1,6 0 0 4294967295,'"  # one instruction: return the whole packe
 _OVERLAY = """
 mount -t tmpfs t "$1" && cd "$1" && mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m
 """
-_CABLE = "ip link add name a type veth peer name b"
+_LINK = "ip link add name a type veth peer name b"
 
 Command = tuple[str, ...]
 
@@ -172,14 +172,14 @@ def _useful(name: str, reason: str, probe: Callable[[], str]) -> Check:
 CHECKS = (
     _needed("namespaces", "a node is a set of them", _namespaces, _NETNS),
     _needed("overlay file system", "every node has the host's files and its own changes", _overlay, _NETNS),
-    _needed("veth", "every cable is a pair of them", _trial(_CABLE)),
+    _needed("veth", "every link is a pair of them", _trial(_LINK)),
     _needed("bridge", "switches are bridges", _trial("ip link add name s type bridge")),
     _needed("AF_PACKET", "the probe sends and receives whole packets", _packet_socket),
     _needed(
         "equal-cost routes",
         "traffic goes over several gateways at once",
         _trial(
-            _CABLE,
+            _LINK,
             "ip link set dev a up",
             "ip link set dev b up",
             "ip addr add 192.0.2.1/31 dev a",
@@ -192,7 +192,7 @@ CHECKS = (
         "nftables, netdev ingress",
         "silent loss: carrier stays, packets go nowhere",
         _trial(
-            _CABLE,
+            _LINK,
             "nft -f -",
             stdin=_ruleset("netdev", 'type filter hook ingress device "a" priority 0; drop'),
         ),
@@ -211,7 +211,7 @@ CHECKS = (
         "cls_bpf",
         "datapath programs on a node's interfaces",
         _trial(
-            _CABLE,
+            _LINK,
             "tc qdisc add dev a clsact",
             f"tc filter add dev a ingress protocol all bpf bytecode {_ACCEPT_ALL}",
         ),
@@ -219,17 +219,17 @@ CHECKS = (
     _useful(
         "netem",
         "delay, jitter and random loss on a link; without it only loss and rate can be had",
-        _trial(_CABLE, "tc qdisc add dev a root netem delay 1ms"),
+        _trial(_LINK, "tc qdisc add dev a root netem delay 1ms"),
     ),
     _useful(
         "tbf",
         "a bounded rate on a link",
-        _trial(_CABLE, "tc qdisc add dev a root tbf rate 1mbit burst 10kb latency 10ms"),
+        _trial(_LINK, "tc qdisc add dev a root tbf rate 1mbit burst 10kb latency 10ms"),
     ),
     _useful(
         "8021q",
         "VLANs of the legacy network; without it each is a VXLAN segment",
-        _trial(_CABLE, "ip link add link a name a.5 type vlan id 5"),
+        _trial(_LINK, "ip link add link a name a.5 type vlan id 5"),
     ),
     _useful(
         "bridge vlan_filtering",
@@ -237,5 +237,5 @@ CHECKS = (
         _trial("ip link add name s type bridge vlan_filtering 1"),
     ),
     _useful("vrf", "routing tables of tenants", _trial("ip link add name v type vrf table 9")),
-    _useful("dummy", "interfaces without a cable", _trial("ip link add name d type dummy")),
+    _useful("dummy", "interfaces without a link", _trial("ip link add name d type dummy")),
 )

@@ -12,19 +12,19 @@ from labctl.overlay.agent.config import AgentConfig, read_config
 from labctl.overlay.agent.connections import Connections
 from labctl.overlay.agent.control_socket import Control
 from labctl.overlay.agent.drain import Gate
-from labctl.overlay.agent.engine import Engine
+from labctl.overlay.agent.engine import FlowEngine
 from labctl.overlay.agent.feed import MirrorFeed
 from labctl.overlay.agent.guests import Guests
-from labctl.overlay.agent.host import Host, decide_by
+from labctl.overlay.agent.host import OverlayHost, decide_by
 from labctl.overlay.agent.introspection import Questions
 from labctl.overlay.agent.kernel import IpCommand, Kernel
 from labctl.overlay.agent.loop import Loop
-from labctl.overlay.agent.ports import Ports
+from labctl.overlay.agent.ports import PortBindings
 from labctl.overlay.datapath import devices
 from labctl.overlay.datapath.cache import FlowCache
 from labctl.overlay.datapath.channel import Channel
 from labctl.overlay.datapath.layout import PortRecord
-from labctl.overlay.simulation.topology import Topology
+from labctl.overlay.simulation.topology import VirtualTopology
 from labctl.overlay.store.mirror import Mirror
 from labctl.overlay.store.session import make_client
 
@@ -44,18 +44,22 @@ def main(arguments: list[str]) -> int:
 def run(config: AgentConfig) -> int:
     """Put the parts together and let them work."""
     found = devices.ensure(port=config.tunnel_port)
-    ration = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
+    rate_limit = PortRecord(0, config.upcalls_a_second, config.upcalls_at_once)
     built = Path(config.built) if config.built else BUILT
     cache = FlowCache.open(
-        built, vxlan=found.vxlan, upcall=found.kernel_end, tunnel_ration=ration, local=(config.tunnel,)
+        built,
+        vxlan=found.vxlan,
+        upcall=found.kernel_end,
+        tunnel_rate_limit=rate_limit,
+        local=(config.tunnel,),
     )
     channel = Channel(devices.AGENT_END)
-    ports, feed = Ports(), MirrorFeed()
+    ports, feed = PortBindings(), MirrorFeed()
     state = Path(config.state)
-    mirror = Mirror(make_client(config.controllers), feed.tell, host=config.host, copy=state / "mirror.json")
-    engine = Engine(decide_by(Topology(), config.host), ports, cache, channel, Connections(cache))
-    host = Host(
-        config=config, topology=Topology(), ports=ports, engine=engine,
+    mirror = Mirror(make_client(config.controllers), feed.push, host=config.host, copy=state / "mirror.json")
+    engine = FlowEngine(decide_by(VirtualTopology(), config.host), ports, cache, channel, Connections(cache))
+    host = OverlayHost(
+        config=config, topology=VirtualTopology(), ports=ports, engine=engine,
         cache=cache, channel=channel, kernel=Kernel(IpCommand()), gate=Gate(Path(config.gate)),
         guests=Guests(state / "vm") if GUEST.exists() and not config.uplink else None,
     )  # fmt: skip

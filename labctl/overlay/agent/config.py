@@ -27,8 +27,8 @@ class AgentConfig:
         ports: interface name -> name of the VM port on it.
         uplink: name of the uplink on a gateway; empty on a compute node.
         tunnel_port: UDP port of the tunnels.
-        upcalls_a_second: ration of each port.
-        upcalls_at_once: the same, at once.
+        upcalls_a_second: rate limit of each port.
+        upcalls_at_once: burst of each port.
         state: folder for the agent's own state (control socket).
         standing: file that says in one line how the agent stands; ``ready`` when it is.
         gate: file of a gateway's gate; ``.pid`` and ``.drain`` are beside it.

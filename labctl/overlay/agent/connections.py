@@ -1,6 +1,6 @@
 """Connections that the firewalls of this host's ports know: a map of the kernel's, and nothing beside it.
 
-The kernel makes connections by itself (with the entries that it makes from shapes), keeps those of
+The kernel makes connections by itself (with the entries that it makes from megaflows), keeps those of
 flows in use alive, and asks for them; so its map is the only one, and outlives the agent. Time-outs
 are those of the kernel's own connection tracking, shortened where a lab gains nothing by their length.
 """
@@ -51,13 +51,13 @@ class Connections:
         """Whether the connection is known."""
         return conn in self._fresh or self._memory.knows(conn.pack())
 
-    def note(self, conns: Iterable[ConnKey], now_ns: int) -> None:
+    def record(self, conns: Iterable[ConnKey], now_ns: int) -> None:
         """Connections were seen."""
         for conn in conns:
             self._fresh[conn] = now_ns
 
-    def tell(self) -> None:
-        """Have the kernel know what was noted."""
+    def write(self) -> None:
+        """Write what was recorded to the kernel."""
         if self._fresh:
             self._memory.remember_connections([(conn.pack(), seen) for conn, seen in self._fresh.items()])
             self._fresh = {}
@@ -67,7 +67,7 @@ class Connections:
 
         No flow in use can hang on one that goes: each refreshes its own once a second, in the kernel.
         """
-        self.tell()
+        self.write()
         some = next(self._round, None)
         if some is None:
             self._round = self._memory.connections()

@@ -1,4 +1,4 @@
-"""The agent's ear for the operator: one JSON request a connection, one JSON answer.
+"""The agent's Unix control socket: one JSON request and one JSON reply per connection.
 
 Requests: ``{"ask": "status"}``, ``{"ask": "flows", "most": N}``,
 ``{"ask": "trace", "ingress": KEY, "frame": HEX}``. The socket is a file in the node's own /run, readable
@@ -25,7 +25,7 @@ _PATIENCE_S = 0.5
 
 
 class Control:
-    """The listening end."""
+    """The agent's end."""
 
     def __init__(self, path: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
         """Listen; ``answer`` is called for each request."""

@@ -10,32 +10,32 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.overlay.agent.entries import drop_entry, entry_of, reply, rewritten, tunnel_entry
-from labctl.overlay.agent.flow_records import FlowTable, Known, conns_in, make_known
-from labctl.overlay.agent.megaflow import Made, Shortcuts
+from labctl.overlay.agent.flow_records import FlowRecord, FlowTable, conns_in, make_record
+from labctl.overlay.agent.megaflow import Made, MegaflowTable
 from labctl.overlay.agent.parking import Parking
 from labctl.overlay.agent.probe_packet import packet_of
-from labctl.overlay.datapath.layout import Action, Entry, Wanted, flow_key
-from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, Ports, ToPort
+from labctl.overlay.datapath.layout import ConnRequirement, DatapathAction, FlowEntry, flow_key
+from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, FlowKey, Forward, Match, ReadPorts, ToPort
 from labctl.overlay.packet import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from labctl.overlay.agent.connections import Connections
-    from labctl.overlay.agent.flow_records import Reason
+    from labctl.overlay.agent.flow_records import DependencySet
     from labctl.overlay.agent.interfaces import Cache, Sender
-    from labctl.overlay.agent.megaflow import Asked, Shape
-    from labctl.overlay.agent.ports import Ports as Bindings
+    from labctl.overlay.agent.megaflow import Asked, Megaflow
+    from labctl.overlay.agent.ports import PortBindings
     from labctl.overlay.datapath.channel import Upcall
     from labctl.overlay.datapath.layout import ConnRef
     from labctl.overlay.flow import ConnKey, Decision, Packet
 
-__all__ = ["Engine"]
+__all__ = ["FlowEngine"]
 
 HOLD_NS = 1_000_000_000
 IDLE_NS = 60_000_000_000
-_DROP = Entry(Action.DROP)
-_UPCALL = make_known(Entry(Action.UPCALL))
+_DROP = FlowEntry(DatapathAction.DROP)
+_UPCALL = make_record(FlowEntry(DatapathAction.UPCALL))
 
 
 class _Case(NamedTuple):
@@ -48,13 +48,13 @@ class _Case(NamedTuple):
     now_ns: int
 
 
-class Engine:
-    """Flow entries of one host, and the reasons for them."""
+class FlowEngine:
+    """Flow entries of one host, and what each was decided from."""
 
     def __init__(
         self,
         simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision],
-        ports: Bindings,
+        ports: PortBindings,
         cache: Cache,
         sender: Sender,
         connections: Connections,
@@ -66,7 +66,7 @@ class Engine:
         self._sender = sender
         self._connections = connections
         self._table = FlowTable()
-        self._shortcuts = Shortcuts(self._table, cache)
+        self._megaflows = MegaflowTable(self._table, cache)
         self._unseen: set[bytes] = set()
         # Entries to be written and packets to be sent after them, gathered over a few upcalls.
         self._rows: list[tuple[bytes, bytes]] = []
@@ -78,7 +78,7 @@ class Engine:
         return len(self._table)
 
     def use(self, simulate: Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]) -> None:
-        """Decide by another snapshot from now on; :meth:`change` must follow with what differs."""
+        """Decide by another snapshot from now on; :meth:`revalidate` must follow with what differs."""
         self._simulate = simulate
 
     def established(self, conn: ConnKey) -> bool:
@@ -97,10 +97,10 @@ class Engine:
 
     def _flush(self) -> None:
         """Write, then send. Connections first: an entry must not outlive what the next agent knows of."""
-        self._connections.tell()
+        self._connections.write()
         rows, self._rows = self._rows, []
         self._cache.put(rows)
-        self._shortcuts.flush()
+        self._megaflows.flush()
         sends, self._sends = self._sends, []
         for upcall in sends:
             self._sender.again(upcall)
@@ -116,60 +116,61 @@ class Engine:
             return
         flow = packet.key(ingress)
         key = flow.pack()
-        known = self._table.get(key)
-        if known is not None and _covers(known, packet, now_ns) and self._holds(known, flow):
+        record = self._table.get(key)
+        if record is not None and _covers(record, packet, now_ns) and self._holds(record, flow):
             # One of several that came up before the entry stood, or the entry was evicted since.
             self.counts["again"] += 1
             # It may have been evicted together with the connections that it opens.
-            self._seen(known, flow, now_ns)
-            if self._cache.restore(key, known.value(now_ns)):
+            self._seen(record, flow, now_ns)
+            if self._cache.restore(key, record.value(now_ns)):
                 self.counts["written again"] += 1
             self._sends.append(upcall)
             return
         case = _Case(upcall, flow, packet, key, now_ns)
-        if not self._by_shortcut(case):
+        if not self._by_megaflow(case):
             self._decide(case)
 
-    def _holds(self, known: Known, flow: FlowKey) -> bool:
+    def _holds(self, record: FlowRecord, flow: FlowKey) -> bool:
         """Whether the connections that an entry hangs on are as it wants them."""
         return all(
-            ref.wanted is Wanted.ANY or self.established(conn) is (ref.wanted is Wanted.KNOWN)
-            for ref in known.entry.conns
+            ref.wanted is ConnRequirement.ANY
+            or self.established(conn) is (ref.wanted is ConnRequirement.KNOWN)
+            for ref in record.entry.conns
             for conn in _conns_of(ref, flow)
         )
 
-    def _by_shortcut(self, case: _Case) -> bool:
+    def _by_megaflow(self, case: _Case) -> bool:
         """Use an earlier decision that was made from nothing that this packet differs in."""
-        known = self._like_another(case.flow, case.packet, case.key, case.now_ns)
-        if known is None:
+        record = self._like_another(case.flow, case.packet, case.key, case.now_ns)
+        if record is None:
             return False
-        if known.entry.action is not Action.DROP:
-            self._reply_ahead(case, known)
+        if record.entry.action is not DatapathAction.DROP:
+            self._install_reply(case, record)
             self._sends.append(case.upcall)
         return True
 
-    def _like_another(self, flow: FlowKey, packet: Packet, key: bytes, now_ns: int) -> Known | None:
-        shape = self._shortcuts.find(flow, packet, self.established)
-        if shape is None:
+    def _like_another(self, flow: FlowKey, packet: Packet, key: bytes, now_ns: int) -> FlowRecord | None:
+        megaflow = self._megaflows.find(flow, packet, self.established)
+        if megaflow is None:
             return None
-        known = shape.known
+        record = megaflow.record
         self.counts["flow, like another"] += 1
-        self._rows.append((key, known.value(now_ns)))
-        self._table.put(key, known, shape.reason)
-        self._seen(known, flow, now_ns)
-        return known
+        self._rows.append((key, record.value(now_ns)))
+        self._table.put(key, record, megaflow.dependencies)
+        self._seen(record, flow, now_ns)
+        return record
 
-    def _seen(self, known: Known, flow: FlowKey, now_ns: int) -> None:
+    def _seen(self, record: FlowRecord, flow: FlowKey, now_ns: int) -> None:
         """A packet of a flow that is let through: its connections are there from now on."""
-        if known.entry.action is not Action.DROP:
-            conns = [conn for ref in known.entry.conns for conn in _conns_of(ref, flow)]
-            self._connections.note(conns, now_ns)
+        if record.entry.action is not DatapathAction.DROP:
+            conns = [conn for ref in record.entry.conns for conn in _conns_of(ref, flow)]
+            self._connections.record(conns, now_ns)
 
-    def _reply_ahead(self, case: _Case, known: Known) -> None:
+    def _install_reply(self, case: _Case, record: FlowRecord) -> None:
         """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
-        if not known.entry.conns:
+        if not record.entry.conns:
             return
-        made = reply(case.packet, case.flow.ingress, known.entry, self._ports)
+        made = reply(case.packet, case.flow.ingress, record.entry, self._ports)
         if made is None:
             return
         ingress, packet = made
@@ -181,7 +182,7 @@ class Engine:
             return
         decision, asked = self._asking(ingress, packet)
         if isinstance(decision, Forward) and decision.cacheable:
-            self._connections.note(decision.conns, case.now_ns)
+            self._connections.record(decision.conns, case.now_ns)
             self._keep(_Case(case.upcall, flow, packet, key, case.now_ns), decision, asked)
 
     def _asking(self, ingress: int, packet: Packet) -> tuple[Decision, Asked]:
@@ -210,8 +211,10 @@ class Engine:
             self.counts[f"wait: {decision.waits_for}"] += 1
             self._parking.park(case.upcall, decision.tags, case.now_ns)
 
-    def _known(self, flow: FlowKey, decision: Forward | Drop, asked: Asked) -> tuple[Known, Reason] | None:
-        """A decision as an entry, with its reason; None where none can be made of it."""
+    def _record_of(
+        self, flow: FlowKey, decision: Forward | Drop, asked: Asked
+    ) -> tuple[FlowRecord, DependencySet] | None:
+        """A decision as a flow record, with its dependencies; None where no entry can be made of it."""
         tags, hangs_on = conns_in(decision.tags)
         if isinstance(decision, Drop):
             awaited = [conn for conn, answer in asked if not answer and conn in hangs_on]
@@ -220,27 +223,27 @@ class Engine:
             entry, ttl = entry_of(decision, self._ports, flow, hangs_on), decision.ttl_decrement
         if entry is None or not decision.cacheable:
             return None
-        return make_known(entry, ttl), self._table.reason(tags)
+        return make_record(entry, ttl), self._table.dependencies(tags)
 
-    def _keep(self, case: _Case, decision: Forward | Drop, asked: Asked) -> Known | None:
+    def _keep(self, case: _Case, decision: Forward | Drop, asked: Asked) -> FlowRecord | None:
         """Make an entry, and let others like it have the same."""
-        made = self._known(case.flow, decision, asked)
+        made = self._record_of(case.flow, decision, asked)
         if made is None:
             return None
-        known, reason = made
-        self._rows.append((case.key, known.value(case.now_ns)))
-        self._table.put(case.key, known, reason)
-        self._shortcuts.keep(case.flow, case.packet, Made(decision, known, reason, asked))
-        return known
+        record, dependencies = made
+        self._rows.append((case.key, record.value(case.now_ns)))
+        self._table.put(case.key, record, dependencies)
+        self._megaflows.keep(case.flow, case.packet, Made(decision, record, dependencies, asked))
+        return record
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
-        self._connections.note(decision.conns, case.now_ns)
-        known = self._keep(case, decision, asked)
-        if known is None:
+        self._connections.record(decision.conns, case.now_ns)
+        record = self._keep(case, decision, asked)
+        if record is None:
             self._copy(case.upcall, case.packet, decision)
         else:
             self.counts["flow"] += 1
-            self._reply_ahead(case, known)
+            self._install_reply(case, record)
             self._sends.append(case.upcall)
 
     def _copy(self, upcall: Upcall, packet: Packet, decision: Forward) -> None:
@@ -263,90 +266,94 @@ class Engine:
             for frame in decision.frames:
                 self._sender.out_of(interface, frame)
         if decision.hold:
-            known = make_known(_DROP, until_ns=case.now_ns + HOLD_NS)
-            self._rows.append((case.key, known.value(case.now_ns)))
-            self._table.put(case.key, known, self._table.reason(conns_in(decision.tags)[0]))
+            record = make_record(_DROP, until_ns=case.now_ns + HOLD_NS)
+            self._rows.append((case.key, record.value(case.now_ns)))
+            self._table.put(case.key, record, self._table.dependencies(conns_in(decision.tags)[0]))
 
-    def change(self, tags: Iterable[str], now_ns: int) -> int:
-        """Facts have changed: decide again what was decided from them; how many entries that were.
+    def revalidate(self, tags: Iterable[str], now_ns: int) -> int:
+        """Facts have changed: revalidate what depends on them; how many entries that were.
 
-        The entries that the kernel made by itself die with their shapes, and are made again from those
+        The entries that the kernel made by itself die with their megaflows, and are made again from those
         that take their places, by the kernel and without an upcall.
         """
         changed = list(tags)
-        touched, shapes = self._table.touched(changed)
-        self._shortcuts.withdraw(shapes)
-        followed = [shape for shape in shapes if self._again_shape(shape)]
-        self._shortcuts.kill(followed)
+        touched, megaflows = self._table.touched(changed)
+        self._megaflows.withdraw(megaflows)
+        followed = [megaflow for megaflow in megaflows if self._revalidate_megaflow(megaflow)]
+        self._megaflows.kill(followed)
         # Of a decision to drop the kernel makes no entries, so there are none to be looked for.
-        makers = {shape.cookie for shape in shapes if shape.known.entry.action is not Action.DROP}
-        orphans = makers.difference(shape.cookie for shape in followed)
+        makers = {
+            megaflow.generation
+            for megaflow in megaflows
+            if megaflow.record.entry.action is not DatapathAction.DROP
+        }
+        orphans = makers.difference(megaflow.generation for megaflow in followed)
         if orphans:
-            # No other shape stands for all of their flows, so these are decided one by one.
+            # No other megaflow stands for all of their flows, so these are decided one by one.
             touched |= set(self._cache.made_by(orphans))
-        self._again_decide(touched, now_ns)
-        self._shortcuts.kill(shapes)
+        self._revalidate_flows(touched, now_ns)
+        self._megaflows.kill(megaflows)
         for upcall in self._parking.ready(changed, now_ns):
             self.upcall(upcall, now_ns)
         return len(touched)
 
-    def _again_shape(self, shape: Shape) -> bool:
-        """Put what holds now in a shape's place; whether that stands for all of its flows."""
+    def _revalidate_megaflow(self, megaflow: Megaflow) -> bool:
+        """Replace a megaflow by what holds now; whether that stands for all of its flows."""
         asked: Asked = []
-        answers, packet = shape.answers(), packet_of(shape.flow)
+        answers, packet = megaflow.answers(), packet_of(megaflow.flow)
 
         def established(conn: ConnKey) -> bool:
             answer = answers[conn] if conn in answers else self.established(conn)
             asked.append((conn, answer))
             return answer
 
-        decision = self._simulate(shape.flow.ingress, packet, established)
+        decision = self._simulate(megaflow.flow.ingress, packet, established)
         # A synthetic packet has no length, so a decision to drop it stands for no longer ones.
         if not isinstance(decision, Forward):
             return False
-        made = self._known(shape.flow, decision, asked)
+        made = self._record_of(megaflow.flow, decision, asked)
         if made is None:
             return False
-        kept = self._shortcuts.keep(shape.flow, packet, Made(decision, *made, asked))
-        return kept and decision.read in (Ports.NONE, shape.read)
+        kept = self._megaflows.keep(megaflow.flow, packet, Made(decision, *made, asked))
+        return kept and decision.read in (ReadPorts.NONE, megaflow.read)
 
-    def _again_decide(self, keys: Iterable[bytes], now_ns: int) -> None:
+    def _revalidate_flows(self, keys: Iterable[bytes], now_ns: int) -> None:
         """Overwrite entries by what holds now, without waiting for their next packet."""
         rows, self._rows = self._rows, []
         gone: list[bytes] = []
         for key in keys:
-            known = self._by_key(key, now_ns)
-            rows.append((key, (known or _UPCALL).value(now_ns)))
-            if known is None:
+            record = self._by_key(key, now_ns)
+            rows.append((key, (record or _UPCALL).value(now_ns)))
+            if record is None:
                 gone.append(key)
-        self._connections.tell()
+        self._connections.write()
         # Overwritten, not deleted: a packet that looks at this moment sees either entry, never none.
         self._cache.put(rows)
         self._table.remove(gone)
 
-    def _by_key(self, key: bytes, now_ns: int) -> Known | None:
+    def _by_key(self, key: bytes, now_ns: int) -> FlowRecord | None:
         """The decision for a flow without a packet of it; None where only a packet can tell."""
         flow = FlowKey.unpack(key)
         decision, asked = self._asking(flow.ingress, packet_of(flow))
-        made = self._known(flow, decision, asked) if isinstance(decision, Forward | Drop) else None
+        made = self._record_of(flow, decision, asked) if isinstance(decision, Forward | Drop) else None
         if made is None:
             return None
-        known, reason = made
-        self._table.put(key, known, reason)
+        record, dependencies = made
+        self._table.put(key, record, dependencies)
         if isinstance(decision, Forward):
-            self._connections.note(decision.conns, now_ns)
-        return known
+            self._connections.record(decision.conns, now_ns)
+        return record
 
     def adopt(self, keys: Iterable[bytes], now_ns: int) -> int:
         """Decide anew every entry of an earlier agent; how many were kept as entries."""
-        self._again_decide(keys, now_ns)
+        self._revalidate_flows(keys, now_ns)
         return len(self._table)
 
     def adopted(self) -> None:
-        """All of them were: what an earlier agent's shapes made and nobody found is not used any more."""
-        self._shortcuts.kill_strangers()
+        """All of them were: what an earlier agent's megaflows made and nobody found is not used any more."""
+        self._megaflows.kill_unowned()
 
-    def seen(self, rows: Iterable[tuple[bytes, Entry]], now_ns: int) -> None:
+    def seen(self, rows: Iterable[tuple[bytes, FlowEntry]], now_ns: int) -> None:
         """Some entries with the kernel's counters: those go that are idle, or nobody's."""
         self._drop(
             [
@@ -356,10 +363,10 @@ class Engine:
             ]
         )
 
-    def _is_somebodys(self, key: bytes, entry: Entry) -> bool:
+    def _is_somebodys(self, key: bytes, entry: FlowEntry) -> bool:
         self._unseen.discard(key)
-        if entry.cookie:
-            return self._shortcuts.is_alive(entry.cookie)
+        if entry.generation:
+            return self._megaflows.is_alive(entry.generation)
         return self._table.get(key) is not None
 
     def scan_begins(self) -> None:
@@ -386,18 +393,18 @@ class Engine:
         self._table.remove(keys)
 
 
-def _covers(known: Known, packet: Packet, now_ns: int) -> bool:
+def _covers(record: FlowRecord, packet: Packet, now_ns: int) -> bool:
     """Whether the kernel will deal with the packet by the entry that stands."""
-    entry = known.entry
-    if known.until_ns and known.until_ns <= now_ns:
+    entry = record.entry
+    if record.until_ns and record.until_ns <= now_ns:
         return False
-    if entry.action is Action.DROP:
+    if entry.action is DatapathAction.DROP:
         return True
-    return not (entry.mtu and packet.length > entry.mtu) and packet.ttl > known.ttl
+    return not (entry.mtu and packet.length > entry.mtu) and packet.ttl > record.ttl
 
 
 def _conns_of(ref: ConnRef, flow: FlowKey) -> Iterator[ConnKey]:
-    """The connections that the kernel asks for or keeps alive by one word of an entry (shape.h)."""
+    """The connections that the kernel asks for or keeps alive by one word of an entry (megaflow.h)."""
     conn = ref.of(flow)
     yield conn
     if ref.later:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from labctl.overlay.datapath.layout import CONNS, Action, ConnRef, Entry, Flag, Wanted
+from labctl.overlay.datapath.layout import CONNS, ConnRef, ConnRequirement, DatapathAction, Flag, FlowEntry
 from labctl.overlay.flow import FROM_TUNNEL, Fragment, Packet, ToPort
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, TCP, UDP, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from labctl.overlay.agent.ports import Ports
+    from labctl.overlay.agent.ports import PortBindings
     from labctl.overlay.flow import ConnKey, FlowKey, Forward, ToTunnel
 
 __all__ = ["drop_entry", "entry_of", "ref_of", "reply", "rewritten", "tunnel_entry"]
@@ -24,9 +24,9 @@ _ECHO = {(ICMP, 8 << 8): 0, (ICMP6, 128 << 8): 129 << 8}
 _WITH_PORTS = frozenset((TCP, UDP, _SCTP))
 
 
-def tunnel_entry(output: ToTunnel) -> Entry:
+def tunnel_entry(output: ToTunnel) -> FlowEntry:
     """An entry that encapsulates a packet as it is."""
-    return Entry(Action.TUNNEL, tunnel_key=output.key, tunnel_dst=output.remote)
+    return FlowEntry(DatapathAction.TUNNEL, tunnel_key=output.key, tunnel_dst=output.remote)
 
 
 def ref_of(conn: ConnKey, flow: FlowKey) -> ConnRef | None:
@@ -48,26 +48,26 @@ def _kept_alive(conns: Iterable[ConnKey], hangs_on: Collection[ConnKey], flow: F
     for conn in conns:
         ref = ref_of(conn, flow)
         if ref is not None:
-            wanted = Wanted.KNOWN if conn in hangs_on else Wanted.ANY
+            wanted = ConnRequirement.KNOWN if conn in hangs_on else ConnRequirement.ANY
             refs[ref._replace(wanted=wanted, later=is_first)] = None
     return list(refs)
 
 
-def drop_entry(awaited: Iterable[ConnKey], flow: FlowKey) -> Entry | None:
+def drop_entry(awaited: Iterable[ConnKey], flow: FlowKey) -> FlowEntry | None:
     """An entry that drops until one of these connections is known; None if it cannot be made.
 
     Those that are known already make no difference by going: without them even less is let through.
     """
     refs = [ref_of(conn, flow) for conn in dict.fromkeys(awaited)]
-    found = tuple(ref._replace(wanted=Wanted.UNKNOWN) for ref in refs if ref)
+    found = tuple(ref._replace(wanted=ConnRequirement.UNKNOWN) for ref in refs if ref)
     if len(found) < len(refs) or len(found) > CONNS:
         return None
-    return Entry(Action.DROP, conns=found)
+    return FlowEntry(DatapathAction.DROP, conns=found)
 
 
 def entry_of(
-    decision: Forward, ports: Ports, flow: FlowKey | None = None, hangs_on: Collection[ConnKey] = ()
-) -> Entry | None:
+    decision: Forward, ports: PortBindings, flow: FlowKey | None = None, hangs_on: Collection[ConnKey] = ()
+) -> FlowEntry | None:
     """The entry of a decision with one output; None if it has several, or its port is not here.
 
     Args:
@@ -86,8 +86,10 @@ def entry_of(
         return None
     if isinstance(output, ToPort):
         ifindex = ports.ifindex(output.key)
-        return None if ifindex is None else Entry(Action.PORT, ifindex, 0, "", *common, tuple(refs))
-    return Entry(Action.TUNNEL, 0, output.key, output.remote, *common, tuple(refs))
+        return (
+            None if ifindex is None else FlowEntry(DatapathAction.PORT, ifindex, 0, "", *common, tuple(refs))
+        )
+    return FlowEntry(DatapathAction.TUNNEL, 0, output.key, output.remote, *common, tuple(refs))
 
 
 def rewritten(packet: Packet, decision: Forward) -> bytes:
@@ -103,7 +105,7 @@ def rewritten(packet: Packet, decision: Forward) -> bytes:
     return bytes(frame)
 
 
-def reply(packet: Packet, ingress: int, entry: Entry, ports: Ports) -> tuple[int, Packet] | None:
+def reply(packet: Packet, ingress: int, entry: FlowEntry, ports: PortBindings) -> tuple[int, Packet] | None:
     """What will most likely come back, and where it comes in; None where that cannot be said.
 
     A VM answers to the MAC that the packet came from. What comes back through a tunnel has been
@@ -117,7 +119,7 @@ def reply(packet: Packet, ingress: int, entry: Entry, ports: Ports) -> tuple[int
         sport, dport = _ECHO[packet.proto, packet.sport], packet.dport
     else:
         return None
-    if entry.action is Action.PORT:
+    if entry.action is DatapathAction.PORT:
         back = ports.ingress(entry.out_ifindex)
         dmac, smac = entry.smac, entry.dmac
     else:

@@ -1,6 +1,6 @@
-"""Upcalls wait their turn by origin: one that sends many waits for itself, not the others for it.
+"""A fair queue of upcalls by origin: one that sends many waits for itself, not the others for it.
 
-The kernel rations each origin already, but to a rate that one alone may use; several at theirs, or
+The kernel limits the rate of each origin already, but to one that it alone may use; several at theirs, or
 one on a busy machine, are more than the agent can do. So whatever has come up is taken off the
 socket at once, and served one from each origin after the other.
 """
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labctl.overlay.datapath.channel import Upcall
 
-__all__ = ["Turns"]
+__all__ = ["RoundRobinQueue"]
 
 MOST_WAITING = 256
 
 
-class Turns:
+class RoundRobinQueue:
     """A queue an origin, served round robin; the oldest of a full queue goes."""
 
     def __init__(self, most: int = MOST_WAITING) -> None:
@@ -26,14 +26,14 @@ class Turns:
         self._queues: dict[int, deque[Upcall]] = {}
         self._order: deque[int] = deque()
         self._waiting = 0
-        self.given_up = 0
-        """Upcalls thrown away because too many of the same origin waited."""
+        self.dropped = 0
+        """Upcalls dropped because too many of the same origin waited."""
 
     def __len__(self) -> int:
         return self._waiting
 
-    def join(self, upcall: Upcall) -> None:
-        """Wait for a turn."""
+    def push(self, upcall: Upcall) -> None:
+        """Let an upcall wait behind the others of its origin."""
         queue = self._queues.get(upcall.origin)
         if queue is None:
             queue = self._queues[upcall.origin] = deque()
@@ -41,12 +41,12 @@ class Turns:
         if len(queue) >= self._most:
             queue.popleft()
             self._waiting -= 1
-            self.given_up += 1
+            self.dropped += 1
         queue.append(upcall)
         self._waiting += 1
 
     def take(self) -> Upcall:
-        """The next one whose turn it is.
+        """The next upcall, from each origin in turn.
 
         Raises:
             IndexError: nobody waits.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
     from labctl.overlay.store.mirror import Update
 
 __all__ = ["MirrorFeed"]
@@ -26,7 +26,7 @@ class MirrorFeed:
         self.fresh = False
         self.revision = 0
 
-    def tell(self, update: Update) -> None:
+    def push(self, update: Update) -> None:
         """Called by the mirror's thread."""
         with self._lock:
             self._waiting = update
@@ -37,7 +37,7 @@ class MirrorFeed:
         """Readable when :meth:`take` has something."""
         return self._ready
 
-    def take(self) -> tuple[Topology, Collection[str]] | None:
+    def take(self) -> tuple[VirtualTopology, Collection[str]] | None:
         """The newest snapshot, with the tags of everything since the one taken before."""
         with self._lock:
             try:

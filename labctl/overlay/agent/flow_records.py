@@ -1,8 +1,8 @@
-"""What the agent knows of the entries it wrote: the decision behind each, and what it was made from.
+"""Records of the entries that the agent wrote: each one's decision, and what that depends on.
 
-Many flows share one reason (all connections of a VM to a service, say), so tags are kept once a
-reason, which the decision's shape shares. Connections that come or go are the kernel's business: an
-entry says which of them it hangs on, and the kernel asks for them.
+Many flows share one set of dependencies (all connections of a VM to a service, say), so tags are kept
+once a set, which the decision's megaflow shares. Connections that come or go are the kernel's business:
+an entry says which of them it depends on, and the kernel looks them up.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from labctl.overlay.simulation.dependencies import TagIndex
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.overlay.agent.megaflow import Shape
-    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.agent.megaflow import Megaflow
+    from labctl.overlay.datapath.layout import FlowEntry
 
-__all__ = ["FlowTable", "Known", "Reason", "conns_in", "make_known"]
+__all__ = ["DependencySet", "FlowRecord", "FlowTable", "conns_in", "make_record"]
 
 _COUNTERS = struct.Struct("=QQQ")
 _CONN = "conn:"
 
 
 @dataclass(slots=True, eq=False)
-class Reason:
-    """Facts that decisions were made from; compared by identity.
+class DependencySet:
+    """Facts that decisions depend on; compared by identity.
 
     Attributes:
         tags: all but those of connections.
-        flows: packed keys of the entries that were made from them.
-        shapes: decisions for flows that the agent does not know, made from them.
+        flows: packed keys of the entries that depend on them.
+        megaflows: decisions, also for flows that the agent has no record of, that depend on them.
     """
 
     tags: frozenset[str]
     flows: set[bytes] = field(default_factory=set)
-    shapes: set[Shape] = field(default_factory=set)
+    megaflows: set[Megaflow] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
-class Known:
+class FlowRecord:
     """One entry in the kernel.
 
     Attributes:
@@ -53,7 +53,7 @@ class Known:
         until_ns: an entry that holds only for a while (a hold after an answer); 0 for ever.
     """
 
-    entry: Entry
+    entry: FlowEntry
     head: bytes
     ttl: int = 0
     until_ns: int = 0
@@ -63,9 +63,9 @@ class Known:
         return self.head + _COUNTERS.pack(now_ns, 0, 0)
 
 
-def make_known(entry: Entry, ttl: int = 0, until_ns: int = 0) -> Known:
-    """What is known of an entry."""
-    return Known(entry, entry.pack()[: -_COUNTERS.size], ttl, until_ns)
+def make_record(entry: FlowEntry, ttl: int = 0, until_ns: int = 0) -> FlowRecord:
+    """The record of an entry."""
+    return FlowRecord(entry, entry.pack()[: -_COUNTERS.size], ttl, until_ns)
 
 
 def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]:
@@ -78,87 +78,87 @@ def conns_in(tags: frozenset[str]) -> tuple[frozenset[str], tuple[ConnKey, ...]]
 
 
 class FlowTable:
-    """Entries by packed key and by tag, and shapes by tag."""
+    """Entries by packed key and by tag, and megaflows by tag."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Known] = {}
-        self._reason_of: dict[bytes, Reason] = {}
-        self._reasons: dict[frozenset[str], Reason] = {}
-        self._tags: TagIndex[Reason] = TagIndex()
+        self._records: dict[bytes, FlowRecord] = {}
+        self._dependencies_of: dict[bytes, DependencySet] = {}
+        self._sets: dict[frozenset[str], DependencySet] = {}
+        self._tags: TagIndex[DependencySet] = TagIndex()
         self._holds: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._records)
 
-    def get(self, key: bytes) -> Known | None:
+    def get(self, key: bytes) -> FlowRecord | None:
         """What was written for a packed key, if anything."""
-        return self._known.get(key)
+        return self._records.get(key)
 
     def keys(self) -> set[bytes]:
         """All packed keys."""
-        return set(self._known)
+        return set(self._records)
 
-    def reason(self, tags: frozenset[str]) -> Reason:
-        """The reason with these tags (none of them a connection's)."""
-        found = self._reasons.get(tags)
-        return Reason(tags) if found is None else found
+    def dependencies(self, tags: frozenset[str]) -> DependencySet:
+        """The set with these tags (none of them a connection's)."""
+        found = self._sets.get(tags)
+        return DependencySet(tags) if found is None else found
 
-    def put(self, key: bytes, known: Known, reason: Reason) -> None:
-        """Remember an entry and why."""
-        if self._reason_of.get(key) is not reason:
+    def put(self, key: bytes, record: FlowRecord, dependencies: DependencySet) -> None:
+        """Keep the record of an entry and what it depends on."""
+        if self._dependencies_of.get(key) is not dependencies:
             self._leave(key)
-            self._index(reason)
-            reason.flows.add(key)
-            self._reason_of[key] = reason
-        self._known[key] = known
-        if known.until_ns:
-            heapq.heappush(self._holds, (known.until_ns, key))
+            self._index(dependencies)
+            dependencies.flows.add(key)
+            self._dependencies_of[key] = dependencies
+        self._records[key] = record
+        if record.until_ns:
+            heapq.heappush(self._holds, (record.until_ns, key))
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Forget entries."""
         for key in keys:
-            if self._known.pop(key, None) is not None:
+            if self._records.pop(key, None) is not None:
                 self._leave(key)
 
-    def hold(self, reason: Reason, shape: Shape) -> None:
-        """Remember why a shape is as it is."""
-        self._index(reason)
-        reason.shapes.add(shape)
+    def hold(self, dependencies: DependencySet, megaflow: Megaflow) -> None:
+        """Keep what a megaflow depends on."""
+        self._index(dependencies)
+        dependencies.megaflows.add(megaflow)
 
-    def release(self, reason: Reason, shape: Shape) -> None:
-        """The shape is no more."""
-        reason.shapes.discard(shape)
-        self._unindex(reason)
+    def release(self, dependencies: DependencySet, megaflow: Megaflow) -> None:
+        """The megaflow is no more."""
+        dependencies.megaflows.discard(megaflow)
+        self._unindex(dependencies)
 
     def _leave(self, key: bytes) -> None:
-        reason = self._reason_of.pop(key, None)
-        if reason is not None:
-            reason.flows.discard(key)
-            self._unindex(reason)
+        dependencies = self._dependencies_of.pop(key, None)
+        if dependencies is not None:
+            dependencies.flows.discard(key)
+            self._unindex(dependencies)
 
-    def _index(self, reason: Reason) -> None:
-        if not reason.flows and not reason.shapes:
-            self._reasons[reason.tags] = reason
-            self._tags.add(reason, reason.tags)
+    def _index(self, dependencies: DependencySet) -> None:
+        if not dependencies.flows and not dependencies.megaflows:
+            self._sets[dependencies.tags] = dependencies
+            self._tags.add(dependencies, dependencies.tags)
 
-    def _unindex(self, reason: Reason) -> None:
-        if not reason.flows and not reason.shapes:
-            self._tags.remove(reason)
-            if self._reasons.get(reason.tags) is reason:
-                del self._reasons[reason.tags]
+    def _unindex(self, dependencies: DependencySet) -> None:
+        if not dependencies.flows and not dependencies.megaflows:
+            self._tags.remove(dependencies)
+            if self._sets.get(dependencies.tags) is dependencies:
+                del self._sets[dependencies.tags]
 
-    def touched(self, changed: Iterable[str]) -> tuple[set[bytes], list[Shape]]:
-        """What a change of the topology touches: packed keys of entries, and shapes."""
-        reasons = self._tags.touched(changed)
-        keys = {key for reason in reasons for key in reason.flows}
-        return keys, [shape for reason in reasons for shape in reason.shapes]
+    def touched(self, changed: Iterable[str]) -> tuple[set[bytes], list[Megaflow]]:
+        """What a change of the topology touches: packed keys of entries, and megaflows."""
+        sets = self._tags.touched(changed)
+        keys = {key for dependencies in sets for key in dependencies.flows}
+        return keys, [megaflow for dependencies in sets for megaflow in dependencies.megaflows]
 
     def over(self, now_ns: int) -> list[bytes]:
         """Packed keys of entries that held only for a while, and that while is over; told once."""
         ended = []
         while self._holds and self._holds[0][0] <= now_ns:
             _, key = heapq.heappop(self._holds)
-            known = self._known.get(key)
-            if known is not None and known.until_ns and known.until_ns <= now_ns:
+            record = self._records.get(key)
+            if record is not None and record.until_ns and record.until_ns <= now_ns:
                 ended.append(key)
         return ended

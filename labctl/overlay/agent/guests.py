@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREFIX", "Guest", "Guests"]
+__all__ = ["PREFIX", "GuestSpec", "Guests"]
 
 PREFIX = "lc-vm"
 """Beginning of the name of a machine's interface in the node; the port's key follows."""
@@ -37,7 +37,7 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class GuestSpec:
     """A machine as it should be.
 
     Attributes:
@@ -64,13 +64,13 @@ class _Maker:
         guest: which one.
         process: the program.
         since: when it was started, CLOCK_MONOTONIC in s.
-        told: whether it knows that its interface is bound.
+        notified: whether it knows that its interface is bound.
     """
 
-    guest: Guest
+    guest: GuestSpec
     process: subprocess.Popen[bytes]
     since: float
-    told: bool = False
+    notified: bool = False
 
 
 @dataclass(slots=True)
@@ -84,8 +84,8 @@ class Guests:
 
     folder: Path = Path("/run/labctl-agent/vm")
     program: Path = Path("/etc/labctl/guest")
-    _wanted: dict[int, Guest] = field(default_factory=dict)
-    _kept: dict[int, Guest] = field(default_factory=dict)
+    _wanted: dict[int, GuestSpec] = field(default_factory=dict)
+    _kept: dict[int, GuestSpec] = field(default_factory=dict)
     _makers: dict[int, _Maker] = field(default_factory=dict)
     _failed: dict[int, float] = field(default_factory=dict)
     _pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
@@ -94,12 +94,12 @@ class Guests:
         """Readable when a machine's interface has come."""
         return self._pipe[0]
 
-    def hear(self) -> None:
-        """Take the word that one has come; :meth:`interfaces` has it from now on."""
+    def take_notices(self) -> None:
+        """Read the notices that interfaces have come; :meth:`interfaces` has them from now on."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe[0], 1 << 16)
 
-    def want(self, guests: Mapping[int, Guest], *, only: bool = True) -> None:
+    def want(self, guests: Mapping[int, GuestSpec], *, only: bool = True) -> None:
         """Which machines there should be from now on: begin those that are missing.
 
         Args:
@@ -114,13 +114,13 @@ class Guests:
             if only:
                 self._end(name, key)
             elif self.pid(name):
-                self._kept[key] = Guest(name, key, "")
+                self._kept[key] = GuestSpec(name, key, "")
         self.tend()
 
     def tend(self) -> None:
         """Make what is missing, as far as can be at once; call it now and then."""
         there = {name for _, name in socket.if_nameindex()}
-        self._bury(there)
+        self._reap(there)
         now = time.monotonic()
         busy = sum(maker.guest.interface not in there for maker in self._makers.values())
         for key, guest in self._wanted.items():
@@ -138,9 +138,9 @@ class Guests:
         """The interface is a port now: let its machine begin."""
         _set_up(interface)
         maker = self._makers.get(int(interface.removeprefix(PREFIX)))
-        if maker is not None and not maker.told:
-            maker.told = True
-            _tell(maker.process)
+        if maker is not None and not maker.notified:
+            maker.notified = True
+            _notify(maker.process)
 
     def pid(self, name: str) -> int:
         """The first process of a machine; 0 if there is none."""
@@ -163,7 +163,7 @@ class Guests:
                     found.append((entry.name, 0))
         return found
 
-    def _make(self, guest: Guest) -> bool:
+    def _make(self, guest: GuestSpec) -> bool:
         if not _NAME.fullmatch(guest.name):
             return False
         place = self.folder / guest.name
@@ -186,7 +186,7 @@ class Guests:
         self._makers[guest.key] = _Maker(guest, process, time.monotonic())
         return True
 
-    def _bury(self, there: set[str]) -> None:
+    def _reap(self, there: set[str]) -> None:
         """Machines whose programs have ended; one that is wanted still is made again after a while."""
         now = time.monotonic()
         for key, maker in list(self._makers.items()):
@@ -195,7 +195,7 @@ class Guests:
                     os.killpg(maker.process.pid, signal.SIGKILL)
             if maker.process.poll() is None:
                 continue
-            _tell(maker.process)
+            _notify(maker.process)
             del self._makers[key]
             if key in self._wanted and maker.guest.interface not in there:
                 sys.stdout.write(f"agent: {maker.guest.name} ended with {maker.process.returncode}\n")
@@ -215,7 +215,7 @@ class Guests:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _tell(process: subprocess.Popen[bytes]) -> None:
+def _notify(process: subprocess.Popen[bytes]) -> None:
     """One line on its standard input, and no more."""
     if process.stdin is not None:
         with contextlib.suppress(OSError):

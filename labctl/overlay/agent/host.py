@@ -1,7 +1,7 @@
-"""One host's overlay, put together: snapshot, engine, ports, and on a gateway what is held ahead.
+"""One host's overlay, put together: snapshot, engine, ports, and on a gateway its proactive flows.
 
 This is where a change of the state database becomes a change in the kernel, in the order that loses
-nothing: entries first, attraction last; and on the way back attraction first.
+nothing: install flow entries before advertising routes; withdraw routes before removing entries.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.overlay.agent.guests import PREFIX as GUEST_PREFIX
-from labctl.overlay.agent.guests import Guest
+from labctl.overlay.agent.guests import GuestSpec
 from labctl.overlay.agent.kernel import KERNEL_SIDE, OVERLAY_SIDE
-from labctl.overlay.agent.ports import Bound, Ports
-from labctl.overlay.agent.preinstalled import Ahead, Prefix
-from labctl.overlay.config.model import Host as HostItem
-from labctl.overlay.config.model import Uplink
+from labctl.overlay.agent.ports import Bound, PortBindings
+from labctl.overlay.agent.preinstalled import Prefix, PreinstalledFlows
+from labctl.overlay.config.model import Host, Uplink
 from labctl.overlay.datapath.layout import PortRecord
 from labctl.overlay.packet import address_bytes
 from labctl.overlay.simulation.engine import router_advertisements, simulate
@@ -28,18 +27,20 @@ if TYPE_CHECKING:
 
     from labctl.overlay.agent.config import AgentConfig
     from labctl.overlay.agent.drain import Gate
-    from labctl.overlay.agent.engine import Engine
+    from labctl.overlay.agent.engine import FlowEngine
     from labctl.overlay.agent.guests import Guests
     from labctl.overlay.agent.kernel import Kernel
     from labctl.overlay.datapath.cache import FlowCache
     from labctl.overlay.datapath.channel import Channel
     from labctl.overlay.flow import ConnKey, Decision, Packet
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
-__all__ = ["Host", "decide_by"]
+__all__ = ["OverlayHost", "decide_by"]
 
 
-def decide_by(topology: Topology, host: str) -> Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]:
+def decide_by(
+    topology: VirtualTopology, host: str
+) -> Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]:
     """The simulation over one snapshot, as the engine wants it."""
 
     def decide(ingress: int, packet: Packet, established: Callable[[ConnKey], bool]) -> Decision:
@@ -50,23 +51,23 @@ def decide_by(topology: Topology, host: str) -> Callable[[int, Packet, Callable[
 
 @dataclass(slots=True)
 class _Attraction:
-    """What the gateway has told its kernel, so that the underlay and BGP send packets to it."""
+    """What the gateway's kernel has been given, so that the underlay and BGP send packets to it."""
 
     prefixes: frozenset[Prefix] = frozenset()
     anycast: frozenset[IPv4Address | IPv6Address] = frozenset()
     uplink: Uplink | None = None
 
 
-class Host:
+class OverlayHost:
     """The overlay on this node."""
 
     def __init__(
         self,
         *,
         config: AgentConfig,
-        topology: Topology,
-        ports: Ports,
-        engine: Engine,
+        topology: VirtualTopology,
+        ports: PortBindings,
+        engine: FlowEngine,
         cache: FlowCache,
         channel: Channel,
         kernel: Kernel,
@@ -83,22 +84,26 @@ class Host:
         self._channel = channel
         self._kernel = kernel
         self._gate = gate
-        self._ahead: Ahead | None = None
-        self._told = _Attraction()
+        self._preinstalled: PreinstalledFlows | None = None
+        self._advertised = _Attraction()
         self._to_adopt = cache.adopted
         # A copy on disk may be older than what an earlier agent has left in the kernel: until the
-        # database itself was heard, nothing of that is judged, and nothing taken away.
+        # database itself was read, nothing of that is judged, and nothing taken away.
         self._sure = not cache.adopted
         self._left: list[bytes] = []
         self._trusted: frozenset[bytes] = frozenset()
         self._trusted_only = False
         if config.uplink:
             # What an earlier agent has left is where this one goes on from.
-            self._ahead = Ahead(config.host, ports, cache, cache.entries(fixed=True), cache.inside())
-            self._told = _Attraction(kernel.routed(), kernel.attracting())
+            self._preinstalled = PreinstalledFlows(
+                config.host, ports, cache, cache.entries(fixed=True), cache.inside()
+            )
+            self._advertised = _Attraction(kernel.routed(), kernel.attracting())
         self._guard()
 
-    def change(self, topology: Topology, tags: Collection[str], now_ns: int, *, fresh: bool = True) -> int:
+    def change(
+        self, topology: VirtualTopology, tags: Collection[str], now_ns: int, *, fresh: bool = True
+    ) -> int:
         """A new snapshot: ports, entries, and on a gateway what it attracts; entries decided anew.
 
         Args:
@@ -116,22 +121,22 @@ class Host:
         self.bind_ports()
         if topology.complete:
             self._trust()
-        touched = self._engine.change(tags, now_ns)
+        touched = self._engine.revalidate(tags, now_ns)
         if self._to_adopt and self._sure and topology.complete:
             self._to_adopt = False
             self._left = [key for key, _ in self._cache.entries()]
             if not self._left:
                 self._engine.adopted()
-        if self._ahead is not None and topology.complete:
-            self._gateway(self._ahead)
+        if self._preinstalled is not None and topology.complete:
+            self._gateway(self._preinstalled)
         return touched
 
     def _trust(self) -> None:
         """Tunnels are taken from the hosts of the overlay alone."""
         hosts = frozenset(
             address_bytes(host.tunnel)
-            for host in self.topology.items.get(HostItem, {}).values()
-            if isinstance(host, HostItem)
+            for host in self.topology.items.get(Host, {}).values()
+            if isinstance(host, Host)
         )
         if hosts != self._trusted or self._sure != self._trusted_only:
             self._cache.take_tunnels_from(hosts, only=self._sure)
@@ -155,15 +160,15 @@ class Host:
         return not self._to_adopt and not self._left
 
     @property
-    def lacks(self) -> str:
+    def missing(self) -> str:
         """What is missing before packets can go their way; empty when nothing is."""
         if not self.topology.complete:
             return "the state database has not been read yet"
         if self.topology.host(self._config.host) is None:
             return "the state database does not know this host"
-        if self._ahead is not None and not self._told.prefixes >= self._ahead.inside:
+        if self._preinstalled is not None and not self._advertised.prefixes >= self._preinstalled.inside:
             return "no routes to the tenants yet"
-        if self._ahead is not None and self._told.uplink is None:
+        if self._preinstalled is not None and self._advertised.uplink is None:
             return "no uplink yet"
         bound = {one.interface for one in self._ports.bound()}
         waiting = sorted(set(self._config.ports) - bound)
@@ -183,7 +188,7 @@ class Host:
         nodes = set(self._config.ports.values())
         self.guests.want(
             {
-                view.key: Guest(name, view.key, view.item.mac)
+                view.key: GuestSpec(name, view.key, view.item.mac)
                 for name, view in self.topology.ports.items()
                 if view.item.host == self._config.host and name not in nodes
             },
@@ -225,7 +230,7 @@ class Host:
         if moved:
             # Entries name interfaces by number.
             tags = {f"port:{named[interface]}" for interface in moved if interface in named}
-            self._engine.change(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+            self._engine.revalidate(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         if fresh:
             self.advertise()
 
@@ -234,22 +239,22 @@ class Host:
         if not ifindex:
             return False
         self._ports.bind(Bound(key, interface, ifindex))
-        ration = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
-        self._cache.bind(ifindex, ration, uplink=uplink)
+        rate_limit = PortRecord(key, self._config.upcalls_a_second, self._config.upcalls_at_once)
+        self._cache.bind(ifindex, rate_limit, uplink=uplink)
         if self.guests is not None and interface.startswith(GUEST_PREFIX):
             self.guests.bound(interface)
         return True
 
-    def _gateway(self, ahead: Ahead) -> None:
+    def _gateway(self, preinstalled: PreinstalledFlows) -> None:
         uplink = self.topology.uplinks.get(self._config.uplink)
         item = self._item_uplink()
         if uplink is None or item is None:
             return
-        if self._told.uplink != item:
+        if self._advertised.uplink != item:
             self._kernel.ensure_uplink(item)
             self._bind(item.key, OVERLAY_SIDE, uplink=True)
-            self._told.uplink = item
-            self._engine.change((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+            self._advertised.uplink = item
+            self._engine.revalidate((f"uplink:{item.name}",), time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         if not self._sure:
             return
         gateways = self.topology.gateways
@@ -258,16 +263,18 @@ class Host:
             # Routes, address and entries stay as they are: neighbours need a moment to go elsewhere.
             self._gate.drain(on=True)
             return
-        ahead.update(self.topology)
-        prefixes = ahead.inside
-        self._kernel.routes_inward(item, prefixes - self._told.prefixes, self._told.prefixes - prefixes)
-        self._told.prefixes = prefixes
+        preinstalled.update(self.topology)
+        prefixes = preinstalled.inside
+        self._kernel.routes_inward(
+            item, prefixes - self._advertised.prefixes, self._advertised.prefixes - prefixes
+        )
+        self._advertised.prefixes = prefixes
         anycast = frozenset((gateways.anycast,)) if gateways is not None else frozenset()
-        for address in self._told.anycast - anycast:
+        for address in self._advertised.anycast - anycast:
             self._kernel.repel(address)
-        for address in anycast - self._told.anycast:
+        for address in anycast - self._advertised.anycast:
             self._kernel.attract(address)
-        self._told.anycast = anycast
+        self._advertised.anycast = anycast
         self._gate.drain(on=gateways is not None and self._config.host in gateways.draining)
 
     def _item_uplink(self) -> Uplink | None:
@@ -288,15 +295,15 @@ class Host:
             "kind": self._config.kind,
             "complete": self.topology.complete,
             "flows": len(self._engine),
-            "ahead": len(self._ahead) if self._ahead is not None else 0,
+            "preinstalled": len(self._preinstalled) if self._preinstalled is not None else 0,
             "ports": {one.interface: one.key for one in self._ports.bound()},
-            "attracts": sorted(str(prefix) for prefix in self._told.prefixes),
-            "anycast": sorted(str(address) for address in self._told.anycast),
-            "lacks": self.lacks,
+            "attracts": sorted(str(prefix) for prefix in self._advertised.prefixes),
+            "anycast": sorted(str(address) for address in self._advertised.anycast),
+            "missing": self.missing,
             "lost": dict(self._channel.lost),
             "kernel": self._cache.counters(),
             "counts": dict(self._engine.counts),
-            "uplink": KERNEL_SIDE if self._told.uplink is not None else "",
+            "uplink": KERNEL_SIDE if self._advertised.uplink is not None else "",
         }
 
 

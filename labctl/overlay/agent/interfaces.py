@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from labctl.overlay.agent.megaflow import ShapeMap
+from labctl.overlay.agent.megaflow import MegaflowMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from labctl.overlay.datapath.channel import Upcall
-    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.datapath.layout import FlowEntry
 
 __all__ = ["Cache", "Sender"]
 
 
-class Cache(ShapeMap, Protocol):
+class Cache(MegaflowMap, Protocol):
     """What the engine needs of the kernel's cache."""
 
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
+    def write(self, rows: Sequence[tuple[bytes, FlowEntry]], *, fixed: bool = False) -> None:
         """Write entries."""
 
     def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
@@ -31,8 +31,8 @@ class Cache(ShapeMap, Protocol):
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
         """Delete entries."""
 
-    def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
-        """Keys of the entries that the kernel made from these shapes."""
+    def made_by(self, generations: AbstractSet[int]) -> list[bytes]:
+        """Keys of the entries that the kernel made from these megaflows."""
 
 
 class Sender(Protocol):

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError
-from labctl.overlay.datapath.layout import Action, flow_key
+from labctl.overlay.datapath.layout import DatapathAction, flow_key
 from labctl.overlay.flow import Answer, Drop, FlowKey, Forward, Match
 from labctl.overlay.packet import address_of, mac_text, parse
 from labctl.overlay.simulation.engine import simulate
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from labctl.overlay.agent.config import AgentConfig
-    from labctl.overlay.agent.engine import Engine
+    from labctl.overlay.agent.engine import FlowEngine
     from labctl.overlay.agent.feed import MirrorFeed
-    from labctl.overlay.agent.host import Host
+    from labctl.overlay.agent.host import OverlayHost
     from labctl.overlay.datapath.cache import FlowCache
-    from labctl.overlay.datapath.layout import Entry
+    from labctl.overlay.datapath.layout import FlowEntry
     from labctl.overlay.flow import Decision
     from labctl.overlay.simulation.snapshot_views import PortView
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 __all__ = ["Questions"]
 
@@ -33,7 +33,7 @@ class Questions:
     """Answers from what the agent knows at this moment."""
 
     def __init__(
-        self, config: AgentConfig, host: Host, engine: Engine, cache: FlowCache, feed: MirrorFeed
+        self, config: AgentConfig, host: OverlayHost, engine: FlowEngine, cache: FlowCache, feed: MirrorFeed
     ) -> None:
         self._config = config
         self._host = host
@@ -72,7 +72,7 @@ class Questions:
         entry = None if found is None else _entry_words(found)
         return {"host": self._config.host, "entry": entry, **_decision_words(decision)}
 
-    def _entry(self, key: FlowKey) -> Entry | None:
+    def _entry(self, key: FlowKey) -> FlowEntry | None:
         """What the kernel would do with a packet, as far as it knows by itself."""
         return (
             self._cache.entry(flow_key(key))
@@ -100,7 +100,7 @@ class Questions:
         return {"ports": found, "names": sorted(topology.ports), "uplinks": uplinks}
 
 
-def _port_words(view: PortView, topology: Topology) -> dict[str, Any]:
+def _port_words(view: PortView, topology: VirtualTopology) -> dict[str, Any]:
     item = view.item
     network = topology.networks.get(item.network)
     return {
@@ -133,7 +133,7 @@ def _key_words(key: FlowKey) -> dict[str, Any]:
     return words
 
 
-def _entry_words(entry: Entry) -> dict[str, Any]:
+def _entry_words(entry: FlowEntry) -> dict[str, Any]:
     words: dict[str, Any] = {
         "action": entry.action.name.lower(),
         "packets": entry.packets,
@@ -141,9 +141,9 @@ def _entry_words(entry: Entry) -> dict[str, Any]:
         "ttl": entry.ttl,
         "mtu": entry.mtu,
     }
-    if entry.action is Action.TUNNEL:
+    if entry.action is DatapathAction.TUNNEL:
         words |= {"tunnel": entry.tunnel_key, "remote": entry.tunnel_dst}
-    elif entry.action is Action.PORT:
+    elif entry.action is DatapathAction.PORT:
         words |= {"out": entry.out_ifindex, "interface": _interface(entry.out_ifindex)}
     return words
 
@@ -159,7 +159,7 @@ def _interface(number: int) -> str:
 def _decision_words(decision: Decision) -> dict[str, Any]:
     words: dict[str, Any] = {
         "decision": type(decision).__name__.lower(),
-        "steps": [{"device": step.device, "said": step.said} for step in decision.steps],
+        "steps": [{"device": step.device, "message": step.message} for step in decision.steps],
     }
     if isinstance(decision, Forward):
         words |= {

@@ -15,19 +15,19 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from labctl.overlay.agent.fair_queue import Turns
+from labctl.overlay.agent.fair_queue import RoundRobinQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from labctl.overlay.agent.control_socket import Control
-    from labctl.overlay.agent.engine import Engine
-    from labctl.overlay.agent.host import Host
+    from labctl.overlay.agent.engine import FlowEngine
+    from labctl.overlay.agent.host import OverlayHost
     from labctl.overlay.datapath.cache import FlowCache
     from labctl.overlay.datapath.channel import Channel, Upcall
-    from labctl.overlay.datapath.layout import Entry
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.datapath.layout import FlowEntry
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 __all__ = ["Feed", "Loop", "monotonic_ns"]
 
@@ -54,7 +54,7 @@ class Feed(Protocol):
     def fileno(self) -> int:
         """Readable when :meth:`take` has something."""
 
-    def take(self) -> tuple[Topology, Collection[str]] | None:
+    def take(self) -> tuple[VirtualTopology, Collection[str]] | None:
         """The newest snapshot and the tags of all that differs from the one taken before."""
 
 
@@ -69,15 +69,15 @@ class Loop:
     def __init__(
         self,
         *,
-        host: Host,
-        engine: Engine,
+        host: OverlayHost,
+        engine: FlowEngine,
         cache: FlowCache,
         channel: Channel,
         feed: Feed,
         control: Control,
         standing: Path,
     ) -> None:
-        """Everything is made already; ``standing`` is the file that says how things stand."""
+        """Everything is made already; ``standing`` is the file that the state is reported in."""
         self._host = host
         self._engine = engine
         self._cache = cache
@@ -85,12 +85,12 @@ class Loop:
         self._feed = feed
         self._control = control
         self._stopping = False
-        self._turns = Turns()
-        self._scan: Iterator[list[tuple[bytes, Entry]]] = iter(())
+        self._queue = RoundRobinQueue()
+        self._scan: Iterator[list[tuple[bytes, FlowEntry]]] = iter(())
         self._next_tick = time.monotonic() + TICK_S
         self._next_advertisement = time.monotonic()
         self._standing = standing
-        self._said = ""
+        self._reported = ""
         self._early: deque[tuple[Upcall, int]] = deque(maxlen=EARLY)
 
     @staticmethod
@@ -122,7 +122,7 @@ class Loop:
             if self._host.guests is not None:
                 selector.register(self._host.guests, selectors.EVENT_READ, self._guests)
             while not self._stopping:
-                at_once = self._host.adopting or self._turns
+                at_once = self._host.adopting or self._queue
                 timeout = 0.0 if at_once else max(0.0, self._next_tick - time.monotonic())
                 # Changes before upcalls: what a packet meets should be as new as can be.
                 ready = sorted(selector.select(timeout), key=lambda pair: pair[0].data == self._upcalls)
@@ -140,18 +140,18 @@ class Loop:
             self._early.extend((upcall, now) for upcall in self._channel.receive(RECEIVED_AT_ONCE))
             return
         for upcall in self._channel.receive(RECEIVED_AT_ONCE):
-            self._turns.join(upcall)
+            self._queue.push(upcall)
 
     def _guests(self) -> None:
         if self._host.guests is not None:
-            self._host.guests.hear()
+            self._host.guests.take_notices()
             self._host.tend()
 
     def _serve(self) -> None:
-        """Some of those whose turn it is; then it is time to look for changes again."""
-        turns = self._turns
-        if turns:
-            some = [turns.take() for _ in range(min(len(turns), UPCALLS_AT_ONCE))]
+        """Serve some of the queue; then it is time to look for changes again."""
+        queue = self._queue
+        if queue:
+            some = [queue.take() for _ in range(min(len(queue), UPCALLS_AT_ONCE))]
             self._engine.serve(some, monotonic_ns())
 
     def _catch_up(self) -> None:
@@ -169,14 +169,14 @@ class Loop:
             self._host.change(topology, tags, monotonic_ns(), fresh=self._feed.fresh)
             if topology.complete:
                 self._catch_up()
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
-        """Say in a file, in one line, how things stand; the node's readiness is read from it."""
-        line = self._host.lacks or "ready"
-        if line == self._said:
+    def _report(self) -> None:
+        """Write the state to a file, in one line; the node's readiness is read from it."""
+        line = self._host.missing or "ready"
+        if line == self._reported:
             return
-        self._said = line
+        self._reported = line
         sys.stdout.write(f"agent: {line}\n")
         sys.stdout.flush()
         fresh = self._standing.with_name(self._standing.name + ".new")
@@ -190,7 +190,7 @@ class Loop:
         self._next_tick = now + TICK_S
         self._engine.tick(monotonic_ns())
         self._host.tend()
-        self._tell()
+        self._report()
         if now >= self._next_advertisement:
             self._next_advertisement = now + ADVERTISE_S
             self._host.advertise()

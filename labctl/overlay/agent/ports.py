@@ -10,7 +10,7 @@ from labctl.overlay.flow import FROM_TUNNEL
 if TYPE_CHECKING:
     from labctl.overlay.flow import ToTunnel
 
-__all__ = ["Bound", "Ports"]
+__all__ = ["Bound", "PortBindings"]
 
 _DIRECT = FROM_TUNNEL << 1
 """Added to a tunnel key in a mark: a frame of the agent's own that goes straight into that tunnel."""
@@ -32,7 +32,7 @@ class Bound:
 
 
 @dataclass(slots=True)
-class Ports:
+class PortBindings:
     """Bound interfaces, by key and by number."""
 
     _by_key: dict[int, Bound] = field(default_factory=dict)

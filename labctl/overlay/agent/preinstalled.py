@@ -1,6 +1,6 @@
-"""Entries of a gateway that are written ahead: the way in to every VM address, and the way out.
+"""Proactive flows of a gateway: one entry for every VM address, and one outbound for all the rest.
 
-With all of them in the kernel before the gateway attracts traffic, flows that move to it meet no
+With all of them installed in the kernel before the gateway attracts traffic, flows that move to it meet no
 first packets.
 """
 
@@ -19,11 +19,11 @@ from labctl.overlay.simulation.inward import inside_prefixes, inward
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from labctl.overlay.agent.ports import Ports
-    from labctl.overlay.datapath.layout import Entry
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.agent.ports import PortBindings
+    from labctl.overlay.datapath.layout import FlowEntry
+    from labctl.overlay.simulation.topology import VirtualTopology
 
-__all__ = ["Ahead", "FixedCache", "Prefix", "prefixes"]
+__all__ = ["FixedCache", "Prefix", "PreinstalledFlows", "prefixes"]
 
 Prefix = IPv4Network | IPv6Network
 _MAPPED_BITS = 96
@@ -33,7 +33,7 @@ _NOWHERE = bytes(16)
 class FixedCache(Protocol):
     """What is needed of the kernel's cache."""
 
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
+    def write(self, rows: Sequence[tuple[bytes, FlowEntry]], *, fixed: bool = False) -> None:
         """Write entries."""
 
     def remove(self, keys: Iterable[bytes], *, fixed: bool = False) -> int:
@@ -46,22 +46,22 @@ class FixedCache(Protocol):
         """Remove them."""
 
 
-class Ahead:
-    """What a gateway holds ahead, brought up to date from one snapshot to the next."""
+class PreinstalledFlows:
+    """Entries installed before any packet, brought up to date from one snapshot to the next."""
 
     def __init__(
         self,
         host: str,
-        ports: Ports,
+        ports: PortBindings,
         cache: FixedCache,
-        left: Iterable[tuple[bytes, Entry]] = (),
+        left: Iterable[tuple[bytes, FlowEntry]] = (),
         inside: Iterable[Prefix] = (),
     ) -> None:
         """Start from what an earlier agent left in the kernel: entries, and prefixes that are inside."""
         self._host = host
         self._ports = ports
         self._cache = cache
-        self._rows: dict[bytes, Entry] = dict(left)
+        self._rows: dict[bytes, FlowEntry] = dict(left)
         self._inside: frozenset[Prefix] = frozenset(inside)
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Ahead:
         """The tenants' routed prefixes, as of the last update: what BGP announces."""
         return self._inside
 
-    def update(self, topology: Topology) -> int:
+    def update(self, topology: VirtualTopology) -> int:
         """Write what is new or different, remove what is no more; how many entries that were."""
         wanted = dict(self._wanted(topology))
         fresh = [(key, entry) for key, entry in wanted.items() if self._rows.get(key) != entry]
@@ -86,7 +86,7 @@ class Ahead:
         self._inside = inside
         return len(fresh) + len(gone)
 
-    def _wanted(self, topology: Topology) -> Iterator[tuple[bytes, Entry]]:
+    def _wanted(self, topology: VirtualTopology) -> Iterator[tuple[bytes, FlowEntry]]:
         for one in inward(topology, self._host):
             entry = entry_of(one.forward, self._ports)
             if entry is not None:
@@ -104,7 +104,7 @@ class Ahead:
                     yield flow_key(packet.key(ingress), Match.INGRESS), entry
 
 
-def prefixes(topology: Topology) -> Iterator[Prefix]:
+def prefixes(topology: VirtualTopology) -> Iterator[Prefix]:
     """The tenants' routed prefixes as networks."""
     for first, bits in inside_prefixes(topology):
         if is_ipv4(first):

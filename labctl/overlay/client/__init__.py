@@ -1,1 +1,5 @@
-"""The virtual networks of a running lab, seen from outside: VMs found, agents asked, packets traced."""
+"""The operator's side of the overlay: operations on a running lab's virtual networks, and packets traced.
+
+Knows labs and reaches into their nodes; parses no command line and prints nothing. The command line and
+scenarios call it alike. Nothing of it runs inside nodes.
+"""

@@ -6,24 +6,24 @@ of the node's first process, so that asking costs no process in the node.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labctl.errors import ActionError
+from labctl.lab.definition_cache import plan_of
 from labctl.lab.runtime import NodeStatus
 from labctl.overlay.agent.control_socket import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
 
-__all__ = ["Agents", "Guest", "await_guests", "guest_words", "netns_of", "overlay_of"]
+__all__ = ["Agents", "Guest", "GuestAddresses", "await_guests", "guest_words", "netns_of", "overlay_plan_of"]
 
 _SOCKET = "run/labctl-agent/agent.sock"
 _GUESTS = "run/labctl-agent/vm"
@@ -51,19 +51,20 @@ class Guest:
     netns: Path
 
 
-def overlay_of(lab: LabDir) -> Mapping[str, Any]:
-    """What the lab was planned with: ``hosts``, ``vms``, ``controllers``, ``servers``, ``anycast``.
+class GuestAddresses(Protocol):
+    """Says whether a VM can be used; :class:`Agents` is one."""
 
-    Raises:
-        ActionError: the lab has no overlay.
+    def has_addresses(self, name: str, host: str) -> bool:
+        """Whether a VM can use both of its addresses."""
+
+
+def overlay_plan_of(lab: LabDir) -> Mapping[str, Any]:
+    """What the lab was planned with: ``section``, ``hosts``, ``vms``, ``controllers``, ``servers``.
+
+    Empty if it has no overlay; each list is empty if it has no such node.
     """
-    try:
-        plain = json.loads((lab.definition / "lab.json").read_text()).get("overlay")
-    except (OSError, ValueError, AttributeError):
-        plain = None
-    if not plain or not plain.get("hosts"):
-        raise ActionError(f"lab {lab.name} has no overlay: none of its nodes has an agent")
-    return dict(plain)
+    planned = plan_of(lab)
+    return {} if planned is None else dict(planned.overlay)
 
 
 class Agents:
@@ -76,7 +77,9 @@ class Agents:
             ActionError: the lab has no overlay.
         """
         self._lab = lab.name
-        self.plain = overlay_of(lab)
+        self.plain = overlay_plan_of(lab)
+        if not self.plain.get("hosts"):
+            raise ActionError(f"lab {lab.name} has no overlay: none of its nodes has an agent")
         states = runtime.states(lab)
         self.hosts: dict[str, str] = {host["name"]: host["kind"] for host in self.plain["hosts"]}
         """Node -> ``compute`` or ``gateway``."""
@@ -186,11 +189,11 @@ def guest_words(guest: Guest, argv: Sequence[str]) -> list[str]:
 
 
 def await_guests(
-    agents: Agents,
+    agents: GuestAddresses,
     wanted: Mapping[str, str],
     timeout_s: float,
     tell: Callable[[str, float], None] = lambda _name, _s: None,
-) -> Collection[str]:
+) -> tuple[str, ...]:
     """Wait until VMs have their addresses.
 
     Args:

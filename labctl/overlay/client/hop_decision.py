@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     Ask = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
     """Host and request -> answer of its agent."""
 
-__all__ = ["Verdict", "follow", "with_entries"]
+__all__ = ["HopDecision", "follow", "with_entries"]
 
 _MOST_HOSTS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one host's agent says.
+class HopDecision:
+    """What one host's agent decides.
 
     Attributes:
         host: node.
         ingress: key of the port that the packet came in by; :data:`FROM_TUNNEL` added when it came
             out of a tunnel on its way to that port.
         decision: ``forward``, ``drop``, ``answer`` or ``unknown``.
-        steps: virtual device, and what it said.
+        steps: virtual device, and its message.
         reason: why it was dropped, or what the answer is.
         outputs: where it goes: ``key``, ``port``, ``remote`` (empty for a port of this host).
         entry: the kernel's entry before the packet was sent; None if there was none.
@@ -51,7 +51,7 @@ class Verdict:
 
 def follow(
     ask: Ask, host_of: Callable[[str], str], host: str, ingress: int, frame: bytes
-) -> tuple[Verdict, ...]:
+) -> tuple[HopDecision, ...]:
     """Ask the first host, then the one that its tunnel leads to, and so on.
 
     Args:
@@ -61,52 +61,52 @@ def follow(
         ingress: key of the port that the frame comes in by.
         frame: as it comes in.
     """
-    found: list[Verdict] = []
+    found: list[HopDecision] = []
     todo = [(host, ingress, frame)]
     while todo and len(found) < _MOST_HOSTS:
         host, ingress, frame = todo.pop(0)
-        told = ask(host, {"ask": "trace", "ingress": ingress, "frame": frame.hex()})
-        verdict = _verdict(host, ingress, told)
-        for output in verdict.outputs:
+        reply = ask(host, {"ask": "trace", "ingress": ingress, "frame": frame.hex()})
+        hop = _hop_decision(host, ingress, reply)
+        for output in hop.outputs:
             there = host_of(str(output["remote"])) if output["remote"] else ""
             if there:
-                verdict = replace(verdict, next_host=there)
-                todo.append((there, FROM_TUNNEL | int(output["key"]), _rewritten(frame, told)))
-        found.append(verdict)
+                hop = replace(hop, next_host=there)
+                todo.append((there, FROM_TUNNEL | int(output["key"]), _rewritten(frame, reply)))
+        found.append(hop)
     return tuple(found)
 
 
-def with_entries(before: Sequence[Verdict], after: Sequence[Verdict]) -> tuple[Verdict, ...]:
+def with_entries(before: Sequence[HopDecision], after: Sequence[HopDecision]) -> tuple[HopDecision, ...]:
     """What was decided before the packet was sent, with the entries that stood after it.
 
     Hosts that could not be asked before (nobody knew which gateway it would be) stand as they were
     found after.
     """
-    earlier = {(verdict.host, verdict.ingress): verdict for verdict in before}
+    earlier = {(hop.host, hop.ingress): hop for hop in before}
     merged = []
-    for verdict in after:
-        known = earlier.pop((verdict.host, verdict.ingress), None)
-        base = known if known is not None else replace(verdict, entry=None, asked_before=False)
-        merged.append(replace(base, entry_after=verdict.entry, next_host=verdict.next_host))
+    for hop in after:
+        known = earlier.pop((hop.host, hop.ingress), None)
+        base = known if known is not None else replace(hop, entry=None, asked_before=False)
+        merged.append(replace(base, entry_after=hop.entry, next_host=hop.next_host))
     return (*merged, *earlier.values())
 
 
-def _verdict(host: str, ingress: int, told: Mapping[str, Any]) -> Verdict:
-    return Verdict(
+def _hop_decision(host: str, ingress: int, reply: Mapping[str, Any]) -> HopDecision:
+    return HopDecision(
         host=host,
         ingress=ingress,
-        decision=str(told["decision"]),
-        steps=tuple((str(step["device"]), str(step["said"])) for step in told["steps"]),
-        reason=str(told.get("reason", "")),
-        outputs=tuple(told.get("outputs", ())),
-        entry=told.get("entry"),
+        decision=str(reply["decision"]),
+        steps=tuple((str(step["device"]), str(step["message"])) for step in reply["steps"]),
+        reason=str(reply.get("reason", "")),
+        outputs=tuple(reply.get("outputs", ())),
+        entry=reply.get("entry"),
     )
 
 
-def _rewritten(frame: bytes, told: Mapping[str, Any]) -> bytes:
+def _rewritten(frame: bytes, reply: Mapping[str, Any]) -> bytes:
     """The frame as it leaves: new MACs, lower TTL."""
-    new = bytearray(mac_bytes(told["dmac"]) + mac_bytes(told["smac"]) + frame[12:])
-    lower = int(told["ttl"])
+    new = bytearray(mac_bytes(reply["dmac"]) + mac_bytes(reply["smac"]) + frame[12:])
+    lower = int(reply["ttl"])
     if int.from_bytes(new[12:14]) == IP4:
         new[22] -= lower
         new[24:26] = bytes(2)

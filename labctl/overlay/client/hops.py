@@ -1,4 +1,4 @@
-"""Sightings of one packet, a line for each node that it passed."""
+"""Observations of one packet, a line for each node that it passed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labctl.overlay.datapath.devices import AGENT_END
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from labctl.overlay.client.observation import Sighting
+    from labctl.overlay.client.observation import Observation
 
 __all__ = ["Hop", "hops"]
 
@@ -40,16 +40,16 @@ class Hop:
     left: str
     agent_ns: int
     answer: bool
-    last: Sighting
+    last: Observation
 
 
-def hops(seen: Sequence[Sighting]) -> list[Hop]:
+def hops(seen: Sequence[Observation]) -> list[Hop]:
     """One for each visit of a node, in order of time.
 
     Args:
         seen: in order of time; those of a packet and of its answers are kept apart.
     """
-    visits: list[list[Sighting]] = []
+    visits: list[list[Observation]] = []
     for each in seen:
         if visits and (visits[-1][0].node, visits[-1][0].answer) == (each.node, each.answer):
             visits[-1].append(each)
@@ -58,11 +58,11 @@ def hops(seen: Sequence[Sighting]) -> list[Hop]:
     return [_hop(visit) for visit in visits]
 
 
-def _hop(visit: Sequence[Sighting]) -> Hop:
+def _hop(visit: Sequence[Observation]) -> Hop:
     first, last = visit[0], visit[-1]
-    cables = [each for each in visit if not each.interface.startswith(_OWN) or _is_guest(each.interface)]
-    came = next((each.interface for each in cables if not each.outgoing), "")
-    left = next((each.interface for each in reversed(cables) if each.outgoing), "")
+    ends = [each for each in visit if not each.interface.startswith(_OWN) or _is_guest(each.interface)]
+    came = next((each.interface for each in ends if not each.outgoing), "")
+    left = next((each.interface for each in reversed(ends) if each.outgoing), "")
     return Hop(
         first.node, first.t_ns, last.t_ns - first.t_ns, came, left, _in_agent(visit), first.answer, last
     )
@@ -72,7 +72,7 @@ def _is_guest(interface: str) -> bool:
     return interface.startswith("lc-vm")
 
 
-def _in_agent(visit: Iterable[Sighting]) -> int:
+def _in_agent(visit: Iterable[Observation]) -> int:
     up = 0
     for each in visit:
         if each.interface == AGENT_END and not each.outgoing:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError, InputError, Problem
+from labctl.lab.definition_cache import plan_of
 from labctl.lab.runtime import NodeStatus
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.overlay.client.agents import Agents
 
-__all__ = ["Places"]
+__all__ = ["Inventory"]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Inventory:
     """Found once, for one question.
 
     Attributes:
@@ -44,7 +44,7 @@ class Places:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Places:
+    def find(cls, runtime: Runtime, lab: LabDir, agents: Agents, about: Collection[str]) -> Inventory:
         """Look at the lab's plan, what runs of it, and what an agent knows.
 
         Args:
@@ -56,13 +56,15 @@ class Places:
         Raises:
             ActionError: no agent answers.
         """
-        plan = json.loads((lab.definition / "lab.json").read_text())
-        told = _ports(agents, about)
-        ports = {port["name"]: port for port in told["ports"]}
+        plan = plan_of(lab)
+        if plan is None:
+            raise ActionError(f"lab {lab.name} has no plan: it was brought up from a containerlab file")
+        reply = _ports(agents, about)
+        ports = {port["name"]: port for port in reply["ports"]}
         addresses: dict[str, dict[int, str]] = {}
-        for node in plan["nodes"]:
-            own = {version: node.get(f"loopback{version}") for version in (4, 6)}
-            addresses[node["name"]] = {v: str(text).partition("/")[0] for v, text in own.items() if text}
+        for node in plan.nodes:
+            own = {4: node.loopback4, 6: node.loopback6}
+            addresses[node.name] = {version: str(one.ip) for version, one in own.items() if one}
         for name, port in ports.items():
             addresses[name] = {6 if ":" in text else 4: text for text in port["addresses"]}
         states = runtime.states(lab)
@@ -70,11 +72,11 @@ class Places:
         spaces = {name: runtime.netns(lab, name) for name in running if states[name].init_pid}
         spaces |= {name: guest.netns for name, guest in agents.guests().items()}
         peers = {}
-        for link in plan["links"]:
-            peers[link["a"]] = link["b"].partition(":")[0]
-            peers[link["b"]] = link["a"].partition(":")[0]
-        uplink = next((one["key"] for one in told["uplinks"]), 0)
-        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(told["names"]))
+        for link in plan.links:
+            peers[str(link.a)] = link.b.node
+            peers[str(link.b)] = link.a.node
+        uplink = next((one["key"] for one in reply["uplinks"]), 0)
+        return cls(addresses, spaces, ports, peers, agents.by_tunnel, uplink, tuple(reply["names"]))
 
     def namespaces(self) -> Mapping[str, Path]:
         """Of everything that runs."""

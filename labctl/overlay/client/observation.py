@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from labctl.probe.frames import Frame
     from labctl.probe.packetsocket import Instruction
 
-__all__ = ["Sighting", "Tunnel", "lengths", "program", "read_frame"]
+__all__ = ["Observation", "Tunnel", "lengths", "program", "read_frame"]
 
 _VXLAN, _ETHERNET = 8, 14
 _UDP_HEADER = 8
@@ -23,7 +23,7 @@ _QUOTED = {4: 28, 6: 48}
 """Bytes that an ICMP error puts before the packet that it tells of."""
 _OUTER = (50, 70)
 """Bytes that a tunnel over IPv4 or IPv6 puts before a frame."""
-_SAID = {
+_ICMP_NAMES = {
     (ICMP, 0): "echo reply",
     (ICMP, 3): "destination unreachable",
     (ICMP, 8): "echo request",
@@ -54,7 +54,7 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """The packet, or an answer to it, at one interface.
 
     Attributes:
@@ -63,7 +63,7 @@ class Sighting:
         interface: of it.
         outgoing: it left the node there; else it came.
         answer: it is on its way back.
-        said: the packet in words.
+        summary: the packet in words.
         tunnel: what is around it; None for a bare one.
         frame: as it was, link header and all.
     """
@@ -73,7 +73,7 @@ class Sighting:
     interface: str
     outgoing: bool
     answer: bool
-    said: str
+    summary: str
     tunnel: Tunnel | None
     frame: bytes
 
@@ -92,7 +92,7 @@ def program(taken: tuple[int, ...]) -> list[Instruction]:
     return [*lines, (0x06, 0, 0, 0), (0x06, 0, 0, _TAKEN)]
 
 
-def read_frame(node: str, frame: Frame, token: bytes, sent: Packet, tunnel_port: int) -> Sighting | None:
+def read_frame(node: str, frame: Frame, token: bytes, sent: Packet, tunnel_port: int) -> Observation | None:
     """What a frame is to the packet that was sent; None if it has nothing to do with it."""
     if token not in frame.data:
         return None
@@ -105,7 +105,7 @@ def read_frame(node: str, frame: Frame, token: bytes, sent: Packet, tunnel_port:
     if not packet.src:
         return None
     same = (packet.proto, packet.dst) == (sent.proto, sent.dst) and packet.src == sent.src
-    return Sighting(
+    return Observation(
         frame.t_ns, node, frame.interface, frame.outgoing, not same, in_words(packet), tunnel, frame.data
     )
 
@@ -114,7 +114,7 @@ def in_words(packet: Packet) -> str:
     """``10.0.0.1 > 10.0.0.2 icmp echo request ttl 64``."""
     kind = packet.sport >> 8
     if packet.proto in (ICMP, ICMP6):
-        told = _SAID.get((packet.proto, kind), f"type {kind}")
+        told = _ICMP_NAMES.get((packet.proto, kind), f"type {kind}")
         what = f"icmp {told}" if packet.proto == ICMP else f"icmp6 {told}"
         ports = ("", "")
     else:

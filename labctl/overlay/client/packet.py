@@ -24,7 +24,7 @@ from labctl.overlay.packet import (
 )
 
 if TYPE_CHECKING:
-    from labctl.overlay.client.packet_spec import Wanted
+    from labctl.overlay.client.packet_spec import TracePacket
 
 __all__ = ["TOKEN_BYTES", "as_frame", "ip_packet"]
 
@@ -38,7 +38,7 @@ _SYN = 0x02
 _V4 = 4
 
 
-def ip_packet(wanted: Wanted, source: str, destination: str, token: bytes) -> bytes:
+def ip_packet(wanted: TracePacket, source: str, destination: str, token: bytes) -> bytes:
     """From the IP header on, checksums and all. TCP is the first segment of a connection (SYN).
 
     Raises:

@@ -13,7 +13,7 @@ from labctl.errors import InputError, Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PROTOCOLS", "Wanted", "read_words"]
+__all__ = ["PROTOCOLS", "TracePacket", "read_words"]
 
 PROTOCOLS = ("icmp", "tcp", "udp")
 _SPELLED = tuple(f"{name}{version}" for name in PROTOCOLS for version in ("", "4", "6"))
@@ -27,7 +27,7 @@ _EXAMPLE = "such as 'icmp vm2', 'udp 10.128.1.10:53' or 'tcp6 vm3:80 ttl=2'"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TracePacket:
     """What a user wants to be sent.
 
     Attributes:
@@ -51,7 +51,7 @@ class Wanted:
     source: str = ""
 
 
-def read_words(text: str) -> Wanted:
+def read_words(text: str) -> TracePacket:
     """Understand a packet in a few words.
 
     The first word is the protocol, with 4 or 6 behind it where the version of IP matters; the second
@@ -80,7 +80,7 @@ def read_words(text: str) -> Wanted:
         problems.append(_problem(f"icmp knows no ports: {words[1]!r}", f"icmp {target}"))
     if problems:
         raise InputError(problems)
-    return Wanted(proto, version, target, port or _DEFAULT_PORT.get(proto, 0), source=source, **numbers)
+    return TracePacket(proto, version, target, port or _DEFAULT_PORT.get(proto, 0), source=source, **numbers)
 
 
 def _problem(message: str, hint: str = "") -> Problem:

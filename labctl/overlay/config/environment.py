@@ -16,7 +16,7 @@ from labctl.overlay.config.plan import VmSpec, plan_network, plan_tenant, plan_v
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.overlay.config.plan import Pools
+    from labctl.overlay.config.plan import PrefixPools
     from labctl.overlay.config.state import Edit
 
 __all__ = ["computes_of", "plan_environment", "remove_group", "remove_network", "remove_tenant"]
@@ -28,7 +28,7 @@ def computes_of(edit: Edit) -> tuple[str, ...]:
 
 
 def plan_environment(
-    edit: Edit, name: str, pools: Pools, *, networks: int = 1, vms: int = 0, hosts: Sequence[str] = ()
+    edit: Edit, name: str, pools: PrefixPools, *, networks: int = 1, vms: int = 0, hosts: Sequence[str] = ()
 ) -> tuple[VmPort, ...]:
     """A tenant ``name`` with its router and default group, networks and VMs.
 

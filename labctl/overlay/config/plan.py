@@ -41,7 +41,7 @@ __all__ = [
     "GATEWAYS",
     "PROVIDER",
     "UPLINK",
-    "Pools",
+    "PrefixPools",
     "RuleSpec",
     "VmSpec",
     "default_group",
@@ -65,7 +65,7 @@ _V4, _V6 = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class PrefixPools:
     """Where new networks get their prefixes, and what tunnels leave of the MTU.
 
     Attributes:
@@ -245,7 +245,7 @@ def plan_network(
     edit: Edit,
     tenant: str,
     name: str,
-    pools: Pools,
+    pools: PrefixPools,
     *,
     prefixes: Sequence[IPv4Network | IPv6Network] = (),
     dns: Sequence[Address] = (),

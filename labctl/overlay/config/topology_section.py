@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import InputError, Problem
 from labctl.overlay.config.model import Direction, HostKind, Item
 from labctl.overlay.config.plan import (
-    Pools,
+    PrefixPools,
     RuleSpec,
     VmSpec,
     plan_base,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from labctl.overlay.config.model import Address
 
-__all__ = ["Facts", "HostFact", "Underlay", "VmFact", "plan_overlay", "pools_of", "underlay_of"]
+__all__ = ["HostFact", "LabFacts", "Underlay", "VmFact", "plan_overlay", "pools_of", "underlay_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class VmFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LabFacts:
     """What the lab's nodes say.
 
     Attributes:
@@ -115,7 +115,7 @@ class Facts:
     link_mtu: int = 0
 
     @classmethod
-    def parse(cls, plain: Mapping[str, Any]) -> Facts:
+    def parse(cls, plain: Mapping[str, Any]) -> LabFacts:
         """Read ``{"hosts": [{...}], "vms": [{...}], "link_mtu": N}``; what else there is, is ignored."""
         hosts = tuple(HostFact(**host) for host in plain.get("hosts", ()))
         vms = tuple(VmFact(**{**vm, "groups": tuple(vm.get("groups", ()))}) for vm in plain.get("vms", ()))
@@ -187,7 +187,7 @@ class _Reader:
         return least
 
 
-def plan_overlay(section: Mapping[str, Any], facts: Facts) -> tuple[Item, ...]:
+def plan_overlay(section: Mapping[str, Any], facts: LabFacts) -> tuple[Item, ...]:
     """Everything that a fresh state database holds; the same for the same arguments.
 
     Args:
@@ -224,7 +224,9 @@ def plan_overlay(section: Mapping[str, Any], facts: Facts) -> tuple[Item, ...]:
     return tuple(edit.items())
 
 
-def _check_anycast(reader: _Reader, address: Address, underlay: Underlay, pools: Pools, facts: Facts) -> None:
+def _check_anycast(
+    reader: _Reader, address: Address, underlay: Underlay, pools: PrefixPools, facts: LabFacts
+) -> None:
     if address.version != underlay.version:
         reader.wrong("anycast", f"{address} is no IPv{underlay.version} address, as the underlay's are")
     elif address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
@@ -237,23 +239,23 @@ def _check_anycast(reader: _Reader, address: Address, underlay: Underlay, pools:
             reader.wrong("anycast", f"{address} is {holder}'s own address")
 
 
-def pools_of(section: Mapping[str, Any]) -> Pools:
+def pools_of(section: Mapping[str, Any]) -> PrefixPools:
     """Where further networks of a lab get their prefixes; the section was planned before."""
     return _pools(_Reader(), section)
 
 
-def _pools(reader: _Reader, top: Mapping[str, Any]) -> Pools:
-    base = Pools()
+def _pools(reader: _Reader, top: Mapping[str, Any]) -> PrefixPools:
+    base = PrefixPools()
     four = reader.prefix("ipv4", top.get("ipv4", base.ipv4), 4)
     six = reader.prefix("ipv6", top.get("ipv6", base.ipv6), 6)
-    return Pools(
+    return PrefixPools(
         four if isinstance(four, IPv4Network) else base.ipv4,
         six if isinstance(six, IPv6Network) else base.ipv6,
         reader.number("mtu", top.get("mtu", _LINK_MTU - underlay_of(top).overhead), 1280),
     )
 
 
-def _tenants(reader: _Reader, edit: Edit, top: Mapping[str, Any], pools: Pools) -> None:
+def _tenants(reader: _Reader, edit: Edit, top: Mapping[str, Any], pools: PrefixPools) -> None:
     named = reader.named("tenants", top.get("tenants"))
     counted = [f"t{n}" for n in range(1, reader.number("networks", top.get("networks", 0), 0) + 1)]
     for name in dict.fromkeys((*counted, *named)):

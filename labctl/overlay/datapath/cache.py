@@ -19,12 +19,12 @@ from labctl.overlay.datapath.layout import (
     FLOW_KEY_SIZE,
     INDICES,
     INSIDE_KEY_SIZE,
-    SHAPE_SIZE,
+    MEGAFLOW_SIZE,
     SOURCE_KEY_SIZE,
     Counter,
-    Entry,
+    DatapathSettings,
+    FlowEntry,
     PortRecord,
-    Settings,
     inside_key,
     inside_prefix,
 )
@@ -46,14 +46,14 @@ _LONG = struct.Struct("=Q")
 _PROGRAMS = ("from_port", "from_uplink", "from_tunnel", "from_agent")
 _MAPS = (
     "lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside", "lc_sources",
-    "lc_shapes", "lc_live",
+    "lc_megaflows", "lc_active",
 )  # fmt: skip
 
 
 class FlowCache:
     """One object, loaded once; attached by file descriptor."""
 
-    def __init__(self, bpf: LibBpf, loaded: Loaded, settings: Settings, *, adopted: bool) -> None:
+    def __init__(self, bpf: LibBpf, loaded: Loaded, settings: DatapathSettings, *, adopted: bool) -> None:
         """Use :meth:`open`."""
         self._bpf = bpf
         self._loaded = loaded
@@ -68,7 +68,7 @@ class FlowCache:
         *,
         vxlan: int,
         upcall: int,
-        tunnel_ration: PortRecord,
+        tunnel_rate_limit: PortRecord,
         local: Sequence[str] = (),
         flows: int = MOST_FLOWS,
     ) -> FlowCache:
@@ -78,7 +78,7 @@ class FlowCache:
             built: the compiled object.
             vxlan: ifindex of the collect-metadata VXLAN device.
             upcall: ifindex of the near end of the agent's veth pair.
-            tunnel_ration: upcalls that all tunnels together may cause.
+            tunnel_rate_limit: upcalls that all tunnels together may cause.
             local: this host's underlay addresses, that tunnels are sent from.
             flows: most entries; then the one that was not used for longest goes. About 190 bytes of
                 kernel memory each, taken at once. An earlier agent's entries keep their number.
@@ -94,13 +94,13 @@ class FlowCache:
         finally:
             for fd in old.values():
                 os.close(fd)
-        before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), Settings.SIZE)
-        checked = before is not None and Settings.is_checked(before)
-        settings = Settings(upcall, vxlan, tuple(local), checked)
+        before = bpf.lookup(loaded.maps["lc_settings"], bytes(4), DatapathSettings.SIZE)
+        checked = before is not None and DatapathSettings.is_checked(before)
+        settings = DatapathSettings(upcall, vxlan, tuple(local), checked)
         cache = cls(bpf, loaded, settings, adopted="lc_flows" in loaded.reused)
         try:
             cache._settle(settings)
-            bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_ration.pack())
+            bpf.update(loaded.maps["lc_ports"], struct.pack("=I", ALL_TUNNELS), tunnel_rate_limit.pack())
             bpf.attach_ingress(upcall, loaded.programs["from_agent"])
             bpf.attach_ingress(vxlan, loaded.programs["from_tunnel"])
         except OSError:
@@ -113,7 +113,7 @@ class FlowCache:
         for fd in (*self._loaded.programs.values(), *self._loaded.maps.values()):
             os.close(fd)
 
-    def _settle(self, settings: Settings) -> None:
+    def _settle(self, settings: DatapathSettings) -> None:
         self._settings = settings
         self._bpf.update(self._loaded.maps["lc_settings"], bytes(4), settings.pack())
 
@@ -142,7 +142,7 @@ class FlowCache:
     def bind(self, ifindex: int, record: PortRecord, *, uplink: bool = False) -> None:
         """Let packets of an interface into the overlay, as those of a port."""
         ports = self._loaded.maps["lc_ports"]
-        # What tunnels bring to this port is rationed apart from what they bring to others.
+        # What tunnels bring to this port is limited apart from what they bring to others.
         self._bpf.update(ports, struct.pack("=I", FROM_TUNNEL | record.key), record.pack())
         self._bpf.update(ports, struct.pack("=I", ifindex), record.pack())
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_uplink" if uplink else "from_port"])
@@ -156,12 +156,12 @@ class FlowCache:
             self._bpf.delete(ports, struct.pack("=I", FROM_TUNNEL | PortRecord.unpack(raw).key))
 
     def bound(self) -> dict[int, PortRecord]:
-        """Interfaces that packets are taken from, with how often they were rationed."""
+        """Interfaces that packets are taken from, with how many of their upcalls were refused."""
         rows = self._bpf.entries(self._loaded.maps["lc_ports"], 4, PortRecord.SIZE)
         found = {struct.unpack("=I", key)[0]: PortRecord.unpack(value) for key, value in rows}
         return {index: record for index, record in found.items() if ALL_TUNNELS < index < FROM_TUNNEL}
 
-    def write(self, rows: Sequence[tuple[bytes, Entry]], *, fixed: bool = False) -> None:
+    def write(self, rows: Sequence[tuple[bytes, FlowEntry]], *, fixed: bool = False) -> None:
         """Write entries, over those of the same keys; ``fixed`` ones are never evicted."""
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
         if len(rows) == 1:
@@ -187,8 +187,8 @@ class FlowCache:
         fd = self._loaded.maps["lc_flows"]
         if self._bpf.insert(fd, key, value):
             return True
-        there = self._bpf.lookup(fd, key, Entry.SIZE)
-        if there is not None and not Entry.unpack(there).cookie:
+        there = self._bpf.lookup(fd, key, FlowEntry.SIZE)
+        if there is not None and not FlowEntry.unpack(there).generation:
             return False
         self._bpf.update(fd, key, value)
         return True
@@ -198,21 +198,24 @@ class FlowCache:
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
         return sum(self._bpf.delete(fd, key) for key in keys)
 
-    def entries(self, *, fixed: bool = False) -> list[tuple[bytes, Entry]]:
+    def entries(self, *, fixed: bool = False) -> list[tuple[bytes, FlowEntry]]:
         """Every entry with its counters."""
         fd = self._loaded.maps["lc_fixed" if fixed else "lc_flows"]
-        return [(key, Entry.unpack(value)) for key, value in self._bpf.entries(fd, FLOW_KEY_SIZE, Entry.SIZE)]
+        return [
+            (key, FlowEntry.unpack(value))
+            for key, value in self._bpf.entries(fd, FLOW_KEY_SIZE, FlowEntry.SIZE)
+        ]
 
-    def scan(self, chunk: int) -> Iterator[list[tuple[bytes, Entry]]]:
+    def scan(self, chunk: int) -> Iterator[list[tuple[bytes, FlowEntry]]]:
         """Every evictable entry, a chunk at a time, over as long as the caller takes."""
         fd = self._loaded.maps["lc_flows"]
-        for rows in self._bpf.chunks(fd, FLOW_KEY_SIZE, Entry.SIZE, chunk):
-            yield [(key, Entry.unpack(value)) for key, value in rows]
+        for rows in self._bpf.chunks(fd, FLOW_KEY_SIZE, FlowEntry.SIZE, chunk):
+            yield [(key, FlowEntry.unpack(value)) for key, value in rows]
 
-    def entry(self, key: bytes, *, fixed: bool = False) -> Entry | None:
+    def entry(self, key: bytes, *, fixed: bool = False) -> FlowEntry | None:
         """One entry, or None."""
-        raw = self._bpf.lookup(self._loaded.maps["lc_fixed" if fixed else "lc_flows"], key, Entry.SIZE)
-        return None if raw is None else Entry.unpack(raw)
+        raw = self._bpf.lookup(self._loaded.maps["lc_fixed" if fixed else "lc_flows"], key, FlowEntry.SIZE)
+        return None if raw is None else FlowEntry.unpack(raw)
 
     def remember_connections(self, rows: Sequence[tuple[bytes, int]]) -> None:
         """Let connections (packed key, time last seen in ns) be known."""
@@ -235,38 +238,42 @@ class FlowCache:
         for rows in self._bpf.chunks(self._loaded.maps["lc_conns"], CONN_KEY_SIZE, 8, chunk):
             yield [(key, _LONG.unpack(value)[0]) for key, value in rows]
 
-    def write_shape(self, key: bytes, variants: Sequence[bytes]) -> None:
+    def write_megaflow(self, key: bytes, variants: Sequence[bytes]) -> None:
         """Let the kernel use decisions again, in place of those under the same key; none: no more."""
-        fd = self._loaded.maps["lc_shapes"]
+        fd = self._loaded.maps["lc_megaflows"]
         if variants:
-            self._bpf.update(fd, key, b"".join(variants).ljust(SHAPE_SIZE, b"\0"))
+            self._bpf.update(fd, key, b"".join(variants).ljust(MEGAFLOW_SIZE, b"\0"))
         else:
             self._bpf.delete(fd, key)
 
-    def shapes(self) -> list[bytes]:
-        """The keys of all shapes that the kernel uses."""
+    def megaflows(self) -> list[bytes]:
+        """The keys of all megaflows that the kernel uses."""
         return [
             key
-            for key, _ in self._bpf.entries(self._loaded.maps["lc_shapes"], FLOW_KEY_SIZE, SHAPE_SIZE, 256)
+            for key, _ in self._bpf.entries(
+                self._loaded.maps["lc_megaflows"], FLOW_KEY_SIZE, MEGAFLOW_SIZE, 256
+            )
         ]
 
-    def live(self) -> list[int]:
-        """The valid cookie at each index; 0 where there never was one."""
-        rows = self._bpf.entries(self._loaded.maps["lc_live"], 4, 4)
+    def active(self) -> list[int]:
+        """The valid generation at each index; 0 where there never was one."""
+        rows = self._bpf.entries(self._loaded.maps["lc_active"], 4, 4)
         return [
             struct.unpack("=I", value)[0] for _, value in sorted(rows, key=lambda row: _WORD.unpack(row[0]))
         ]
 
-    def enliven(self, cookies: Sequence[int]) -> None:
-        """Make cookies the valid ones at their indices: entries with any other die at once."""
-        fd = self._loaded.maps["lc_live"]
-        for cookie in cookies:
-            self._bpf.update(fd, _WORD.pack(cookie % INDICES), _WORD.pack(cookie))
+    def activate(self, generations: Sequence[int]) -> None:
+        """Make generations the valid ones at their indices: entries with any other die at once."""
+        fd = self._loaded.maps["lc_active"]
+        for generation in generations:
+            self._bpf.update(fd, _WORD.pack(generation % INDICES), _WORD.pack(generation))
 
-    def made_by(self, cookies: AbstractSet[int]) -> list[bytes]:
-        """Packed keys of the entries that the kernel made from these shapes."""
-        chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, Entry.SIZE, 4096)
-        return [key for rows in chunks for key, value in rows if Entry.cookie_of(value) in cookies]
+    def made_by(self, generations: AbstractSet[int]) -> list[bytes]:
+        """Packed keys of the entries that the kernel made from these megaflows."""
+        chunks = self._bpf.chunks(self._loaded.maps["lc_flows"], FLOW_KEY_SIZE, FlowEntry.SIZE, 4096)
+        return [
+            key for rows in chunks for key, value in rows if FlowEntry.generation_of(value) in generations
+        ]
 
     def set_inside(self, prefixes: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
         """Add prefixes that nothing from outside may claim as its source."""

@@ -5,12 +5,12 @@
 //
 // A packet without an entry goes to the agent (an upcall), which simulates its way through the
 // virtual topology, writes the entry and sends the packet again. From then on the kernel does all, also
-// for the first packets of flows that meet the same decision (shape.h).
+// for the first packets of flows that meet the same decision (megaflow.h).
 //
 // Only stable helpers and the kernel's own user-space headers are used, so one build runs on any
 // little-endian machine.
 #include "frame.h"
-#include "shape.h"
+#include "megaflow.h"
 
 char LICENSE[] SEC("license") = "Dual Apache/GPL";
 
@@ -29,19 +29,19 @@ static __always_inline struct flow_value *find(const struct flow_key *key)
 	struct flow_value *value = bpf_map_lookup_elem(&lc_flows, key);
 
 	if (value) {
-		__u32 index = value->cookie & COOKIE_INDEX, *live;
+		__u32 index = value->generation & GENERATION_INDEX, *active;
 
-		if (!value->cookie)
+		if (!value->generation)
 			return value;
-		live = bpf_map_lookup_elem(&lc_live, &index);
+		active = bpf_map_lookup_elem(&lc_active, &index);
 		// What the kernel made holds as long as what it made it from; then it is as if it were not there.
-		if (live && *live == value->cookie)
+		if (active && *active == value->generation)
 			return value;
 	}
 	return find_wide(key->ingress);
 }
 
-static __always_inline struct port *ration_of(__u32 whose)
+static __always_inline struct port *limited_port(__u32 whose)
 {
 	struct port *port = bpf_map_lookup_elem(&lc_ports, &whose);
 
@@ -52,26 +52,26 @@ static __always_inline struct port *ration_of(__u32 whose)
 	return port;
 }
 
-static __always_inline int within_ration(__u32 whose)
+static __always_inline int take_upcall_token(__u32 whose)
 {
-	struct port *port = ration_of(whose);
+	struct port *port = limited_port(whose);
 
 	if (!port)
 		return 0;
-	if (draw(&port->tokens_ns, port->rate, port->burst))
+	if (take_token(&port->tokens_ns, port->rate, port->burst))
 		return 1;
-	__sync_fetch_and_add(&port->rationed, 1);
+	__sync_fetch_and_add(&port->rate_limited, 1);
 	return 0;
 }
 
 // The mark tells the agent where the packet came from: an ifindex, or a tunnel key with its bit.
-static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 ration)
+static __always_inline int upcall(struct __sk_buff *skb, __u32 from, __u32 limit)
 {
 	__u32 zero = 0;
 	struct settings *settings = bpf_map_lookup_elem(&lc_settings, &zero);
 
-	if (!settings || !within_ration(ration)) {
-		count(CNT_RATIONED);
+	if (!settings || !take_upcall_token(limit)) {
+		count(CNT_RATE_LIMITED);
 		return TC_ACT_SHOT;
 	}
 	count(CNT_UPCALL);
@@ -129,7 +129,7 @@ static __always_inline int are_other_macs(const struct flow_value *value, const 
 }
 
 // What the entry says; -1 where it says nothing any more, since a connection has come or gone.
-static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 ration)
+static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 limit)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 kind;
@@ -143,10 +143,10 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 	} else if (kind != ACT_UPCALL) {
 		if (value->mtu && view->l4 && longest(skb, view) > value->mtu) {
 			count(CNT_TOO_BIG);
-			return upcall(skb, from, ration); // the agent answers with ICMP
+			return upcall(skb, from, limit); // the agent answers with ICMP
 		}
 		if (value->ttl && view->ttl <= value->ttl)
-			return upcall(skb, from, ration); // the same: time exceeded
+			return upcall(skb, from, limit); // the same: time exceeded
 		if (value->conns[0] && (now ^ value->last_ns) >> SLOT && refresh(&view->key, value, now))
 			return -1;
 	}
@@ -159,7 +159,7 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 		return TC_ACT_SHOT;
 	}
 	if (kind == ACT_UPCALL)
-		return upcall(skb, from, ration);
+		return upcall(skb, from, limit);
 	if (value->ttl && lower_ttl(skb, view->key.eth_type, view->ttl, value->ttl))
 		return TC_ACT_SHOT;
 	if (value->flags & FLAG_MACS && are_other_macs(value, &view->key)) {
@@ -186,15 +186,15 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 
 // Make the entry of a new flow from a decision for another one, and follow it; -1 where none fits. What is
 // dropped gets no entry: a scan of ports would push out the entries of others.
-static __noinline int act_by_shape(struct __sk_buff *skb, struct view *view, __u32 from, __u32 ration)
+static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, __u32 from, __u32 limit)
 {
 	struct flow_value *value;
-	struct port *port = ration_of(ration);
+	struct port *port = limited_port(limit);
 	int kind;
 
 	if (!view || !port)
 		return -1;
-	kind = make_by_shape(view, longest(skb, view), port);
+	kind = make_by_megaflow(view, longest(skb, view), port);
 	if (kind < 0)
 		return -1;
 	if (kind == ACT_DROP) {
@@ -205,10 +205,10 @@ static __noinline int act_by_shape(struct __sk_buff *skb, struct view *view, __u
 	if (!value)
 		return -1;
 	count(CNT_MADE);
-	return act(skb, view, value, from, ration);
+	return act(skb, view, value, from, limit);
 }
 
-static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 ration)
+static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 limit)
 {
 	struct view view;
 	struct flow_value *value;
@@ -220,14 +220,14 @@ static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress,
 	}
 	value = find(&view.key);
 	if (value) {
-		done = act(skb, &view, value, from, ration);
+		done = act(skb, &view, value, from, limit);
 		if (done >= 0)
 			return done;
 		count(CNT_STALE);
 	}
 	count(CNT_MISS);
-	done = act_by_shape(skb, &view, from, ration);
-	return done >= 0 ? done : upcall(skb, from, ration);
+	done = act_by_megaflow(skb, &view, from, limit);
+	return done >= 0 ? done : upcall(skb, from, limit);
 }
 
 // Ingress of a port: what a virtual machine sent.

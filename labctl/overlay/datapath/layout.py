@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.flow import ConnKey, FlowKey, Match, Ports
+from labctl.overlay.flow import ConnKey, FlowKey, Match, ReadPorts
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Packet
@@ -23,22 +23,22 @@ __all__ = [
     "FLOW_KEY_SIZE",
     "INDICES",
     "INSIDE_KEY_SIZE",
-    "SHAPE_SIZE",
+    "MEGAFLOW_SIZE",
     "SOURCE_KEY_SIZE",
     "VARIANTS",
-    "Action",
     "ConnRef",
+    "ConnRequirement",
     "Counter",
-    "Entry",
+    "DatapathAction",
+    "DatapathSettings",
     "Flag",
+    "FlowEntry",
     "PortRecord",
-    "Settings",
     "Variant",
-    "Wanted",
     "flow_key",
     "inside_key",
     "inside_prefix",
-    "shape_key",
+    "megaflow_key",
 ]
 
 FLOW_KEY_SIZE = 56
@@ -46,31 +46,31 @@ CONN_KEY_SIZE = 44
 INSIDE_KEY_SIZE = 20
 SOURCE_KEY_SIZE = 16
 CONNS = 2
-"""Connections that an entry or a shape may name: at most those of two ports' firewalls."""
+"""Connections that an entry or a megaflow may name: at most those of two ports' firewalls."""
 VARIANTS = 4
-"""Decisions under one key of a shape, for connections that are known and for such that are not."""
+"""Decisions under one key of a megaflow, for connections that are known and for such that are not."""
 INDICES = 1 << 14
-"""Shapes that can be valid at once, less one; the rest of a cookie is a generation."""
+"""Megaflows valid at once, less one. The low bits of a generation are its index, the rest counts up."""
 ALL_TUNNELS = 0
-"""In place of an ifindex: the ration of what tunnels bring to ports that have none of their own."""
+"""In place of an ifindex: the rate limit of what tunnels bring to ports that have none of their own."""
 
 _CONN_SET = 1 << 30
 _CONN_PORT = 0xFFFFFF
 _ICMP = frozenset((1, 58))
-_MATCH_SHAPE = 3
+_MATCH_MEGAFLOW = 3
 """In the place of a :class:`Match`, with the ports read added."""
 _MAPPED = 96
 """Bits of the prefix ::ffff:0:0/96, that IPv4 addresses stand behind."""
 _KEY = struct.Struct("=IHBB6s6sHH16s16s")
 _VALUE = struct.Struct("=IIIHBB16s6s6sIIIQQQ")
-_COOKIE = struct.Struct("=I")
-_COOKIE_AT = struct.calcsize("=IIIHBB16s6s6s")
+_GENERATION = struct.Struct("=I")
+_GENERATION_AT = struct.calcsize("=IIIHBB16s6s6s")
 _VARIANT = struct.Struct("=IIHB5x")
 _PORT = struct.Struct("=IIIIQQQ")
 _SETTINGS = struct.Struct("=II4sI16s")
 
 
-class Action(IntEnum):
+class DatapathAction(IntEnum):
     """What an entry does with a packet."""
 
     DROP = 0
@@ -95,7 +95,7 @@ class Counter(IntEnum):
     HIT = 0
     MISS = 1
     UPCALL = 2
-    RATIONED = 3
+    RATE_LIMITED = 3
     DROP = 4
     TUNNEL_TX = 5
     TUNNEL_RX = 6
@@ -133,7 +133,7 @@ def inside_prefix(key: bytes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.IPv6Network((address, bits))
 
 
-class Wanted(IntEnum):
+class ConnRequirement(IntEnum):
     """What a decision wants of a connection."""
 
     ANY = 0
@@ -156,7 +156,7 @@ class ConnRef(NamedTuple):
     port: int
     inbound: bool
     is_sender: bool
-    wanted: Wanted = Wanted.ANY
+    wanted: ConnRequirement = ConnRequirement.ANY
     later: bool = False
 
     def pack(self) -> int:
@@ -177,7 +177,7 @@ class ConnRef(NamedTuple):
             word & _CONN_PORT,
             bool(word >> 31),
             bool(word >> 24 & 1),
-            Wanted(word >> 25 & 3),
+            ConnRequirement(word >> 25 & 3),
             bool(word >> 27 & 1),
         )
 
@@ -203,11 +203,11 @@ def _refs(*words: int) -> tuple[ConnRef, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FlowEntry:
     """The value of a flow entry.
 
     Attributes:
-        action: see :class:`Action`.
+        action: see :class:`DatapathAction`.
         out_ifindex: interface for ``PORT``.
         tunnel_key: VXLAN network identifier for ``TUNNEL``.
         tunnel_dst: underlay address in text for ``TUNNEL``.
@@ -218,13 +218,13 @@ class Entry:
         smac: new source MAC with ``Flag.MACS``.
         conns: of a packet that is let through, the connections that it keeps alive; of one that is
             dropped, the one that would have let it through. At most two.
-        cookie: of the shape that the kernel made it from; 0 where the agent wrote it.
+        generation: of the megaflow that the kernel made it from; 0 where the agent wrote it.
         last_ns: CLOCK_MONOTONIC of the last packet, or of the writing; not compared.
         packets: counted by the kernel.
         octets: counted by the kernel, frames as they came in.
     """
 
-    action: Action
+    action: DatapathAction
     out_ifindex: int = 0
     tunnel_key: int = 0
     tunnel_dst: str = ""
@@ -234,7 +234,7 @@ class Entry:
     dmac: bytes = bytes(6)
     smac: bytes = bytes(6)
     conns: tuple[ConnRef, ...] = ()
-    cookie: int = 0
+    generation: int = 0
     last_ns: int = field(default=0, compare=False)
     packets: int = field(default=0, compare=False)
     octets: int = field(default=0, compare=False)
@@ -252,59 +252,59 @@ class Entry:
         return _VALUE.pack(
             self.action, self.out_ifindex, self.tunnel_key, self.mtu, flags, self.ttl,
             remote.ljust(16, b"\0"),
-            self.dmac, self.smac, self.cookie, *_words(self.conns),
+            self.dmac, self.smac, self.generation, *_words(self.conns),
             self.last_ns, self.packets, self.octets,
         )  # fmt: skip
 
     @staticmethod
-    def cookie_of(raw: bytes) -> int:
-        """The cookie alone of a packed entry: many are looked through for it."""
-        return int(_COOKIE.unpack_from(raw, _COOKIE_AT)[0])
+    def generation_of(raw: bytes) -> int:
+        """The generation alone of a packed entry: many are looked through for it."""
+        return int(_GENERATION.unpack_from(raw, _GENERATION_AT)[0])
 
     @classmethod
-    def unpack(cls, raw: bytes) -> Entry:
+    def unpack(cls, raw: bytes) -> FlowEntry:
         """The reverse of :meth:`pack`."""
         action, out, key, mtu, flags, ttl, remote, dmac, smac, *rest = _VALUE.unpack(raw)
-        cookie, one, other, last, packets, octets = rest
+        generation, one, other, last, packets, octets = rest
         text = ""
-        if action == Action.TUNNEL:
+        if action == DatapathAction.TUNNEL:
             text = str(ipaddress.ip_address(remote if flags & Flag.TUNNEL_V6 else remote[:4]))
         shown = Flag(flags & ~Flag.TUNNEL_V6)
         return cls(
-            Action(action), out, key, text, mtu, ttl, shown, dmac, smac,
-            _refs(one, other), cookie, last, packets, octets,
+            DatapathAction(action), out, key, text, mtu, ttl, shown, dmac, smac,
+            _refs(one, other), generation, last, packets, octets,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A decision for every flow of a shape whose connections are as it wants them.
+    """A decision for every flow of a megaflow whose connections are as it wants them.
 
     Attributes:
         asked: connections that the decision was made from, at most two; each KNOWN or UNKNOWN.
         length: longest IP packet in bytes that it is known to hold for.
         ttl: least TTL that it is known to hold for.
-        entry: what the kernel writes for such a flow, with the cookie of the shape.
+        entry: what the kernel writes for such a flow, with the generation of the megaflow.
     """
 
     asked: tuple[ConnRef, ...]
     length: int
     ttl: int
-    entry: Entry
+    entry: FlowEntry
 
     def pack(self) -> bytes:
         """96 bytes."""
         return _VARIANT.pack(*_words(self.asked), self.length, self.ttl) + self.entry.pack()
 
 
-SHAPE_SIZE = VARIANTS * (_VARIANT.size + Entry.SIZE)
+MEGAFLOW_SIZE = VARIANTS * (_VARIANT.size + FlowEntry.SIZE)
 
 
-def shape_key(key: FlowKey, read: Ports) -> bytes:
-    """The key of a shape: all of a flow's but the port numbers that its decision was not made from."""
-    sport = key.sport if read & Ports.SOURCE else 0
-    dport = key.dport if read & Ports.DESTINATION else 0
-    return key._replace(frag=(_MATCH_SHAPE + read) << 4, sport=sport, dport=dport).pack()
+def megaflow_key(key: FlowKey, read: ReadPorts) -> bytes:
+    """The key of a megaflow: all of a flow's but the port numbers that its decision was not made from."""
+    sport = key.sport if read & ReadPorts.SOURCE else 0
+    dport = key.dport if read & ReadPorts.DESTINATION else 0
+    return key._replace(frag=(_MATCH_MEGAFLOW + read) << 4, sport=sport, dport=dport).pack()
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,29 +315,29 @@ class PortRecord:
         key: the port's key in the overlay.
         rate: upcalls a second that it may cause.
         burst: upcalls at once.
-        rationed: upcalls refused so far; counted by the kernel.
+        rate_limited: upcalls refused so far; counted by the kernel.
     """
 
     key: int
     rate: int
     burst: int
-    rationed: int = 0
+    rate_limited: int = 0
 
     SIZE = _PORT.size
 
     def pack(self) -> bytes:
         """40 bytes; the buckets start full."""
-        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rationed, 0)
+        return _PORT.pack(self.key, 0, self.rate, self.burst, 0, self.rate_limited, 0)
 
     @classmethod
     def unpack(cls, raw: bytes) -> PortRecord:
         """The reverse of :meth:`pack`."""
-        key, _, rate, burst, _, rationed, _ = _PORT.unpack(raw)
-        return cls(key, rate, burst, rationed)
+        key, _, rate, burst, _, rate_limited, _ = _PORT.unpack(raw)
+        return cls(key, rate, burst, rate_limited)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DatapathSettings:
     """What all programs of a host share.
 
     Attributes:

@@ -13,9 +13,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-// Which fields of a key are compared; the others are zero (labctl.overlay.flow.Match). From MATCH_SHAPE
-// on: all but the port numbers, and of those the ones that the shape was made from (flow.Ports).
-enum match { MATCH_EXACT = 0, MATCH_DESTINATION = 1, MATCH_INGRESS = 2, MATCH_SHAPE = 3 };
+// Which fields of a key are compared; the others are zero (labctl.overlay.flow.Match). From MATCH_MEGAFLOW
+// on: all but the port numbers, and of those the ones that the megaflow was made from (flow.ReadPorts).
+enum match { MATCH_EXACT = 0, MATCH_DESTINATION = 1, MATCH_INGRESS = 2, MATCH_MEGAFLOW = 3 };
 
 enum { READ_NONE = 0, READ_SOURCE = 1, READ_DESTINATION = 2 };
 
@@ -55,7 +55,7 @@ struct flow_key {
 };
 
 // A connection as seen from a packet: the key of the port whose firewall knows it, and these bits. The
-// addresses and port numbers are the packet's own, so one such word stands for all flows of a shape.
+// addresses and port numbers are the packet's own, so one such word stands for all flows of a megaflow.
 #define CONN_PORT 0x00ffffffu
 #define CONN_SENDER 0x01000000u  // the VM of that port sends the packet
 #define CONN_KNOWN 0x02000000u   // what is decided hangs on it being known
@@ -75,7 +75,7 @@ struct flow_value {
 	__u8 tunnel_dst[16]; // IPv4 in the first four bytes, network order
 	__u8 dmac[6];
 	__u8 smac[6];
-	__u32 cookie; // of the shape that the kernel made it from; 0: the agent made it
+	__u32 generation; // of the megaflow that the kernel made it from; 0: the agent made it
 	__u32 conns[CONNS]; // kept alive by packets that are let through; asked for before others are dropped
 	__u64 last_ns;
 	__u64 packets;
@@ -99,7 +99,7 @@ struct port {
 	__u32 rate;  // upcalls a second
 	__u32 burst; // upcalls at once
 	__u64 tokens_ns; // the bucket, as time: how far the port has drawn ahead of the clock
-	__u64 rationed;  // upcalls refused
+	__u64 rate_limited;  // upcalls refused
 	__u64 made_ns;   // another bucket: of the flows that the kernel makes by itself
 };
 
@@ -112,7 +112,7 @@ struct settings {
 };
 
 enum counter {
-	CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATIONED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED,
+	CNT_HIT, CNT_MISS, CNT_UPCALL, CNT_RATE_LIMITED, CNT_DROP, CNT_TUNNEL_TX, CNT_TUNNEL_RX, CNT_MALFORMED,
 	CNT_TOO_BIG, CNT_STRANGER,
 	CNT_MADE, // entries that the kernel made by itself
 	CNT_STALE, // entries that were not used, since a connection had come or gone
@@ -148,12 +148,12 @@ struct variant {
 	__u16 length; // longest IP packet that it is known to hold for
 	__u8 ttl; // least TTL or hop limit that it is known to hold for
 	__u8 pad[5];
-	struct flow_value value; // its cookie is never 0
+	struct flow_value value; // its generation is never 0
 };
 
 #define VARIANTS 4
 
-struct shape {
+struct megaflow {
 	struct variant variants[VARIANTS]; // those in use first
 };
 
@@ -162,17 +162,17 @@ struct {
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct flow_key);
-	__type(value, struct shape);
-} lc_shapes SEC(".maps"); // what the agent has decided, to be used again without asking it
+	__type(value, struct megaflow);
+} lc_megaflows SEC(".maps"); // what the agent has decided, to be used again without asking it
 
-#define COOKIE_INDEX 0x3fffu // the rest of a cookie is a generation
+#define GENERATION_INDEX 0x3fffu // the low bits of a generation; the rest counts up
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, COOKIE_INDEX + 1);
+	__uint(max_entries, GENERATION_INDEX + 1);
 	__type(key, __u32);
 	__type(value, __u32);
-} lc_live SEC(".maps"); // by index the one cookie that is valid: entries with another one are not used
+} lc_active SEC(".maps"); // by index the one generation that is valid: entries with another one are not used
 
 struct prefix {
 	__u32 length;

@@ -12,10 +12,10 @@ from labctl.overlay.simulation.snapshot_views import (
     NetworkView,
     Owner,
     PortView,
-    Route,
     RouteKind,
     RouterPortView,
     RouterView,
+    RouteView,
     UplinkView,
 )
 
@@ -122,33 +122,33 @@ def build_network(
     )
 
 
-def _table(routes: Iterable[Route]) -> dict[int, dict[int, Route]]:
-    by_bits: dict[int, dict[int, Route]] = {}
+def _table(routes: Iterable[RouteView]) -> dict[int, dict[int, RouteView]]:
+    by_bits: dict[int, dict[int, RouteView]] = {}
     for route in routes:
         by_bits.setdefault(route.bits, {}).setdefault(route.prefix, route)
     return {bits: by_bits[bits] for bits in sorted(by_bits, reverse=True)}
 
 
-def _local(address: bytes, port: str) -> Route:
-    return Route(int.from_bytes(address, "big"), _ALL, RouteKind.LOCAL, port)
+def _local(address: bytes, port: str) -> RouteView:
+    return RouteView(int.from_bytes(address, "big"), _ALL, RouteKind.LOCAL, port)
 
 
 def build_router(
     item: Router, ports: Sequence[tuple[RouterPort, RouterPortView, tuple[Subnet, ...]]]
 ) -> RouterView:
     """A tenant's router: its own addresses, the subnets it has an address in, and the way up."""
-    routes: list[Route] = []
+    routes: list[RouteView] = []
     address4 = address6 = None
     for router_port, seen, subnets in ports:
         routes += [_local(address_bytes(address), seen.name) for address in router_port.addresses]
         routes += [
-            Route(*prefix_bits(subnet.prefix), RouteKind.NETWORK, seen.name)
+            RouteView(*prefix_bits(subnet.prefix), RouteKind.NETWORK, seen.name)
             for subnet in subnets
             if any(address in subnet.prefix for address in router_port.addresses)
         ]
         address4, address6 = address4 or seen.address4, address6 or seen.address6
     if item.provider:
-        routes += [Route(*default, RouteKind.PROVIDER, item.provider) for default in _DEFAULTS]
+        routes += [RouteView(*default, RouteKind.PROVIDER, item.provider) for default in _DEFAULTS]
     names = tuple(seen.name for _, seen, _ in ports)
     return RouterView(item.name, item.tenant, item.provider, _table(routes), names, address4, address6)
 
@@ -157,15 +157,15 @@ def build_provider_routes(
     item: Router, tenants: Iterable[RouterView], uplinks: Iterable[UplinkView]
 ) -> RouterView:
     """A provider router: every subnet and router address of the tenants' routers, and the way out."""
-    routes: list[Route] = []
+    routes: list[RouteView] = []
     address4 = address6 = None
     for uplink in uplinks:
         routes += [_local(address, uplink.name) for address in sorted(uplink.mine)]
-        routes += [Route(*default, RouteKind.UPLINK, uplink.name) for default in _DEFAULTS]
+        routes += [RouteView(*default, RouteKind.UPLINK, uplink.name) for default in _DEFAULTS]
         address4, address6 = address4 or uplink.address4, address6 or uplink.address6
     for router in tenants:
         routes += [
-            Route(route.prefix, route.bits, RouteKind.TENANT, router.name)
+            RouteView(route.prefix, route.bits, RouteKind.TENANT, router.name)
             for route in router.routes()
             if route.kind is RouteKind.NETWORK
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.overlay.flow import FROM_TUNNEL, KEY_LIMIT, WATCHED_PORTS, Answer, Drop, Match, Ports, ToPort
+from labctl.overlay.flow import FROM_TUNNEL, KEY_LIMIT, WATCHED_PORTS, Answer, Drop, Match, ReadPorts, ToPort
 from labctl.overlay.packet import ARP, ICMP, ICMP6, IP4, IP6, UDP
 from labctl.overlay.simulation import arp, egress, firewall, nd, service, spoof
 from labctl.overlay.simulation.bridge import enter_bridge
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from labctl.overlay.flow import ConnKey, Decision, Packet
     from labctl.overlay.simulation.snapshot_views import PortView
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 __all__ = ["router_advertisements", "simulate"]
 
 
 def simulate(
-    topology: Topology,
+    topology: VirtualTopology,
     host: str,
     packet: Packet,
     ingress: int,
@@ -56,7 +56,7 @@ def simulate(
         packet.proto == UDP and not WATCHED_PORTS.isdisjoint(_ports(packet))
     ):
         # Looked at here and there all along the way.
-        walk.read = Ports.BOTH
+        walk.read = ReadPorts.BOTH
     if packet.eth_type == ARP:
         # What ARP is about stands in fields that no flow is told apart by.
         walk.cacheable = False
@@ -173,7 +173,7 @@ def _is_discovery(packet: Packet) -> bool:
     )
 
 
-def router_advertisements(topology: Topology, host: str) -> dict[int, bytes]:
+def router_advertisements(topology: VirtualTopology, host: str) -> dict[int, bytes]:
     """Unasked router advertisements for the VMs of a host, by key of the port, to be said now and then.
 
     A VM takes what it was told to hold for :data:`~labctl.overlay.simulation.nd.ROUTER_LIFETIME_S`.

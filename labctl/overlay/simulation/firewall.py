@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.overlay.flow import ConnKey, Fragment, Match, Ports
+from labctl.overlay.flow import ConnKey, Fragment, Match, ReadPorts
 from labctl.overlay.packet import ICMP, ICMP6, IP4, IP6, ethernet, is_ipv4, parse
 from labctl.overlay.simulation.dependencies import conn_tag
 
@@ -37,7 +37,7 @@ class _Head(NamedTuple):
     port: int
     code: int
     later: bool
-    read: Ports
+    read: ReadPorts
 
 
 def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
@@ -124,14 +124,14 @@ def _head(packet: Packet, *, inbound: bool) -> _Head:
     if packet.proto in _ECHO_REQUEST:
         port, code = packet.sport >> 8, packet.sport & 0xFF
     version = 4 if is_ipv4(remote) else 6
-    read = Ports.SOURCE if packet.proto in _ECHO_REQUEST else Ports.DESTINATION
+    read = ReadPorts.SOURCE if packet.proto in _ECHO_REQUEST else ReadPorts.DESTINATION
     return _Head(version, packet.proto, remote, port, code, packet.frag == Fragment.LATER, read)
 
 
 def _reversed(head: _Head, packet: Packet) -> _Head:
     """What the other side would have sent to get this packet as its answer."""
     if packet.proto not in _ECHO_REQUEST:
-        return head._replace(port=packet.sport, read=Ports.SOURCE)
+        return head._replace(port=packet.sport, read=ReadPorts.SOURCE)
     if head.port == _ECHO_REPLY[packet.proto]:
         return head._replace(port=_ECHO_REQUEST[packet.proto])
     return head

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from labctl.overlay.simulation.snapshot_views import UplinkView
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 __all__ = ["Inward", "inside_prefixes", "inward"]
 
@@ -40,7 +40,7 @@ class Inward(NamedTuple):
     forward: Forward
 
 
-def inward(topology: Topology, host: str, only: Iterable[bytes] | None = None) -> Iterator[Inward]:
+def inward(topology: VirtualTopology, host: str, only: Iterable[bytes] | None = None) -> Iterator[Inward]:
     """The way in to every VM address that can be reached from the outside.
 
     Args:
@@ -59,7 +59,7 @@ def inward(topology: Topology, host: str, only: Iterable[bytes] | None = None) -
                     yield Inward(uplink.key, address, decision)
 
 
-def inside_prefixes(topology: Topology) -> frozenset[tuple[bytes, int]]:
+def inside_prefixes(topology: VirtualTopology) -> frozenset[tuple[bytes, int]]:
     """Every routed prefix of the tenants: first address (16 bytes) and length in that space.
 
     A packet from the outside with a source in one of these is forged, and the BGP daemons of the

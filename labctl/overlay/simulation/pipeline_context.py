@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labctl.overlay.flow import Answer, Drop, Forward, Match, Ports, Step, Unknown
+from labctl.overlay.flow import Answer, Drop, Forward, Match, ReadPorts, TraceStep, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.overlay.flow import ConnKey, Packet, ToPort, ToTunnel
-    from labctl.overlay.simulation.topology import Topology
+    from labctl.overlay.simulation.topology import VirtualTopology
 
 __all__ = ["MAX_DEVICES", "Walk"]
 
@@ -41,24 +41,24 @@ class Walk:
         read: port numbers that rules were compared with.
     """
 
-    topology: Topology
+    topology: VirtualTopology
     host: str
     packet: Packet
     established: Callable[[ConnKey], bool]
     tags: set[str] = field(default_factory=set)
-    steps: list[Step] | None = None
+    steps: list[TraceStep] | None = None
     devices: int = 0
     ttl: int = 0
     mtu: int = _NO_LIMIT
     conns: list[ConnKey] = field(default_factory=list)
     match: Match = Match.EXACT
     cacheable: bool = True
-    read: Ports = Ports.NONE
+    read: ReadPorts = ReadPorts.NONE
 
     def say(self, device: str, text: str, *args: object) -> None:
         """Note a step; ``args`` go into ``text`` only when somebody wants to read it."""
         if self.steps is not None:
-            self.steps.append(Step(device, text % args if args else text))
+            self.steps.append(TraceStep(device, text % args if args else text))
 
     def enter(self, device: str) -> Drop | None:
         """Count a virtual device; a Drop when there were too many."""
@@ -104,5 +104,5 @@ class Walk:
             self.read,
         )
 
-    def _steps(self) -> tuple[Step, ...]:
+    def _steps(self) -> tuple[TraceStep, ...]:
         return tuple(self.steps or ())

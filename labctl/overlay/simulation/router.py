@@ -12,7 +12,7 @@ from labctl.overlay.simulation.snapshot_views import RouteKind
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
     from labctl.overlay.simulation.pipeline_context import Walk
-    from labctl.overlay.simulation.snapshot_views import NetworkView, Route, RouterPortView, RouterView
+    from labctl.overlay.simulation.snapshot_views import NetworkView, RouterPortView, RouterView, RouteView
 
 __all__ = ["Came", "enter_router", "to_router_itself"]
 
@@ -55,7 +55,7 @@ def enter_router(walk: Walk, name: str, came: Came) -> Decision:
     return _route(walk, router, route, came)
 
 
-def _route(walk: Walk, router: RouterView, route: Route | None, came: Came) -> Decision:
+def _route(walk: Walk, router: RouterView, route: RouteView | None, came: Came) -> Decision:
     """One hop further, by a route that is not to the router itself."""
     device, source = f"router {router.name}", _source(walk, router, came)
     if walk.packet.ttl - walk.ttl <= 1:
@@ -73,7 +73,7 @@ def _route(walk: Walk, router: RouterView, route: Route | None, came: Came) -> D
     return _to_uplink(walk, device, route.target, source)
 
 
-def _lookup(walk: Walk, router: RouterView, address: bytes) -> Route | None:
+def _lookup(walk: Walk, router: RouterView, address: bytes) -> RouteView | None:
     walk.tags.add(route_tag(router.name, address))
     return router.lookup(address)
 

@@ -19,8 +19,8 @@ __all__ = [
     "GroupView",
     "NetworkView",
     "PortView",
-    "Route",
     "RouteKind",
+    "RouteView",
     "RouterPortView",
     "RouterView",
     "UplinkView",
@@ -134,7 +134,7 @@ class RouteKind(StrEnum):
     UPLINK = "uplink"
 
 
-class Route(NamedTuple):
+class RouteView(NamedTuple):
     """A route.
 
     Attributes:
@@ -167,12 +167,12 @@ class RouterView:
     name: str
     tenant: str
     provider: str
-    table: dict[int, dict[int, Route]] = field(default_factory=dict)
+    table: dict[int, dict[int, RouteView]] = field(default_factory=dict)
     ports: tuple[str, ...] = ()
     address4: bytes | None = None
     address6: bytes | None = None
 
-    def lookup(self, address: bytes) -> Route | None:
+    def lookup(self, address: bytes) -> RouteView | None:
         """The route with the longest prefix that holds the address."""
         number = int.from_bytes(address, "big")
         for bits, routes in self.table.items():
@@ -182,7 +182,7 @@ class RouterView:
                 return route
         return None
 
-    def routes(self) -> tuple[Route, ...]:
+    def routes(self) -> tuple[RouteView, ...]:
         """All of them."""
         return tuple(route for routes in self.table.values() for route in routes.values())
 

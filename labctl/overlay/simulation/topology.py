@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         UplinkView,
     )
 
-__all__ = ["Change", "Topology"]
+__all__ = ["Change", "VirtualTopology"]
 
 _View = TypeVar("_View")
 _Kind = TypeVar("_Kind", Network, Subnet, Router, RouterPort, VmPort, Rule, Uplink)
@@ -58,7 +58,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
+class VirtualTopology:
     """A snapshot of everything; :meth:`apply` makes the next one.
 
     Attributes:
@@ -101,17 +101,17 @@ class Topology:
         """Whether two tenants may reach each other through the provider router."""
         return bool(self.children.get((Peering, _pair(one, other))))
 
-    def apply(self, changes: Iterable[Change]) -> tuple[Topology, frozenset[str]]:
+    def apply(self, changes: Iterable[Change]) -> tuple[VirtualTopology, frozenset[str]]:
         """The topology after some changes, and the tags of all that is not as it was."""
         return _Step(self).run(changes)
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> Topology:
+    def of(cls, items: Iterable[Item]) -> VirtualTopology:
         """A complete topology of these items."""
         made, _ = cls(complete=True).apply(Change(type(item), item.name, item) for item in items)
         return made
 
-    def completed(self) -> Topology:
+    def completed(self) -> VirtualTopology:
         """The same, known to be all there is."""
         return replace(self, complete=True)
 
@@ -144,7 +144,7 @@ def _parents(item: Item) -> tuple[tuple[type[Item], str], ...]:
 class _Step:
     """The making of the next topology from the last one; used once."""
 
-    def __init__(self, old: Topology) -> None:
+    def __init__(self, old: VirtualTopology) -> None:
         self.old = old
         self.items = dict(old.items)
         self.copied: dict[type[Item], dict[str, Item]] = {}
@@ -155,13 +155,13 @@ class _Step:
         self.dirty: dict[type[Item], set[str]] = {Network: set(), Router: set(), Group: set()}
         self.tags: set[str] = set()
 
-    def run(self, changes: Iterable[Change]) -> tuple[Topology, frozenset[str]]:
+    def run(self, changes: Iterable[Change]) -> tuple[VirtualTopology, frozenset[str]]:
         for change in changes:
             self._take(change)
         self._networks()
         self._routers()
         self._groups()
-        made = Topology(
+        made = VirtualTopology(
             self.old.complete,
             {kind: known for kind, known in self.items.items() if known},
             self.ports,

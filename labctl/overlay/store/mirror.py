@@ -19,7 +19,7 @@ from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
 from labctl.overlay.config.codec import load
-from labctl.overlay.simulation.topology import Change, Topology
+from labctl.overlay.simulation.topology import Change, VirtualTopology
 from labctl.overlay.store.nsdb import ROOT, Head, alive_path, document_path, head_path, read_many
 from labctl.overlay.store.session import LOG
 
@@ -41,7 +41,7 @@ _SAVE_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the mirror tells.
+    """What the mirror emits.
 
     Attributes:
         topology: as it is now; the same object as before when only ``fresh`` changed.
@@ -50,7 +50,7 @@ class Update:
         revision: of the database; 0 while it is empty.
     """
 
-    topology: Topology
+    topology: VirtualTopology
     tags: frozenset[str]
     fresh: bool
     revision: int
@@ -59,13 +59,13 @@ class Update:
 class Mirror:
     """Follows the state database in a thread of its own.
 
-    Every change is told by ``tell``, called from that thread: hand it over, and be quick.
+    Every change is passed to ``notify``, called from that thread: hand it over, and be quick.
     """
 
     def __init__(
         self,
         client: KazooClient,
-        tell: Callable[[Update], None],
+        notify: Callable[[Update], None],
         *,
         host: str = "",
         copy: Path | None = None,
@@ -75,12 +75,12 @@ class Mirror:
 
         Args:
             client: not started; the mirror starts and stops it, and does not close it.
-            tell: is called with every update.
+            notify: is called with every update.
             host: whose sign of life to keep up in the database; empty for none.
             copy: file for the copy on disk; None for none.
             root: of the database.
         """
-        self._client, self._tell, self._host, self._copy, self._root = client, tell, host, copy, root
+        self._client, self._notify, self._host, self._copy, self._root = client, notify, host, copy, root
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._raw: dict[str, bytes] = {}
@@ -88,11 +88,11 @@ class Mirror:
         self._session: object = None
         self._read_once = False
         self._unsaved, self._saved_at = False, 0.0
-        self._last = Update(Topology(), frozenset(), fresh=False, revision=-1)
+        self._last = Update(VirtualTopology(), frozenset(), fresh=False, revision=-1)
 
     @property
     def last(self) -> Update:
-        """The last update that was told."""
+        """The last update that was emitted."""
         return self._last
 
     def start(self) -> None:
@@ -127,20 +127,20 @@ class Mirror:
                 return
             self._save_copy()
             if not self._client.connected:
-                self._say_stale()
+                self._emit_stale()
                 continue
             try:
                 self._announce()
                 self._sync()
             except (KazooException, KazooTimeoutError):
                 # The connection, or the session, went in the middle of it.
-                self._say_stale()
+                self._emit_stale()
                 self._stopping.wait(_PAUSE_S)
                 self._wake.set()
             except (ValueError, KeyError, TypeError) as error:
                 # Something there is not as this program writes it. What is known stands until that changes.
                 LOG.warning("the state database cannot be read: %s", error)
-                self._say_stale()
+                self._emit_stale()
             self._save_copy()
 
     def _pause_s(self) -> float:
@@ -149,13 +149,13 @@ class Mirror:
             return POLL_S
         return min(POLL_S, max(0.0, self._saved_at + _SAVE_EVERY_S - time.monotonic()))
 
-    def _say_stale(self) -> None:
+    def _emit_stale(self) -> None:
         if self._last.fresh:
-            self._say(Update(self._last.topology, frozenset(), fresh=False, revision=self._last.revision))
+            self._emit(Update(self._last.topology, frozenset(), fresh=False, revision=self._last.revision))
 
-    def _say(self, update: Update) -> None:
+    def _emit(self, update: Update) -> None:
         self._last = update
-        self._tell(update)
+        self._notify(update)
 
     def _announce(self) -> None:
         """Put up the sign of life, once a session."""
@@ -176,7 +176,7 @@ class Mirror:
         self._session = self._client.client_id
 
     def _sync(self) -> None:
-        """Read what changed, and tell."""
+        """Read what changed, and emit it."""
         path = head_path(self._root)
         try:
             data, _ = self._client.get(path, watch=self._watch)
@@ -197,7 +197,7 @@ class Mirror:
     def _find_nothing(self) -> None:
         """Nothing was written yet; or everything is lost, and then what was known last is better."""
         if self._last.revision > 0:
-            self._say_stale()
+            self._emit_stale()
         else:
             self._take({}, 0)
 
@@ -213,7 +213,7 @@ class Mirror:
             return
         # What nothing was written to yet is nothing to begin with: flows would be judged by it.
         self._unsaved = revision > 0 and (self._unsaved or bool(changes) or was.revision != revision)
-        self._say(Update(topology, tags, fresh=True, revision=revision))
+        self._emit(Update(topology, tags, fresh=True, revision=revision))
 
     def _changes(self, raw: Mapping[str, bytes]) -> Iterator[Change]:
         """What differs between the documents that were and those that are."""
@@ -249,7 +249,7 @@ class Mirror:
             return
         topology, tags = self._last.topology.apply(changes)
         self._raw = raw
-        self._say(Update(topology.completed(), tags, fresh=False, revision=plain["revision"]))
+        self._emit(Update(topology.completed(), tags, fresh=False, revision=plain["revision"]))
 
     def _save_copy(self, *, at_once: bool = False) -> None:
         """Write the copy, not too often; the old one stands until the new one is whole."""

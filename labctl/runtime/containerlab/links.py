@@ -1,4 +1,4 @@
-"""The cables of a lab that containerlab deployed: whether they are laid, and their numbers.
+"""The links of a lab that containerlab deployed: whether they are laid, and their numbers.
 
 A veth whose two ends have the same interface number, each in its own namespace, tells of lost carrier
 up to a second late: the kernel compares the two numbers to find out whether a link has a peer at all
@@ -40,25 +40,25 @@ def _links(netns: Path) -> dict[str, LinkInfo]:
 def _ends(definition: Definition, netns_of: Callable[[str], Path]) -> dict[str, dict[str, LinkInfo]]:
     """Links by node and name; a node without a namespace of its own (a bridge, the host) is left out."""
     found: dict[str, dict[str, LinkInfo]] = {}
-    for node in {end.node for cable in definition.cables for end in (cable.a, cable.b)}:
+    for node in {end.node for link in definition.links for end in link.ends}:
         with contextlib.suppress(LabctlError, OSError):
             found[node] = _links(netns_of(node))
     return found
 
 
 def not_laid(definition: Definition, netns_of: Callable[[str], Path]) -> list[str]:
-    """Cable ends that are not in their node, one line each."""
+    """Link ends that are not in their node, one line each."""
     there = _ends(definition, netns_of)
     return [
         f"{end.node}: interface {end.interface} is not there after deploy"
-        for cable in definition.cables
-        for end in (cable.a, cable.b)
+        for link in definition.links
+        for end in link.ends
         if end.node in there and end.interface not in there[end.node]
     ]
 
 
 def twins(definition: Definition, netns_of: Callable[[str], Path]) -> dict[str, int]:
-    """Nodes with a cable whose two ends have the same number, one node a cable.
+    """Nodes with a link whose two ends have the same number, one node a link.
 
     Returns:
         For each node the number from which on all its interfaces can be numbered anew, so that no
@@ -68,12 +68,12 @@ def twins(definition: Definition, netns_of: Callable[[str], Path]) -> dict[str, 
     numbers = [link.index for node in there.values() for link in node.values()]
     found: dict[str, int] = {}
     free = max(numbers, default=0) + 1
-    for cable in definition.cables:
-        ends = [there.get(end.node, {}).get(end.interface) for end in (cable.a, cable.b)]
+    for link in definition.links:
+        ends = [there.get(end.node, {}).get(end.interface) for end in link.ends]
         same = ends[0] is not None and ends[1] is not None and ends[0].index == ends[1].index
-        if same and cable.a.node not in found and cable.b.node not in found:
-            found[cable.a.node] = free
-            free += len(there[cable.a.node])
+        if same and link.a.node not in found and link.b.node not in found:
+            found[link.a.node] = free
+            free += len(there[link.a.node])
     return found
 
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from labctl.errors import ActionError, HostError, LabctlError, LabError, LabExistsError, NodeError
 from labctl.events import Event
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
-from labctl.runtime.containerlab import links as cables
+from labctl.runtime.containerlab import links
 from labctl.runtime.containerlab.binary import Outcome, Program, find_program, stop_running
 from labctl.runtime.containerlab.cleanup import Leftovers, remove_unmoved_links, unmoved_links
 from labctl.runtime.containerlab.docker import Container, Engine
@@ -75,10 +75,10 @@ class ContainerlabRuntime:
         return tuple(found)
 
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
-        """Deploy; every container runs and every cable is laid on return.
+        """Deploy; every container runs and every link is laid on return.
 
         Raises:
-            NodeError: a node or a cable is not there, or a command of a node's ``exec`` failed.
+            NodeError: a node or a link is not there, or a command of a node's ``exec`` failed.
             LabExistsError: a lab of this name was deployed from another file.
             HostError: this machine lacks something.
         """
@@ -91,12 +91,12 @@ class ContainerlabRuntime:
             return
         if there:
             self.down(lab, listen)
-        remember(lab, definition)
+        save_definition(lab, definition)
         outcome = _program(self.engine).run(_deploy_argv(lab, definition), lab.path, _patience_s(definition))
         if outcome.code != 0:
             raise NodeError(f"containerlab could not deploy {lab.name}: {outcome.summary()}")
         self._check(lab, definition, outcome)
-        for node, first in cables.twins(definition, lambda node: self.netns(lab, node)).items():
+        for node, first in links.twins(definition, lambda node: self.netns(lab, node)).items():
             self._boot_renumbered(lab, definition, node, first)
         (lab.path / _DEPLOYED).touch()
         for spec in definition.nodes:
@@ -233,17 +233,17 @@ class ContainerlabRuntime:
         except EngineRefusedError as error:
             raise NodeError(f"{node}: {error}") from error
         self._until(container, lambda state: bool(state.init_pid), f"{node}: does not start")
-        cables.refresh_name(container.name, self.netns(lab, node))
+        links.refresh_name(container.name, self.netns(lab, node))
 
     def _boot_renumbered(self, lab: LabDir, definition: Definition, node: str, first: int) -> None:
-        """Boot a node once more, its cables numbered anew: what has booted is not changed under its feet."""
-        ends = [end for cable in definition.cables_of(node) for end in (cable.a, cable.b)]
+        """Boot a node once more, its links numbered anew: what has booted is not changed under its feet."""
+        ends = [end for link in definition.links_of(node) for end in link.ends]
         names = [end.interface for end in ends if end.node == node]
         old = os.open(self.netns(lab, node), os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.kill(lab, node)
             self.boot(lab, node)
-            cables.replug(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
+            links.replug(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
         finally:
             os.close(old)
 
@@ -291,7 +291,7 @@ class ContainerlabRuntime:
             for node in definition.nodes
             if node.kind not in _WITHOUT_CONTAINER and states[node.name].status is not NodeStatus.RUNNING
         ]
-        wrong = wrong or cables.not_laid(definition, lambda node: self.netns(lab, node))
+        wrong = wrong or links.not_laid(definition, lambda node: self.netns(lab, node))
         if wrong:
             raise NodeError("\n".join([*wrong, *outcome.errors]))
 

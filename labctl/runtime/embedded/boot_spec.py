@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.clab.definition import HOLDS
+from labctl.clab.definition import DEFERRED_UP
 from labctl.errors import HostError, NodeError
+from labctl.lab import node_groups
 from labctl.runtime.embedded import capabilities, rootfs
 from labctl.runtime.embedded.nsenter import clean_environment, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from labctl.clab.definition import Definition, NodeSpec
+    from labctl.clab.definition import Definition, NodeDefinition
     from labctl.lab.state import LabDir
-    from labctl.runtime.embedded.launcher import BootPlan, CablePlan, NodePlan
+    from labctl.runtime.embedded.launcher import BootRequest, BootSpec, VethSpec
 
-__all__ = ["FIRST_INDEX", "cables", "make_folders", "missing", "plan"]
+__all__ = ["FIRST_INDEX", "make_folders", "missing", "plan", "veths"]
 
 FIRST_INDEX = 100
 """ifindex of the first link end of a lab. Every end gets a number of its own, never its peer's: where
@@ -70,7 +71,7 @@ def missing(definition: Definition | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _node_lacks(node: NodeSpec) -> list[str]:
+def _node_lacks(node: NodeDefinition) -> list[str]:
     if node.kind not in ("linux", "bridge"):
         only = "the embedded runtime has only linux and bridge: use --runtime containerlab"
         return [f"kind {node.kind!r}: {only}"]
@@ -98,7 +99,7 @@ def _node_lacks(node: NodeSpec) -> list[str]:
     return found
 
 
-def _program_there(word: str, node: NodeSpec) -> bool:
+def _program_there(word: str, node: NodeDefinition) -> bool:
     if "/" not in word:
         return shutil.which(word, path=clean_environment(node)["PATH"]) is not None
     for bind in node.binds:
@@ -114,7 +115,7 @@ def _plain(image: str) -> bool:
     return image.startswith("labctl/") or name in _PLAIN_IMAGES
 
 
-def _is_frr(node: NodeSpec) -> bool:
+def _is_frr(node: NodeDefinition) -> bool:
     return not node.cmd and not node.entrypoint and "frrouting/frr" in node.image
 
 
@@ -124,19 +125,19 @@ def make_folders(lab: LabDir) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def cables(definition: Definition) -> list[CablePlan]:
+def veths(definition: Definition) -> list[VethSpec]:
     """Every link with the numbers that its ends get; see :data:`FIRST_INDEX`."""
     return [
         {
-            "a": (cable.a.node, cable.a.interface, cable.a.mac, FIRST_INDEX + 2 * number),
-            "b": (cable.b.node, cable.b.interface, cable.b.mac, FIRST_INDEX + 2 * number + 1),
-            "mtu": cable.mtu,
+            "a": (link.a.node, link.a.interface, link.macs[0], FIRST_INDEX + 2 * number),
+            "b": (link.b.node, link.b.interface, link.macs[1], FIRST_INDEX + 2 * number + 1),
+            "mtu": link.mtu,
         }
-        for number, cable in enumerate(definition.cables)
+        for number, link in enumerate(definition.links)
     ]
 
 
-def plan(lab: LabDir, nodes: Sequence[NodeSpec], links: Sequence[CablePlan]) -> BootPlan:
+def plan(lab: LabDir, nodes: Sequence[NodeDefinition], links: Sequence[VethSpec]) -> BootRequest:
     """What the helper is asked to do.
 
     Raises:
@@ -145,27 +146,34 @@ def plan(lab: LabDir, nodes: Sequence[NodeSpec], links: Sequence[CablePlan]) -> 
     """
     _check_binds(nodes)
     submounts, skeleton = rootfs.submounts(), rootfs.skeleton()
+    joins = node_groups.join_files(lab, [spec.name for spec in nodes])
     ends: dict[str, list[str]] = {}
     for link in links:
         for node, interface, _, _ in (link["a"], link["b"]):
             ends.setdefault(node, []).append(interface)
     return {
-        "nodes": [_node_plan(lab, spec, ends.get(spec.name, []), submounts, skeleton) for spec in nodes],
-        "cables": list(links),
+        "nodes": [
+            {
+                **_node_plan(lab, spec, ends.get(spec.name, []), submounts, skeleton),
+                "cgroup": os.fspath(joins.get(spec.name, "")),
+            }
+            for spec in nodes
+        ],
+        "veths": list(links),
     }
 
 
 def _node_plan(
     lab: LabDir,
-    node: NodeSpec,
+    node: NodeDefinition,
     interfaces: list[str],
     submounts: list[str],
     skeleton: list[tuple[str, int, int, int]],
-) -> NodePlan:
+) -> BootSpec:
     (lab.netns / node.name).touch()
     binds = sorted(node.binds, key=lambda bind: bind.target.count("/"))
     # What a node takes up by itself, once it can pass traffic on, is not taken up for it.
-    held = node.labels.get(HOLDS, "").split()
+    deferred = node.labels.get(DEFERRED_UP, "").split()
     return {
         "name": node.name,
         "netns": os.fspath(lab.netns / node.name),
@@ -174,8 +182,9 @@ def _node_plan(
         "argv": [program("tini"), "-g", "--", *_words(node)],
         "env": clean_environment(node),
         "sysctls": [(_sysctl_file(key), value) for key, value in node.sysctls.items()],
-        "interfaces": [name for name in interfaces if name not in held],
+        "interfaces": [name for name in interfaces if name not in deferred],
         "capabilities": sorted(capabilities.granted(node.cap_add)),
+        "cgroup": "",
         "root": {
             "scratch": os.fspath(lab.path / "scratch"),
             "hostname": node.name,
@@ -190,7 +199,7 @@ def _node_plan(
     }
 
 
-def _words(node: NodeSpec) -> list[str]:
+def _words(node: NodeDefinition) -> list[str]:
     words = [*node.entrypoint, *node.cmd]
     if words:
         return words
@@ -206,7 +215,7 @@ def _sysctl_file(key: str) -> str:
     return key.translate(str.maketrans("./", "/."))
 
 
-def _check_binds(nodes: Iterable[NodeSpec]) -> None:
+def _check_binds(nodes: Iterable[NodeDefinition]) -> None:
     lost = [
         f"{node.name}: bind {bind.source}:{bind.target}: there is no {bind.source}"
         for node in nodes

@@ -4,8 +4,8 @@ Run as a program of its own, with nothing but the standard library's lightest mo
 then cheap, no thread of the caller is in the way, and when the caller is killed everything that is
 half made dies with it::
 
-    stdin   a :class:`BootPlan` as JSON
-    stdout  an :class:`Outcome` as JSON
+    stdin   a :class:`BootRequest` as JSON
+    stdout  an :class:`BootOutcome` as JSON
 
 1. For each node: a network namespace, pinned by a bind mount before any process is in it (so that
    every process of a lab can be found by its namespace), then a child in fresh PID, mount, UTS and
@@ -16,6 +16,7 @@ half made dies with it::
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -31,14 +32,14 @@ from labctl.linux import netlink
 from labctl.linux import syscalls as sc
 from labctl.runtime.embedded import capabilities, rootfs
 
-__all__ = ["BootPlan", "NodePlan", "Outcome", "main"]
+__all__ = ["BootOutcome", "BootRequest", "BootSpec", "main"]
 
 _PREPARE_S = 30.0
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 
 
-class NodePlan(TypedDict):
+class BootSpec(TypedDict):
     """One node.
 
     Attributes:
@@ -51,6 +52,7 @@ class NodePlan(TypedDict):
         sysctls: file below /proc/sys, value.
         interfaces: ends of the plan's links, to be set up before PID 1 starts.
         capabilities: the bounding set by name.
+        cgroup: file by which to join the node's control group; empty where there is none.
         root: see :class:`labctl.runtime.embedded.rootfs.RootPlan`.
     """
 
@@ -63,10 +65,11 @@ class NodePlan(TypedDict):
     sysctls: list[tuple[str, str]]
     interfaces: list[str]
     capabilities: list[str]
+    cgroup: str
     root: rootfs.RootPlan
 
 
-class CablePlan(TypedDict):
+class VethSpec(TypedDict):
     """One link: for each end node, name, MAC (or empty) and ifindex."""
 
     a: tuple[str, str, str, int]
@@ -74,14 +77,14 @@ class CablePlan(TypedDict):
     mtu: int
 
 
-class BootPlan(TypedDict):
+class BootRequest(TypedDict):
     """What the helper is asked to do."""
 
-    nodes: list[NodePlan]
-    cables: list[CablePlan]
+    nodes: list[BootSpec]
+    veths: list[VethSpec]
 
 
-class Outcome(TypedDict):
+class BootOutcome(TypedDict):
     """What became of it: process ids by node, reasons by node (``""``: of no single node)."""
 
     started: dict[str, int]
@@ -105,13 +108,13 @@ def main() -> None:
     sc.die_with_parent(signal.SIGKILL)
     if os.getppid() != int(sys.argv[-1]):
         sys.exit(1)
-    plan: BootPlan = json.load(sys.stdin)
+    plan: BootRequest = json.load(sys.stdin)
     outcome = boot(plan)
     sys.stdout.write(json.dumps(outcome))
     sys.stdout.flush()
 
 
-def boot(plan: BootPlan) -> Outcome:
+def boot(plan: BootRequest) -> BootOutcome:
     """Boot every node of the plan and lay its links; on any failure no process is left."""
     children: list[_Child] = []
     failed: dict[str, str] = {}
@@ -124,7 +127,7 @@ def boot(plan: BootPlan) -> Outcome:
         if not failed:
             failed.update(_await_prepared(children, status_out))
         if not failed:
-            _lay(plan["cables"], children)
+            _lay(plan["veths"], children)
             os.write(go_in, b"g" * len(children))
             failed.update(_await_gone(children, status_out))
     except OSError as error:
@@ -136,7 +139,7 @@ def boot(plan: BootPlan) -> Outcome:
 
 
 def _start_all(
-    nodes: list[NodePlan], children: list[_Child], pipes: tuple[int, int, int], failed: dict[str, str]
+    nodes: list[BootSpec], children: list[_Child], pipes: tuple[int, int, int], failed: dict[str, str]
 ) -> None:
     """Fork a child for each node; ``pipes``: to tell the status, to be let go, the latter's other end."""
     status, go, go_in = pipes
@@ -166,13 +169,14 @@ def _start_all(
         os.close(own_pid)
 
 
-def _become(node: NodePlan, number: int, status: int, go: int) -> NoReturn:
+def _become(node: BootSpec, number: int, status: int, go: int) -> NoReturn:
     """In the child: prepare, wait to be let go, become the node's PID 1."""
     try:
         sc.die_with_parent(signal.SIGKILL)
         os.setsid()
         os.umask(0o022)
         _wire_streams(node["log"])
+        _join(node["cgroup"])
         for name, value in node["sysctls"]:
             _sysctl(name, value)
         sc.unshare(sc.CLONE_NEWNS | sc.CLONE_NEWUTS | sc.CLONE_NEWIPC)
@@ -202,6 +206,14 @@ def _wire_streams(log: str) -> None:
         os.dup2(source, target)
     os.close(null)
     os.close(out)
+
+
+def _join(cgroup: str) -> None:
+    """Enter the node's control group, before this process has children and before its view of /sys goes."""
+    if cgroup:
+        # Where the kernel does not let us, the node stops by signals: labctl.lab.node_groups.
+        with contextlib.suppress(OSError), open(cgroup, "w") as file:
+            file.write("0")
 
 
 def _sysctl(name: str, value: str) -> None:
@@ -254,22 +266,22 @@ def _await_gone(children: list[_Child], status: int) -> dict[str, str]:
     return failed
 
 
-def _lay(cables: list[CablePlan], children: list[_Child]) -> None:
+def _lay(veths: list[VethSpec], children: list[_Child]) -> None:
     """Lay all links in one batch, from an empty namespace, where no name or number can clash."""
-    if not cables:
+    if not veths:
         return
     netns = {child.name: child.netns for child in children}
     messages = []
-    for cable in cables:
-        a, b = ((name, mac, netns[node], index) for node, name, mac, index in (cable["a"], cable["b"]))
-        messages.append(netlink.cable(a, b, cable["mtu"]))
+    for veth in veths:
+        a, b = ((name, mac, netns[node], index) for node, name, mac, index in (veth["a"], veth["b"]))
+        messages.append(netlink.veth_pair(a, b, veth["mtu"]))
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     sc.unshare(sc.CLONE_NEWNET)
     route = netlink.Route()
     try:
         route.batch(messages)
     except OSError as error:
-        bad = cables[int(error.filename)] if isinstance(error.filename, int) else cables[0]
+        bad = veths[int(error.filename)] if isinstance(error.filename, int) else veths[0]
         ends = " - ".join(f"{end[0]}:{end[1]}" for end in (bad["a"], bad["b"]))
         raise OSError(error.errno, f"link {ends}: {error.strerror}") from error
     finally:

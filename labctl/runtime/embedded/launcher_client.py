@@ -13,7 +13,7 @@ import labctl
 from labctl.errors import NodeError
 
 if TYPE_CHECKING:
-    from labctl.runtime.embedded.launcher import BootPlan, Outcome
+    from labctl.runtime.embedded.launcher import BootOutcome, BootRequest
 
 __all__ = ["run_helper"]
 
@@ -23,7 +23,7 @@ _PROGRAM = (
 )
 
 
-def run_helper(plan: BootPlan) -> Outcome:
+def run_helper(plan: BootRequest) -> BootOutcome:
     """Boot what the plan says.
 
     Raises:
@@ -45,7 +45,7 @@ def run_helper(plan: BootPlan) -> Outcome:
             process.kill()
             raise
     try:
-        outcome: Outcome = json.loads(out)
+        outcome: BootOutcome = json.loads(out)
     except ValueError:
         lines = err.decode(errors="replace").strip().splitlines()
         raise NodeError(f"nodes could not be started: {lines[-1] if lines else process.returncode}") from None

@@ -12,7 +12,7 @@ from labctl.runtime.embedded import capabilities
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.clab.definition import NodeSpec
+    from labctl.clab.definition import NodeDefinition
 
 __all__ = ["clean_environment", "enter_argv", "program"]
 
@@ -33,17 +33,17 @@ def program(name: str) -> str:
     return found
 
 
-def clean_environment(spec: NodeSpec) -> dict[str, str]:
+def clean_environment(spec: NodeDefinition) -> dict[str, str]:
     """The environment of everything in a node: nothing of the caller's."""
     return {"PATH": _PATH, "HOME": "/root", "HOSTNAME": spec.name, "LANG": "C.UTF-8", **spec.env}
 
 
-def enter_argv(init_pid: int, spec: NodeSpec, argv: Sequence[str]) -> tuple[str, ...]:
+def enter_argv(init_pid: int, spec: NodeDefinition, argv: Sequence[str]) -> tuple[str, ...]:
     """The command line that runs ``argv`` in all namespaces of a node, with its bounding set."""
     bounds = ",".join(["-all", *(f"+{name.lower()}" for name in sorted(_giveable(spec)))])
     enter = (program("nsenter"), f"--target={init_pid}", "--mount", "--uts", "--ipc", "--net", "--pid")
     return (*enter, "--", program("setpriv"), f"--bounding-set={bounds}", "--", *argv)
 
 
-def _giveable(spec: NodeSpec) -> frozenset[str]:
+def _giveable(spec: NodeDefinition) -> frozenset[str]:
     return capabilities.granted(spec.cap_add) - set(capabilities.lacking(capabilities.NUMBERS))

@@ -5,6 +5,7 @@ that is the host's to read and the node's to write (:mod:`labctl.runtime.embedde
 in which order, stands in :mod:`labctl.runtime.embedded.launcher`. Besides what :mod:`labctl.lab.state`
 lists, a lab's folder holds::
 
+    cgroup           where the nodes' control groups are (:mod:`labctl.lab.node_groups`)
     init/<node>      process id of PID 1, in the host's numbering
     scratch/         mount point where each node's root is put together, in the node's own view
     definition.json  the definition, read in no time
@@ -12,6 +13,7 @@ lists, a lab's folder holds::
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,9 +22,11 @@ from typing import TYPE_CHECKING, ClassVar
 from labctl.errors import ActionError, NodeError
 from labctl.events import Event
 from labctl.lab import cleanup
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.lab.definition_cache import definition_of, save_definition
+from labctl.lab.node_groups import freezer_of
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
+from labctl.linux.endings import end_inhabitants
 from labctl.linux.netns import unpin
 from labctl.runtime.embedded import boot_spec
 from labctl.runtime.embedded.launcher_client import run_helper
@@ -32,14 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from labctl.clab.definition import Definition, NodeSpec
+    from labctl.clab.definition import Definition, NodeDefinition
     from labctl.events import Listener
     from labctl.lab.state import LabDir
-    from labctl.runtime.embedded.launcher import CablePlan
+    from labctl.runtime.embedded.launcher import VethSpec
 
 __all__ = ["NetnsRuntime"]
 
 _GONE_S = 10.0
+_KILLED_S = 1.0
 
 
 class NetnsRuntime:
@@ -58,8 +63,8 @@ class NetnsRuntime:
             NodeError: a node did not start.
             HostError: this machine lacks something.
         """
-        remember(lab, definition)
-        pids = self._boot(lab, definition.nodes, boot_spec.cables(definition))
+        save_definition(lab, definition)
+        pids = self._boot(lab, definition.nodes, boot_spec.veths(definition))
         for node in pids:
             listen(Event("node.started", data={"node": node}))
         for spec in definition.nodes:
@@ -116,7 +121,9 @@ class NetnsRuntime:
             except BaseException as error:
                 # The group, since the command itself is a child of the one that entered.
                 os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
+                # In a frozen node a killed process may keep its end of the pipes until the node thaws.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.communicate(timeout=_KILLED_S)
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 raise ActionError(f"{node}: {argv[0]} did not end within {timeout_s:g} s") from None
@@ -152,10 +159,9 @@ class NetnsRuntime:
         space = processes.pinned(lab.netns / node)
         if space is None:
             return
-        # PID 1 takes its whole namespace with it; whoever came in from outside is met by the scan.
         init = self._find_init(lab, node)
-        left = processes.end([init] if init else [], _GONE_S)
-        left += processes.end(processes.members("net", {space}), _GONE_S)
+        frozen = freezer_of(init) if init else None
+        left = end_inhabitants({space}, [init] if init else [], [frozen] if frozen else [], _GONE_S)
         if left:
             raise ActionError(f"{node}: processes {left} have not died within {_GONE_S:g} s")
         unpin(lab.netns / node)
@@ -173,9 +179,11 @@ class NetnsRuntime:
         self.kill(lab, node)
         self._boot(lab, [spec], [])
 
-    def _boot(self, lab: LabDir, nodes: Sequence[NodeSpec], cables: Sequence[CablePlan]) -> Mapping[str, int]:
+    def _boot(
+        self, lab: LabDir, nodes: Sequence[NodeDefinition], veths: Sequence[VethSpec]
+    ) -> Mapping[str, int]:
         boot_spec.make_folders(lab)
-        plan = boot_spec.plan(lab, nodes, cables)
+        plan = boot_spec.plan(lab, nodes, veths)
         outcome = run_helper(plan)
         if outcome["failed"]:
             lines = (f"{node}: {why}" if node else why for node, why in outcome["failed"].items())
@@ -193,7 +201,9 @@ class NetnsRuntime:
     def _state(self, lab: LabDir, node: str) -> NodeState:
         init = self._find_init(lab, node)
         if init:
-            return NodeState(NodeStatus.FROZEN if processes.frozen(init) else NodeStatus.RUNNING, init)
+            freezer = freezer_of(init)
+            frozen = processes.frozen(init) or (freezer is not None and freezer.wanted())
+            return NodeState(NodeStatus.FROZEN if frozen else NodeStatus.RUNNING, init)
         known = (lab.path / "init" / node).exists()
         return NodeState(NodeStatus.OFF if known else NodeStatus.MISSING)
 
@@ -214,7 +224,7 @@ class NetnsRuntime:
         return pid if space and processes.namespace_of(pid, "net") == space else 0
 
 
-def _spec(lab: LabDir, node: str) -> NodeSpec:
+def _spec(lab: LabDir, node: str) -> NodeDefinition:
     definition = definition_of(lab)
     try:
         return definition.node(node)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.clab.definition import Bind, Cable, CableEnd, Definition
+from labctl.clab.definition import Bind, Definition
 from labctl.clab.parse import is_definition, read_definition
 from labctl.errors import InputError
+from labctl.model.lab import Endpoint, LinkPlan
 from labctl.runtime.embedded.boot_spec import missing
 
 # As in containerlab's own documentation of node inheritance and of link formats.
@@ -95,10 +96,10 @@ def test_a_command_is_split_into_words_and_two_dollars_are_one(tmp_path: Path) -
 
 
 def test_links_in_either_form(tmp_path: Path) -> None:
-    assert _read(tmp_path, FOREIGN).cables == (
-        Cable(CableEnd("r1", "eth1"), CableEnd("r2", "eth1"), 9500),
-        Cable(CableEnd("r1", "eth2"), CableEnd("sw", "port1"), 1400),
-        Cable(CableEnd("r2", "eth2", "02:00:00:00:00:0a"), CableEnd("sw", "port2"), 9500),
+    assert _read(tmp_path, FOREIGN).links == (
+        LinkPlan(0, Endpoint("r1", "eth1"), Endpoint("r2", "eth1"), 9500),
+        LinkPlan(1, Endpoint("r1", "eth2"), Endpoint("sw", "port1"), 1400),
+        LinkPlan(2, Endpoint("r2", "eth2"), Endpoint("sw", "port2"), 9500, ("02:00:00:00:00:0a", "")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def folder(tmp_path: Path) -> Path:
 def test_the_files_of_the_tour_are_sound(folder: Path) -> None:
     assert set(FILES) == {"two-paths.yml", "r2-dies.yml"}
     lab = load_topology(folder / "two-paths.yml")
-    scenario, on = load_scenario(folder / "r2-dies.yml", ())
+    scenario, loaded = load_scenario(folder / "r2-dies.yml", ())
     assert scenario.name == "r2-dies"
-    assert on == lab
+    assert loaded.lab == lab
 
 
 def test_the_address_that_the_tour_pings_is_that_of_the_far_host(folder: Path) -> None:
@@ -42,7 +43,7 @@ def test_the_address_that_the_tour_pings_is_that_of_the_far_host(folder: Path) -
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_of_the_readme_is_one(line: str) -> None:
-    group = build()
+    group: Any = build()
     words = shlex.split(line)
     context = group.make_context("labctl", list(words))
     name, command, rest = group.resolve_command(context, list(words))

@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 
 from labctl.drawing import dot, mermaid, svg
 from labctl.drawing.layout import place
-from labctl.model.lab import Endpoint, Lab, Link, Node
+from labctl.model.lab import Endpoint, Lab, LinkPlan, NodePlan
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def lab_of(count: int, pairs: list[tuple[int, int]]) -> Lab:
-    nodes = tuple(Node(f"n{i}", "router", i, loopback4=IPv4Interface(f"10.0.0.{i}/32")) for i in range(count))
+    nodes = tuple(
+        NodePlan(f"n{i}", "router", i, loopback4=IPv4Interface(f"10.0.0.{i}/32")) for i in range(count)
+    )
     ends = [(Endpoint(f"n{a}", f"e{i}"), Endpoint(f"n{b}", f"f{i}")) for i, (a, b) in enumerate(pairs)]
-    return Lab("drawn", nodes, tuple(Link(i, a, b) for i, (a, b) in enumerate(ends)))
+    return Lab("drawn", nodes, tuple(LinkPlan(i, a, b) for i, (a, b) in enumerate(ends)))
 
 
 def ring(count: int) -> Lab:
@@ -78,7 +80,7 @@ def test_a_path_is_drawn_from_the_first_node_of_the_file_to_the_last() -> None:
 
 
 def test_names_cannot_break_out_of_the_formats() -> None:
-    lab = Lab('a"b<c', (Node('x"<&', "router", 0), Node("y", "router", 1)), ())
+    lab = Lab('a"b<c', (NodePlan('x"<&', "router", 0), NodePlan("y", "router", 1)), ())
     ET.fromstring(svg.draw(lab))  # noqa: S314 - our own text
     assert '"x\\"<&" [' in dot.draw(lab)
     assert 'label="x\\"<&\\n' in dot.draw(lab)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
+from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING
 
 from labctl.lab.convergence import destinations, loopbacks
-from labctl.lab.state import LabDir
+from labctl.lab.state import LabDir, LabRecord
+from labctl.model.codec import dump_lab
+from labctl.model.lab import Lab, NodePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +26,15 @@ def test_only_a_route_to_the_one_address_counts() -> None:
 
 def test_planned_loopbacks_are_known_and_foreign_ones_are_not(tmp_path: Path) -> None:
     lab = LabDir("settle", tmp_path)
+    rendered = str(lab.definition / "settle.clab.yml")
+    record = LabRecord("settle", "netns", "/t.yml", "/theirs/settle.clab.yml", "up", 0.0)
+    lab.write_record(record)
     assert loopbacks(lab) == {}
+    lab.write_record(replace(record, definition=rendered))
     lab.definition.mkdir(parents=True)
-    nodes = [{"name": "r1", "loopback4": "10.255.0.1/32"}, {"name": "s1", "loopback4": None}]
-    (lab.definition / "lab.json").write_text(json.dumps({"nodes": nodes}))
+    nodes = (
+        NodePlan("r1", "router", 0, loopback4=IPv4Interface("10.255.0.1/32")),
+        NodePlan("s1", "switch", 1),
+    )
+    (lab.definition / "lab.json").write_text(dump_lab(Lab("settle", nodes, ())))
     assert loopbacks(lab) == {"r1": "10.255.0.1"}

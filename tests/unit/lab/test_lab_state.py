@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from labctl.clab.definition import Bind, Cable, CableEnd, Definition, NodeSpec
-from labctl.errors import LabBusyError, LabNotFoundError
-from labctl.lab.definition_cache import definition_of, remember
+from labctl.clab.definition import Bind, Definition, NodeDefinition
+from labctl.errors import LabBusyError, LabError, LabNotFoundError
+from labctl.lab.definition_cache import definition_of, plan_of, save_definition
 from labctl.lab.state import LabDir, LabRecord, labs
+from labctl.model.codec import dump_lab
+from labctl.model.lab import Endpoint, LinkPlan
+from labctl.testing.series import fake_lab
 
 RECORD = LabRecord("x", "netns", "/t.yml", "/d.clab.yml", "up", 1.5)
 
@@ -20,7 +23,7 @@ DEFINITION = Definition(
     "x",
     Path("/d/x.clab.yml"),
     (
-        NodeSpec(
+        NodeDefinition(
             "a",
             image="i",
             entrypoint=("e",),
@@ -33,9 +36,9 @@ DEFINITION = Definition(
             labels={"labctl-ready": "1"},
             unsupported=("y",),
         ),
-        NodeSpec("b"),
+        NodeDefinition("b"),
     ),
-    (Cable(CableEnd("a", "eth1", "02:00:00:00:00:01"), CableEnd("b", "eth1"), 1400),),
+    (LinkPlan(0, Endpoint("a", "eth1"), Endpoint("b", "eth1"), 1400, ("02:00:00:00:00:01", "")),),
     ("z",),
 )
 
@@ -46,8 +49,47 @@ def lab(tmp_path: Path) -> LabDir:
 
 
 def test_a_definition_comes_back_as_it_was(lab: LabDir) -> None:
-    remember(lab, DEFINITION)
+    save_definition(lab, DEFINITION)
     assert definition_of(lab) == DEFINITION
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', "\0", '{"format": 2, "name": 5}'])
+def test_a_damaged_definition_is_one_error_that_says_what_to_do(lab: LabDir, text: str) -> None:
+    lab.write_record(RECORD)
+    (lab.path / "definition.json").write_text(text)
+    with pytest.raises(LabError, match=r"damaged: .*/definition\.json: .*labctl down x"):
+        definition_of(lab)
+
+
+def test_a_definition_that_another_labctl_kept_is_read_from_its_containerlab_file(
+    lab: LabDir, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "d.clab.yml"
+    theirs.write_text("name: other\ntopology: {nodes: {a: {cmd: sleep 1}}}\n")
+    lab.write_record(replace(RECORD, definition=str(theirs)))
+    (lab.path / "definition.json").write_text('{"name": "x", "cables": []}')
+    assert [node.name for node in definition_of(lab).nodes] == ["a"]
+    assert definition_of(lab).name == "x"
+
+
+def test_a_plan_comes_back_as_it_was_and_a_foreign_lab_has_none(lab: LabDir) -> None:
+    lab.write_record(RECORD)
+    assert plan_of(lab) is None
+    lab.write_record(replace(RECORD, definition=str(lab.definition / "x.clab.yml")))
+    lab.definition.mkdir()
+    planned = fake_lab(("a", "b"), [("a", "b")])
+    (lab.definition / "lab.json").write_text(dump_lab(planned))
+    assert plan_of(lab) == planned
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"format": 7}', '{"format": 1, "name": 5}', "\0"])
+def test_a_damaged_plan_is_one_error_that_says_what_to_do(lab: LabDir, text: str | None) -> None:
+    lab.write_record(replace(RECORD, definition=str(lab.definition / "x.clab.yml")))
+    lab.definition.mkdir()
+    if text is not None:
+        (lab.definition / "lab.json").write_text(text)
+    with pytest.raises(LabError, match=r"damaged: .*/lab\.json: .*labctl down x"):
+        plan_of(lab)
 
 
 def test_a_record_comes_back_as_it_was(lab: LabDir) -> None:

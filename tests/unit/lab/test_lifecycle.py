@@ -9,6 +9,7 @@ import pytest
 from labctl.errors import HostError, InputError, LabctlError, LabExistsError, LabNotFoundError
 from labctl.events import silent
 from labctl.lab import lifecycle
+from labctl.lab.loaded import load_lab_file
 from labctl.lab.state import LabDir, LabRecord
 from labctl.testing.runtime import FakeRuntime
 
@@ -27,8 +28,8 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeRuntime]:
 
 
 def _up(path: Path, root: Path, **options: object) -> LabDir:
-    given = {"name": None, "sets": (), "runtime": "netns", "timeout_s": 1.0, **options}
-    return lifecycle.bring_up(path, listen=silent, root=root, **given)  # type: ignore[arg-type]
+    loaded = load_lab_file(path, **options)  # type: ignore[arg-type]
+    return lifecycle.bring_up(loaded, runtime="netns", timeout_s=1.0, listen=silent, root=root)
 
 
 def test_auto_takes_containerlab_where_all_is_there(two: dict[str, FakeRuntime]) -> None:

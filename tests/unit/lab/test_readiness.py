@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.clab.definition import READY_PROGRAM, Definition, NodeSpec
+from labctl.clab.definition import READY_PROGRAM, Definition, NodeDefinition
 from labctl.errors import NodeError
 from labctl.events import silent
-from labctl.lab.readiness import lacks, wait_ready
+from labctl.lab.readiness import not_ready_reason, wait_ready
 from labctl.lab.runtime import ExecResult
 from labctl.lab.state import LabDir
 from labctl.testing.runtime import FakeRuntime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.events import Event
 
 NAMES = tuple(f"n{number}" for number in range(12))
@@ -28,12 +30,12 @@ def lab(tmp_path: Path) -> LabDir:
 
 def _running(lab: LabDir, labels: dict[str, str]) -> FakeRuntime:
     runtime = FakeRuntime()
-    nodes = tuple(NodeSpec(name, labels=labels) for name in NAMES)
+    nodes = tuple(NodeDefinition(name, labels=labels) for name in NAMES)
     runtime.up(lab, Definition("x", Path("/x.clab.yml"), nodes, ()), silent)
     return runtime
 
 
-def _after(asks: int) -> object:
+def _after(asks: int) -> Callable[[bytes | None], ExecResult]:
     left = [asks]
 
     def answer(_: bytes | None) -> ExecResult:
@@ -81,4 +83,4 @@ def test_a_node_without_a_readiness_program_is_ready_when_it_runs(lab: LabDir) -
 def test_a_program_that_says_nothing_is_quoted_by_its_code(lab: LabDir) -> None:
     runtime = _running(lab, {"labctl-ready": "1"})
     runtime.answers[READY_PROGRAM,] = ExecResult(3, b"", b"")
-    assert lacks(runtime, lab, "n1") == f"{READY_PROGRAM} ended with 3 and said nothing"
+    assert not_ready_reason(runtime, lab, "n1") == f"{READY_PROGRAM} ended with 3 and said nothing"

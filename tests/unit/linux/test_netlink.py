@@ -26,7 +26,7 @@ def test_garbage_is_no_endless_loop(data: bytes) -> None:
 
 
 def test_a_cable_names_both_ends_with_numbers_of_their_own() -> None:
-    message = netlink.cable(("eth1", "02:00:00:00:00:01", 7, 100), ("eth2", "", 8, 101), 1500)
+    message = netlink.veth_pair(("eth1", "02:00:00:00:00:01", 7, 100), ("eth2", "", 8, 101), 1500)
     length, kind, flags, _, _ = struct.unpack_from("=IHHII", message)
     assert (length, kind) == (len(message), netlink.RTM_NEWLINK)
     assert flags & netlink.NLM_F_EXCL  # never a change of something that is there

@@ -22,7 +22,7 @@ from labctl.load.schema import (
 from labctl.load.topology import topology_from
 from labctl.load.tree import parse
 from labctl.model.lab import Lab
-from labctl.model.topology import Pools
+from labctl.model.topology import AddressPools
 
 TEXT = (Path(__file__).parents[3] / "docs" / "topology.md").read_text()
 EXAMPLES = {
@@ -71,6 +71,6 @@ def test_every_key_is_in_the_reference() -> None:
 
 
 def test_the_default_pools_are_those_of_the_table() -> None:
-    pools = Pools()
+    pools = AddressPools()
     for name in AddressingModel.model_fields:
         assert f"| `{name}` | {getattr(pools, name)} |" in TEXT

@@ -15,7 +15,7 @@ from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
 from labctl.overlay.config.model import Network, Uplink, VmPort
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.render import render_files
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
@@ -44,8 +44,8 @@ def refused(text: str) -> str:
 
 def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
     lab = load(NODES + "overlay: {networks: 2}")
-    cords = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
-    assert cords == [
+    to_hosts = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
+    assert to_hosts == [
         ("vm1:eth0", "compute1"),
         ("vm2:eth0", "compute2"),
         ("vm3:eth0", "compute1"),
@@ -58,7 +58,7 @@ def test_what_is_rendered_plans_the_same_addresses_whatever_the_order_of_the_nam
     text = NODES.replace("t1-net", '"t[1-2,10]-net"') + 'overlay: {tenants: {none: , "t[1-10]": }}'
     lab = load(text)
     seed = json.loads(render_files(lab)["ctl1/etc/labctl/overlay.json"][0])
-    items = plan_overlay(seed["section"], Facts.parse(seed))
+    items = plan_overlay(seed["section"], LabFacts.parse(seed))
     rendered = {item.name: item.addresses[0] for item in items if isinstance(item, VmPort)}
     planned = {node.name: node.loopback4.ip for node in lab.nodes if node.role == "vm" and node.loopback4}
     assert rendered == planned
@@ -96,7 +96,7 @@ def test_tunnels_over_ipv6_go_between_ipv6_addresses_and_leave_20_bytes_less(sai
         name: str(lab.node(name).loopback6.ip)  # type: ignore[union-attr]
         for name in ("gw1", "compute1", "compute2")
     }
-    items = plan_overlay(lab.overlay["section"], Facts.parse(lab.overlay))
+    items = plan_overlay(lab.overlay["section"], LabFacts.parse(lab.overlay))
     assert {item.mtu for item in items if isinstance(item, Network | Uplink)} == {1430}
 
 

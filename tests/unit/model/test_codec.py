@@ -3,11 +3,12 @@ from dataclasses import fields
 from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
+from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.model.codec import dump_lab, lab_from_dict, lab_to_dict, load_lab
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 endpoints = st.builds(Endpoint, names, st.from_regex(r"[a-z][a-z0-9.]{0,8}", fullmatch=True))
@@ -43,7 +44,7 @@ interfaces = st.builds(
     side=names | st.just(""),
 )
 nodes = st.builds(
-    Node,
+    NodePlan,
     name=names,
     role=names,
     index=st.integers(0, 99),
@@ -60,25 +61,27 @@ labs = st.builds(
     name=names,
     nodes=st.lists(nodes, max_size=3).map(tuple),
     links=st.lists(
-        st.builds(Link, st.integers(0, 9), endpoints, endpoints, st.integers(68, 9000)), max_size=3
+        st.builds(LinkPlan, st.integers(0, 9), endpoints, endpoints, st.integers(68, 9000)), max_size=3
     ).map(tuple),
     vars=st.dictionaries(names, json_values, max_size=3),
 )
 
 
+@examples(50)
 @given(labs)
 def test_a_lab_comes_back_from_json_as_it_went(lab: Lab) -> None:
     assert load_lab(dump_lab(lab)) == lab
     assert lab_from_dict(json.loads(json.dumps(lab_to_dict(lab)))) == lab
 
 
+@examples(50)
 @given(labs)
 def test_the_same_lab_is_the_same_text(lab: Lab) -> None:
     assert dump_lab(lab) == dump_lab(load_lab(dump_lab(lab)))
 
 
 def test_every_field_is_written() -> None:
-    node = Node(
+    node = NodePlan(
         "r",
         "router",
         0,
@@ -86,7 +89,7 @@ def test_every_field_is_written() -> None:
     )
     written = lab_to_dict(Lab("l", (node,), (), overlay={"section": {}}, templates=("/t",)))
     assert set(written) == {spec.name for spec in fields(Lab)} | {"format"}
-    assert set(written["nodes"][0]) == {spec.name for spec in fields(Node)}
+    assert set(written["nodes"][0]) == {spec.name for spec in fields(NodePlan)}
     assert set(written["nodes"][0]["interfaces"][0]) == {spec.name for spec in fields(Interface)}
 
 

@@ -5,12 +5,20 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import combinations
 
 import pytest
+from effort import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from labctl.model.lab import Interface, Lab
 from labctl.model.plan import PlanError, plan
-from labctl.model.topology import Behaviour, EndRequest, LinkRequest, NodeRequest, Pools, Topology
+from labctl.model.topology import (
+    AddressPools,
+    Behaviour,
+    EndpointRequest,
+    LabRequest,
+    LinkRequest,
+    NodeRequest,
+)
 
 HOST, ROUTER, GATEWAY, SWITCH = Behaviour.HOST, Behaviour.ROUTER, Behaviour.GATEWAY, Behaviour.SWITCH
 
@@ -19,18 +27,19 @@ def node(name: str, kind: Behaviour, **given_values: object) -> NodeRequest:
     return NodeRequest(name, str(kind), kind, **given_values)  # type: ignore[arg-type]
 
 
-def link(a: str | EndRequest, b: str | EndRequest) -> LinkRequest:
+def link(a: str | EndpointRequest, b: str | EndpointRequest) -> LinkRequest:
     return LinkRequest(
-        a if isinstance(a, EndRequest) else EndRequest(a), b if isinstance(b, EndRequest) else EndRequest(b)
+        a if isinstance(a, EndpointRequest) else EndpointRequest(a),
+        b if isinstance(b, EndpointRequest) else EndpointRequest(b),
     )
 
 
-def topology(nodes: list[NodeRequest], links: list[LinkRequest], **more: object) -> Topology:
-    return Topology("lab", tuple(nodes), tuple(links), **more)  # type: ignore[arg-type]
+def topology(nodes: list[NodeRequest], links: list[LinkRequest], **more: object) -> LabRequest:
+    return LabRequest("lab", tuple(nodes), tuple(links), **more)  # type: ignore[arg-type]
 
 
 @st.composite
-def topologies(draw: st.DrawFn) -> Topology:
+def topologies(draw: st.DrawFn) -> LabRequest:
     """Any graph of any roles, with given loopbacks, AS numbers, MACs and interface names here and there.
 
     Given values come from where planned ones do, so that they get into each other's way.
@@ -53,13 +62,13 @@ def topologies(draw: st.DrawFn) -> Topology:
             a = draw(st.integers(0, count - 1))
             b = (a + draw(st.integers(1, count - 1))) % count
             names = draw(st.tuples(*[st.sampled_from(["", "", f"x{order}", f"eth{order + 1}"])] * 2))
-            ends = [EndRequest(nodes[end].name, name) for end, name in zip((a, b), names, strict=True)]
+            ends = [EndpointRequest(nodes[end].name, name) for end, name in zip((a, b), names, strict=True)]
             if SWITCH not in (nodes[a].behaviour, nodes[b].behaviour) and draw(st.booleans()):
                 # A /29 of its own, somewhere in the pools of links and segments.
                 pool = draw(st.sampled_from(["10.254.0.0", "10.192.0.0"]))
                 base = IPv4Address(pool) + 8 * order
                 ends[0] = replace(ends[0], ipv4=IPv4Interface((int(base) + 1, 29)))
-            links.append(LinkRequest(*ends))
+            links.append(LinkRequest(ends[0], ends[1]))
     return topology(nodes, links)
 
 
@@ -72,8 +81,9 @@ def addresses(lab: Lab) -> list[object]:
     return found
 
 
+@examples(50)
 @given(topologies())
-def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: Topology) -> None:
+def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: LabRequest) -> None:
     lab = plan(wanted)
     assert len(addresses(lab)) == len(set(addresses(lab)))
     macs = [interface.mac for each in lab.nodes for interface in each.interfaces]
@@ -89,8 +99,9 @@ def test_every_address_name_mac_and_planned_as_number_is_one_of_a_kind(wanted: T
     assert not given_asns & set(planned)
 
 
+@examples(50)
 @given(topologies())
-def test_what_is_given_is_kept(wanted: Topology) -> None:
+def test_what_is_given_is_kept(wanted: LabRequest) -> None:
     lab = plan(wanted)
     for request, each in zip(wanted.nodes, lab.nodes, strict=True):
         if request.loopback4 is not None:
@@ -106,8 +117,9 @@ def test_what_is_given_is_kept(wanted: Topology) -> None:
                 assert lab.node(have.node).interface(have.interface).ipv4 == want.ipv4
 
 
+@examples(50)
 @given(topologies())
-def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted: Topology) -> None:
+def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted: LabRequest) -> None:
     lab = plan(wanted)
     for family in ("ipv4", "ipv6"):
         networks: dict[object, set[int]] = {}
@@ -123,8 +135,9 @@ def test_no_two_segments_share_addresses_and_no_loopback_is_on_a_segment(wanted:
             assert not any(own is not None and own.ip in network for own in loopbacks)  # type: ignore[operator]
 
 
+@examples(50)
 @given(topologies())
-def test_the_two_ends_of_a_link_know_each_other(wanted: Topology) -> None:
+def test_the_two_ends_of_a_link_know_each_other(wanted: LabRequest) -> None:
     lab = plan(wanted)
     roles = {each.name: each.acts_as for each in lab.nodes}
     for made in lab.links:
@@ -143,13 +156,15 @@ def test_the_two_ends_of_a_link_know_each_other(wanted: Topology) -> None:
         assert (a.ipv6 is not None) == has_host
 
 
+@examples(50)
 @given(topologies())
-def test_the_same_topology_gives_the_same_lab(wanted: Topology) -> None:
+def test_the_same_topology_gives_the_same_lab(wanted: LabRequest) -> None:
     assert plan(wanted) == plan(wanted)
 
 
+@examples(50)
 @given(topologies(), st.sampled_from(list(Behaviour)))
-def test_a_node_added_at_the_end_renumbers_nothing(wanted: Topology, kind: Behaviour) -> None:
+def test_a_node_added_at_the_end_renumbers_nothing(wanted: LabRequest, kind: Behaviour) -> None:
     # A planned value may only give way to one that the user gives.
     before = plan(wanted)
     more = (*wanted.nodes, node("new", kind))
@@ -167,8 +182,11 @@ def test_a_node_added_at_the_end_renumbers_nothing(wanted: Topology, kind: Behav
             assert (now.ipv4, now.ipv6, now.mac) == (was.ipv4, was.ipv6, was.mac)
 
 
+@examples(50)
 @given(topologies(), st.integers(0, 11))
-def test_an_address_given_to_one_node_moves_at_most_the_one_that_had_it(wanted: Topology, which: int) -> None:
+def test_an_address_given_to_one_node_moves_at_most_the_one_that_had_it(
+    wanted: LabRequest, which: int
+) -> None:
     which %= len(wanted.nodes)
     assume(wanted.nodes[which].behaviour is not SWITCH and wanted.nodes[which].loopback4 is None)
     taken = IPv4Address("10.255.0.5")
@@ -203,11 +221,12 @@ def test_the_routers_end_of_a_hosts_link_is_the_even_one() -> None:
 
 def test_routers_and_gateways_are_unnumbered_between_them() -> None:
     lab = plan(topology([node("r", ROUTER), node("g", GATEWAY)], [link("r", "g")]))
-    assert interface(lab, "r").ipv4 is interface(lab, "g").ipv6 is None
+    assert interface(lab, "r").ipv4 is None
+    assert interface(lab, "g").ipv6 is None
 
 
 def test_one_given_end_gets_a_neighbour_in_its_network() -> None:
-    ends = [EndRequest("r", ipv4=IPv4Interface("10.7.0.1/30")), EndRequest("s")]
+    ends = EndpointRequest("r", ipv4=IPv4Interface("10.7.0.1/30")), EndpointRequest("s")
     lab = plan(topology([node("r", ROUTER), node("s", ROUTER)], [LinkRequest(*ends)]))
     assert interface(lab, "s").ipv4 == IPv4Interface("10.7.0.2/30")
     assert interface(lab, "s").ipv6 is None
@@ -222,7 +241,8 @@ def test_what_switches_join_shares_a_subnet() -> None:
     assert interface(lab, "h2").ipv4 == IPv4Interface("10.192.0.2/24")
     assert interface(lab, "h3").ipv4 == IPv4Interface("10.192.1.1/24")
     assert interface(lab, "s1").ipv4 is None
-    assert lab.node("s1").loopback4 is lab.node("s1").asn is None
+    assert lab.node("s1").loopback4 is None
+    assert lab.node("s1").asn is None
 
 
 def test_a_large_segment_gets_a_large_subnet() -> None:
@@ -235,7 +255,7 @@ def test_a_large_segment_gets_a_large_subnet() -> None:
 
 def test_a_segment_keeps_the_network_that_one_of_its_ends_was_given() -> None:
     nodes = [node("h1", HOST), node("h2", HOST), node("s", SWITCH)]
-    given_end = EndRequest("h2", ipv4=IPv4Interface("10.9.0.1/28"))
+    given_end = EndpointRequest("h2", ipv4=IPv4Interface("10.9.0.1/28"))
     lab = plan(topology(nodes, [link("h1", "s"), link(given_end, "s")]))
     own = interface(lab, "h1").ipv4
     assert own is not None
@@ -246,7 +266,7 @@ def test_a_segment_keeps_the_network_that_one_of_its_ends_was_given() -> None:
 def test_a_planned_mac_gives_way_to_a_given_one() -> None:
     nodes = [node("a", ROUTER), node("b", ROUTER)]
     planned = interface(plan(topology(nodes, [link("a", "b")])), "a").mac
-    lab = plan(topology(nodes, [link("a", "b"), link(EndRequest("a", mac=planned), "b")]))
+    lab = plan(topology(nodes, [link("a", "b"), link(EndpointRequest("a", mac=planned), "b")]))
     assert interface(lab, "a", 2).mac == planned
     assert interface(lab, "a", 1).mac != planned
 
@@ -270,7 +290,7 @@ def test_a_side_is_what_is_left_when_all_gateways_are_out() -> None:
 def test_interfaces_are_in_the_order_of_their_numbers() -> None:
     nodes = [node("r", ROUTER)] + [node(f"p{number}", ROUTER) for number in range(12)]
     links = [link("r", f"p{number}") for number in range(12)]
-    links[3] = link(EndRequest("r", "wan0"), "p3")
+    links[3] = link(EndpointRequest("r", "wan0"), "p3")
     names = [each.name for each in plan(topology(nodes, links)).node("r").interfaces]
     assert names == [f"eth{number}" for number in range(1, 13) if number != 4] + ["wan0"]
 
@@ -278,12 +298,12 @@ def test_interfaces_are_in_the_order_of_their_numbers() -> None:
 @pytest.mark.parametrize(
     "pools",
     [
-        Pools(loopback4=IPv4Network("10.0.0.0/30")),
-        Pools(link4=IPv4Network("10.0.0.0/30")),
-        Pools(asn=4_294_967_290),
+        AddressPools(loopback4=IPv4Network("10.0.0.0/30")),
+        AddressPools(link4=IPv4Network("10.0.0.0/30")),
+        AddressPools(asn=4_294_967_290),
     ],
 )
-def test_a_pool_that_is_too_small_is_told(pools: Pools) -> None:
+def test_a_pool_that_is_too_small_is_told(pools: AddressPools) -> None:
     nodes = [node("r", ROUTER), *(node(f"h{number}", HOST) for number in range(8))]
     nodes += [node(f"r{number}", ROUTER) for number in range(8)]
     links = [link("r", f"h{number}") for number in range(8)]
@@ -293,5 +313,5 @@ def test_a_pool_that_is_too_small_is_told(pools: Pools) -> None:
 
 def test_a_small_pool_is_used_to_its_last_address() -> None:
     nodes = [node(f"r{number}", ROUTER) for number in range(3)]
-    lab = plan(topology(nodes, [], pools=Pools(loopback4=IPv4Network("10.0.0.0/30"))))
+    lab = plan(topology(nodes, [], pools=AddressPools(loopback4=IPv4Network("10.0.0.0/30"))))
     assert [str(each.loopback4) for each in lab.nodes] == ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]

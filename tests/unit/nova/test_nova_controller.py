@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from legacy import network
@@ -19,7 +19,7 @@ from labctl.nova.queue import retry_delays
 from labctl.nova.release import without_ours
 from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv, program_of
 from labctl.nova.segments import SegmentKind
-from labctl.nova.settings import RootHelper, Settings, load_settings
+from labctl.nova.settings import NovaSettings, RootHelper, load_settings
 from labctl.nova.tenant import COMMANDS_A_NETWORK, Builder
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Shell:
         return ""
 
 
-def build(tmp_path: Path, count: int, **settings: bool) -> tuple[Shell, list[dict[str, object]]]:
-    chosen = Settings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=tmp_path, **settings)
+def build(tmp_path: Path, count: int, **settings: Any) -> tuple[Shell, list[dict[str, object]]]:
+    chosen = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=tmp_path, **settings)
     shell = Shell()
     with EventLog(tmp_path / "events.jsonl") as log:
         firewall = Firewall(shell, log, tmp_path / "lock", chosen.dirty_check, chosen.one_restore)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.nova import segments
 from labctl.nova.compute import bridge_lines
 from labctl.nova.segments import (
     SegmentKind,
@@ -42,7 +41,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     one = Kernel()
-    monkeypatch.setattr(segments.subprocess, "run", one)
+    monkeypatch.setattr(subprocess, "run", one)
     return one
 
 

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl import output_file
 from labctl.errors import HostError
 from labctl.output_file import check_output, numbered, open_output, resolve_output, write_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NULL, FULL = os.makedev(1, 3), os.makedev(1, 7)
 NOBODY = 65534
@@ -221,7 +220,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(
 ) -> None:
     path = folder / "file"
     path.write_text("before")
-    written = []
+    written: list[bytes] = []
 
     def write(handle: int, data: bytes) -> int:
         if written:
@@ -229,7 +228,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(
         written.append(data)
         return 2
 
-    monkeypatch.setattr(output_file.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     with pytest.raises((HostError, KeyboardInterrupt)):
         write_output(path, "after")
     monkeypatch.undo()
@@ -261,8 +260,12 @@ def test_an_ordinary_user_cannot_write_what_is_read_only(folder: Path) -> None:
     path = folder / "file"
     path.write_text("before")
     path.chmod(0o444)
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: write_output(path, "after"),
+        lambda: check_output(path),
+    )
     with user(NOBODY):
-        for call in (lambda: write_output(path, "after"), lambda: check_output(path)):
+        for call in calls:
             with pytest.raises(HostError) as caught:
                 call()
             assert str(caught.value) == f"{path}: Permission denied"
@@ -391,7 +394,7 @@ def test_stdout_by_name_keeps_the_order_of_what_is_printed(name: str, folder: Pa
     assert (folder / "log").read_text() == "before\n" + whole
     near, far = socket.socketpair()  # no name opens a socket; its descriptor serves
     with near, far:
-        subprocess.run([sys.executable, "-c", TELL, name], stdout=near, check=True)
+        subprocess.run([sys.executable, "-c", TELL, name], stdout=near.fileno(), check=True)
         assert far.recv(100) == whole.encode()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, UDPerror
@@ -32,9 +34,12 @@ from scapy.packet import Raw
 from virtual import OUTSIDE4, OUTSIDE6, World, start, two_tenants
 
 from labctl.overlay.config.model import Subnet, VmPort
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
 from labctl.overlay.flow import Answer, Drop, Forward
 from labctl.overlay.packet import address_of, link_local, mac_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ class Vm:
         link = Ether(src=self.mac, dst="33:33:00:00:00:02")
         return link / IPv6(src="::", dst="ff02::2") / ICMPv6ND_RS()
 
-    def ask(self, packet: object) -> object:
+    def ask(self, packet: Ether) -> object:
         return self.world.decide(self.item.host, bytes(packet), self.item.key)
 
     def answer(self, packet: object) -> Ether:
@@ -213,7 +218,7 @@ def test_name_servers_are_told() -> None:
     plan_tenant(edit, "t1")
 
     servers = [ip_address("192.0.2.53"), ip_address("2001:db8::53")]
-    plan_network(edit, "t1", "t1-net", Pools(), dns=servers)
+    plan_network(edit, "t1", "t1-net", PrefixPools(), dns=servers)
     plan_vm(edit, VmSpec("t1-vm1", "t1-net", "compute1"))
     vm = Vm(World.of(edit.items()))
     assert options_of(vm.answer(dhcp(vm, "discover")))["name_server"] == "192.0.2.53"
@@ -222,7 +227,7 @@ def test_name_servers_are_told() -> None:
 
 
 @given(st.binary(max_size=64).map(lambda load: load + bytes(8)), st.binary(max_size=200))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_dhcp_message_breaks_the_server(options: bytes, rest: bytes) -> None:
     vm = Vm(FUZZED)
     boot = bytes(BOOTP(chaddr=mac_bytes(vm.mac)))[:236]
@@ -285,7 +290,7 @@ def test_no_error_is_sent_about_an_error_or_a_later_fragment(vm: Vm) -> None:
         assert isinstance(vm.ask(packet), Drop)
 
 
-FORGERIES = {
+FORGERIES: dict[str, Callable[[Vm, Vm], Ether]] = {
     "mac": lambda vm, other: Ether(src=other.mac, dst=vm.gateway) / IP(src=vm.ip4, dst=OUTSIDE4) / UDP(),
     "address": lambda vm, other: vm.to_router / IP(src=other.ip4, dst=OUTSIDE4) / UDP(),
     "address6": lambda vm, other: vm.to_router / IPv6(src=other.ip6, dst=OUTSIDE6) / UDP(),

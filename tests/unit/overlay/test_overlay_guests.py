@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.overlay.agent.guests import MAKING_AT_ONCE, Guest, Guests
+from labctl.overlay.agent.guests import MAKING_AT_ONCE, Guests, GuestSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,9 +56,9 @@ def until(what: Callable[[], object]) -> None:
 
 
 def test_a_machine_is_made_bound_and_told(lives: Guests, tmp_path: Path) -> None:
-    lives.want({7: Guest("dev-vm1", 7, MAC)})
+    lives.want({7: GuestSpec("dev-vm1", 7, MAC)})
     assert select.select([lives], [], [], 10)[0]
-    lives.hear()
+    lives.take_notices()
     assert not select.select([lives], [], [], 0)[0]
     assert lives.interfaces() == {"lc-vm7": "dev-vm1"}
     assert (tmp_path / "guest.dev-vm1.words").read_text() == f"dev-vm1 lc-vm7 {MAC}\n"
@@ -69,24 +69,24 @@ def test_a_machine_is_made_bound_and_told(lives: Guests, tmp_path: Path) -> None
 
 
 def test_one_that_is_wanted_no_more_goes_with_all_that_is_known_of_it(lives: Guests) -> None:
-    lives.want({7: Guest("dev-vm1", 7, MAC), 8: Guest("dev-vm2", 8, MAC)})
+    lives.want({7: GuestSpec("dev-vm1", 7, MAC), 8: GuestSpec("dev-vm2", 8, MAC)})
     first = lives._makers[7].process
-    lives.want({8: Guest("dev-vm2", 8, MAC)})
+    lives.want({8: GuestSpec("dev-vm2", 8, MAC)})
     assert first.wait(10) == -9
     assert [entry.name for entry in lives.folder.iterdir()] == ["dev-vm2"]
     assert lives._makers[8].process.poll() is None
 
 
 def test_the_same_name_with_another_key_is_another_machine(lives: Guests) -> None:
-    lives.want({7: Guest("dev-vm1", 7, MAC)})
+    lives.want({7: GuestSpec("dev-vm1", 7, MAC)})
     first = lives._makers[7].process
-    lives.want({9: Guest("dev-vm1", 9, MAC)})
+    lives.want({9: GuestSpec("dev-vm1", 9, MAC)})
     assert first.wait(10) == -9
     assert (lives.folder / "dev-vm1" / "key").read_text() == "9\n"
 
 
 def test_only_a_few_are_made_at_once(lives: Guests) -> None:
-    lives.want({key: Guest(f"vm{key}", key, MAC) for key in range(1, 20)})
+    lives.want({key: GuestSpec(f"vm{key}", key, MAC) for key in range(1, 20)})
     assert len(lives._makers) == MAKING_AT_ONCE
 
 
@@ -97,7 +97,7 @@ def test_a_machine_that_another_agent_has_made_is_left_alone(
     place.mkdir(parents=True)
     (place / "key").write_text("7\n")
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (5, "lc-vm7")])
-    lives.want({7: Guest("dev-vm1", 7, MAC)})
+    lives.want({7: GuestSpec("dev-vm1", 7, MAC)})
     assert not lives._makers
     assert lives.interfaces() == {"lc-vm7": "dev-vm1"}
     assert (place / "key").exists()
@@ -107,7 +107,7 @@ def test_what_cannot_be_made_is_not_tried_again_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guests = make(tmp_path, FAILS)
-    guests.want({7: Guest("dev-vm1", 7, MAC)})
+    guests.want({7: GuestSpec("dev-vm1", 7, MAC)})
     until(lambda: guests._makers[7].process.poll() is not None)
     for _ in range(3):
         guests.tend()
@@ -116,7 +116,7 @@ def test_what_cannot_be_made_is_not_tried_again_at_once(
 
 
 def test_a_name_that_leads_elsewhere_is_no_machine(lives: Guests) -> None:
-    lives.want({7: Guest("../evil", 7, MAC)})
+    lives.want({7: GuestSpec("../evil", 7, MAC)})
     assert not lives._makers
     assert not lives.folder.exists()
 

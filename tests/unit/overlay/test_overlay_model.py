@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ from labctl.overlay.config.model import (
     VmPort,
 )
 from labctl.overlay.config.plan import (
-    Pools,
+    PrefixPools,
     RuleSpec,
     VmSpec,
     plan_group,
@@ -42,7 +42,7 @@ from labctl.overlay.config.plan import (
     plan_vm,
 )
 from labctl.overlay.config.state import COMMON, Edit, State, by_document
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,11 +87,11 @@ def test_what_is_planned_keeps_the_rules(seed: int) -> None:
     assert breaches(random_world(seed).items()) == []
 
 
-def change(kind: type, name: str, **values: object) -> Callable[[Edit], None]:
+def change(kind: type[Any], name: str, **values: object) -> Callable[[Edit], None]:
     return lambda edit: edit.put(replace(edit.get(kind, name), **values))
 
 
-WRONG = {
+WRONG: dict[str, Callable[[Edit], object]] = {
     "unknown tenant 't9'|no tenant 't9'": change(Network, "t1-net", tenant="t9"),
     "no network 't1-nett', did you mean 't1-net'": change(VmPort, "t1-vm1", network="t1-nett"),
     "no host 'compute9'": change(VmPort, "t1-vm1", host="compute9"),
@@ -182,7 +182,7 @@ def test_ipv6_addresses_are_what_the_vm_makes_of_its_mac() -> None:
 def test_a_network_gets_the_first_prefix_that_is_free() -> None:
     edit = start()
     plan_tenant(edit, "t1")
-    pools = Pools(ip_network("10.0.0.0/22"), ip_network("fd00::/62"))
+    pools = PrefixPools(IPv4Network("10.0.0.0/22"), IPv6Network("fd00::/62"))
     plan_network(edit, "t1", "a", pools)
     plan_network(edit, "t1", "b", pools, prefixes=[ip_network("10.0.1.0/25")])
     plan_network(edit, "t1", "c", pools)
@@ -197,7 +197,7 @@ def test_a_network_gets_the_first_prefix_that_is_free() -> None:
 def test_a_full_subnet_is_told() -> None:
     edit = start()
     plan_tenant(edit, "t1")
-    plan_network(edit, "t1", "n", Pools(), prefixes=[ip_network("10.0.0.0/30")])
+    plan_network(edit, "t1", "n", PrefixPools(), prefixes=[ip_network("10.0.0.0/30")])
     plan_vm(edit, VmSpec("a", "n"))
     with pytest.raises(InputError, match="has no address left"):
         plan_vm(edit, VmSpec("b", "n"))
@@ -249,7 +249,7 @@ def test_a_rule_that_makes_no_sense_is_refused(spec: RuleSpec) -> None:
 def test_an_environment_is_dealt_out_and_taken_away_whole() -> None:
     edit = two_tenants()
     before = dump(edit.items())
-    ports = plan_environment(edit, "dev", Pools(), networks=2, vms=5)
+    ports = plan_environment(edit, "dev", PrefixPools(), networks=2, vms=5)
     assert [port.host for port in ports] == ["compute1", "compute2"] * 2 + ["compute1"]
     assert {port.network for port in ports} == {"dev-net1", "dev-net2"}
     plan_peering(edit, "dev", "t1")
@@ -273,7 +273,7 @@ def test_what_is_there_already_is_not_added_again() -> None:
         plan_tenant(two_tenants(), "t1")
 
 
-FACTS = Facts.parse(
+FACTS = LabFacts.parse(
     {
         "hosts": [
             {"name": "compute1", "kind": "compute", "tunnel": "10.255.0.1"},
@@ -294,7 +294,9 @@ def test_a_section_becomes_items() -> None:
             "shop": {"networks": {"front": {"ipv4": "10.65.0.0/24", "dns": ["192.0.2.53"]}, "back": None}},
         },
     }
-    items = {(type(item), item.name): item for item in plan_overlay(section, FACTS)}
+    items: dict[tuple[type, str], Any] = {
+        (type(item), item.name): item for item in plan_overlay(section, FACTS)
+    }
     assert {name for kind, name in items if kind is Network} == {"t1-net", "t2-net", "front", "back"}
     assert items[VmPort, "vm1"].mac == "02:00:00:00:00:07"
     assert items[GatewaySet, "gateways"].anycast == ip_address("192.0.2.1")

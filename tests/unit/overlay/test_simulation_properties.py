@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from effort import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from mutations import changes_between, mutate
 from virtual import (
@@ -26,19 +26,19 @@ from virtual import (
 from labctl.overlay.config.model import (
     VmPort,
 )
-from labctl.overlay.config.plan import Pools, VmSpec, plan_network, plan_tenant, plan_vm
-from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, Ports
+from labctl.overlay.config.plan import PrefixPools, VmSpec, plan_network, plan_tenant, plan_vm
+from labctl.overlay.flow import FROM_TUNNEL, WATCHED_PORTS, Answer, Drop, Forward, Match, ReadPorts
 from labctl.overlay.packet import BROADCAST, ICMP, TCP, UDP, is_ipv4, link_local, mac_bytes, parse
 from labctl.overlay.simulation.dependencies import TagIndex, matches
-from labctl.overlay.simulation.topology import Change, Topology
+from labctl.overlay.simulation.topology import Change, VirtualTopology
 
 if TYPE_CHECKING:
     from labctl.overlay.flow import Decision
 
 seeds = st.integers(0, 10**9)
-# A thorough search: LABCTL_EXAMPLES=2000 pytest tests/unit/overlay
-EXAMPLES = int(os.environ.get("LABCTL_EXAMPLES", "60"))
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A thorough search: pytest --hypothesis-profile nightly tests/unit/overlay
+EXAMPLES = 60
+many = examples(EXAMPLES)
 
 
 def universe(world: World) -> tuple[list[bytes], list[bytes]]:
@@ -221,10 +221,11 @@ def test_port_numbers_that_were_not_read_do_not_matter(seed: int, sport: int, dp
     packet = parse(any_frame(world, dice, sender))
     first = world.decide(host, packet, ingress)
     assume(isinstance(first, Forward | Drop) and first.cacheable and packet.proto in (TCP, UDP))
+    assert isinstance(first, Forward | Drop)
     other = replace(
         packet,
-        sport=packet.sport if first.read & Ports.SOURCE else sport,
-        dport=packet.dport if first.read & Ports.DESTINATION else dport,
+        sport=packet.sport if first.read & ReadPorts.SOURCE else sport,
+        dport=packet.dport if first.read & ReadPorts.DESTINATION else dport,
     )
     assume(packet.proto == TCP or WATCHED_PORTS.isdisjoint((other.sport, other.dport)))
     second = world.decide(host, other, ingress)
@@ -252,7 +253,7 @@ def test_an_inward_decision_holds_for_every_packet_to_that_destination(seed: int
     assert essence(world.decide("gw1", other, uplink.key)) == essence(first)
 
 
-@settings(max_examples=3 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(3 * EXAMPLES)
 @given(seeds)
 def test_a_change_that_alters_a_decision_touches_one_of_its_tags(seed: int) -> None:
     dice = random.Random(seed)
@@ -277,7 +278,7 @@ def test_a_change_that_alters_a_decision_touches_one_of_its_tags(seed: int) -> N
 def test_a_topology_made_step_by_step_is_the_one_made_at_once(seed: int, steps: int) -> None:
     dice = random.Random(seed)
     edit = random_world(seed)
-    topology = Topology.of(edit.items())
+    topology = VirtualTopology.of(edit.items())
     for step in range(steps):
         before = list(edit.items())
         inner = random.Random(seed + step)
@@ -285,12 +286,12 @@ def test_a_topology_made_step_by_step_is_the_one_made_at_once(seed: int, steps: 
         changes = changes_between(before, list(edit.items()))
         dice.shuffle(changes)
         topology, _ = topology.apply(changes)
-    assert topology == Topology.of(edit.items())
+    assert topology == VirtualTopology.of(edit.items())
 
 
 def test_nothing_changed_touches_nothing() -> None:
     edit = random_world(3)
-    topology = Topology.of(edit.items())
+    topology = VirtualTopology.of(edit.items())
     same, tags = topology.apply(Change(type(item), item.name, item) for item in edit.items())
     assert tags == frozenset()
     assert same == topology
@@ -308,7 +309,7 @@ def test_a_new_tenant_touches_no_flow_of_others() -> None:
             index.add(number, decision.tags)
     before = list(edit.items())
     plan_tenant(edit, "new")
-    plan_network(edit, "new", "new-net", Pools())
+    plan_network(edit, "new", "new-net", PrefixPools())
     plan_vm(edit, VmSpec("new-vm", "new-net", COMPUTES[0]))
     _, tags = world.topology.apply(changes_between(before, list(edit.items())))
     assert len(index) > 50

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.overlay.agent.guests import Guest, Guests
+from labctl.overlay.agent.guests import Guests, GuestSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,6 @@ def test_a_list_that_may_be_old_ends_no_machine_and_its_interface_stays_a_port(
 ) -> None:
     guests.want({}, only=False)
     assert machine.poll() is None
-    assert guests.interfaces() == {Guest("vm9", 9, "").interface: "vm9"}
+    assert guests.interfaces() == {GuestSpec("vm9", 9, "").interface: "vm9"}
     guests.want({})
     assert machine.wait(10) < 0

@@ -12,19 +12,19 @@ import pytest
 
 from labctl.overlay.agent.config import AgentConfig
 from labctl.overlay.agent.drain import Gate
-from labctl.overlay.agent.host import Host
+from labctl.overlay.agent.host import OverlayHost
 from labctl.overlay.agent.kernel import ANYCAST_LABEL, Kernel
-from labctl.overlay.agent.ports import Ports
+from labctl.overlay.agent.ports import PortBindings
 from labctl.overlay.config.model import GatewaySet
 from labctl.overlay.config.model import Host as HostItem
-from labctl.overlay.config.topology_section import Facts, plan_overlay
-from labctl.overlay.simulation.topology import Change, Topology
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
+from labctl.overlay.simulation.topology import Change, VirtualTopology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FACTS = Facts.parse(
+FACTS = LabFacts.parse(
     {
         "hosts": [
             {"name": "gw1", "kind": "gateway", "tunnel": "10.255.0.1"},
@@ -33,7 +33,7 @@ FACTS = Facts.parse(
         "vms": [{"name": "vm1", "host": "c1", "network": "t1-net"}],
     }
 )
-WHOLE = Topology.of(plan_overlay({"networks": 2}, FACTS))
+WHOLE = VirtualTopology.of(plan_overlay({"networks": 2}, FACTS))
 
 
 @dataclass
@@ -116,13 +116,13 @@ class FakeEngine:
         return len(keys)
 
     def adopted(self) -> None:
-        assert self.anew, "shapes of an earlier agent may go only after its entries were decided anew"
+        assert self.anew, "megaflows of an earlier agent may go only after its entries were decided anew"
         self.strangers_killed += 1
 
     def use(self, *_: object) -> None:
         """Nothing is decided."""
 
-    def change(self, *_: object) -> int:
+    def revalidate(self, *_: object) -> int:
         return 0
 
 
@@ -132,12 +132,12 @@ def ip(monkeypatch: pytest.MonkeyPatch) -> FakeIp:
     return FakeIp()
 
 
-def gateway(ip: FakeIp, folder: Path, *, adopted: bool = False) -> Host:
+def gateway(ip: FakeIp, folder: Path, *, adopted: bool = False) -> OverlayHost:
     config = AgentConfig("gw1", "gateway", (), "10.255.0.1", uplink="uplink")
-    return Host(
+    return OverlayHost(
         config=config,
-        topology=Topology(),
-        ports=Ports(),
+        topology=VirtualTopology(),
+        ports=PortBindings(),
         engine=cast("Any", FakeEngine()),
         cache=cast("Any", FakeCache(ip.said, adopted=adopted)),
         channel=cast("Any", None),
@@ -152,21 +152,21 @@ def index(said: list[str], part: str) -> int:
 
 def test_entries_come_before_routes_and_the_common_address_last(ip: FakeIp, tmp_path: Path) -> None:
     host = gateway(ip, tmp_path)
-    assert host.lacks
+    assert host.missing
     host.change(WHOLE, (), 0)
     order = [
         index(ip.said, part)
         for part in ("bind uplink=True", "entries", "route replace", "address replace 198")
     ]
     assert order == sorted(order)
-    assert host.lacks == ""
+    assert host.missing == ""
 
 
 def test_without_a_whole_snapshot_nothing_is_attracted(ip: FakeIp, tmp_path: Path) -> None:
     host = gateway(ip, tmp_path)
     host.change(replace(WHOLE, complete=False), (), 0)
     assert not [line for line in ip.said if "route" in line or "198.18" in line]
-    assert host.lacks
+    assert host.missing
 
 
 def test_what_an_earlier_agent_left_and_nobody_wants_is_taken_away(ip: FakeIp, tmp_path: Path) -> None:
@@ -188,8 +188,7 @@ def test_a_copy_that_may_be_old_takes_nothing_away_from_what_an_earlier_agent_le
     host.change(WHOLE, (), 0, fresh=False)
     assert "bind uplink=True" in ip.said, "new flows are decided all the same"
     assert not [line for line in ip.said if "del" in line or "entries" in line]
-    assert not host.adopting
-    assert not host.settled, "while what is there is not known, none of it may be called idle"
+    assert (host.adopting, host.settled) == (False, False), "what is there is not known: none of it is idle"
     # The same snapshot, and now it is known to be so.
     host.change(WHOLE, (), 0, fresh=True)
     assert "route del 10.99.0.0/24 proto 77" in ip.said
@@ -217,13 +216,13 @@ def test_tunnels_of_hosts_that_a_copy_does_not_know_are_taken_until_it_is_known_
 def test_a_copy_is_enough_where_there_is_nothing_that_it_could_harm(ip: FakeIp, tmp_path: Path) -> None:
     host = gateway(ip, tmp_path)
     host.change(WHOLE, (), 0, fresh=False)
-    assert host.lacks == ""
+    assert host.missing == ""
 
 
 def test_a_common_address_of_ipv6_is_taken_and_is_the_source_of_nothing(ip: FakeIp, tmp_path: Path) -> None:
-    facts = Facts.parse({"hosts": [{"name": "gw1", "kind": "gateway", "tunnel": "fd00::1"}]})
+    facts = LabFacts.parse({"hosts": [{"name": "gw1", "kind": "gateway", "tunnel": "fd00::1"}]})
     ip.addresses = ["2001:2::9"]
-    gateway(ip, tmp_path).change(Topology.of(plan_overlay({"underlay": "ipv6"}, facts)), (), 0)
+    gateway(ip, tmp_path).change(VirtualTopology.of(plan_overlay({"underlay": "ipv6"}, facts)), (), 0)
     assert "address replace 2001:2::ffff:1/128 dev lo nodad preferred_lft 0" in ip.said
     assert [line for line in ip.said if "address del" in line] == ["address del 2001:2::9/128 dev lo"]
 
@@ -260,16 +259,16 @@ def test_a_gateway_that_is_none_any_more_announces_nothing_and_passes_on_what_co
     host.change(gone, tags, 0)
     assert (tmp_path / "gate.drain").exists()
     assert not [line for line in ip.said if "del" in line]
-    assert host.lacks
+    assert host.missing
 
 
 def test_the_ports_of_vms_are_closed_until_the_database_knows_them(ip: FakeIp, tmp_path: Path) -> None:
     cache = FakeCache(ip.said)
     config = AgentConfig("c1", "compute", (), "10.255.0.2", ports={"eth3": "vm1", "eth4": "nobodys"})
-    host = Host(
+    host = OverlayHost(
         config=config,
-        topology=Topology(),
-        ports=Ports(),
+        topology=VirtualTopology(),
+        ports=PortBindings(),
         engine=cast("Any", FakeEngine()),
         cache=cast("Any", cache),
         channel=cast("Any", Silent()),
@@ -279,7 +278,7 @@ def test_the_ports_of_vms_are_closed_until_the_database_knows_them(ip: FakeIp, t
     assert len(cache.guarded) == 2
     host.change(WHOLE, (), 0)
     assert ip.said.count("bind uplink=False") == 1
-    assert host.lacks == "no port of the state database for eth4"
+    assert host.missing == "no port of the state database for eth4"
 
 
 class Silent:

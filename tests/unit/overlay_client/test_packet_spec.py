@@ -10,25 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.errors import InputError
-from labctl.overlay.client.packet_spec import PROTOCOLS, Wanted, read_words
+from labctl.overlay.client.packet_spec import PROTOCOLS, TracePacket, read_words
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("icmp vm2", Wanted("icmp", 0, "vm2")),
-        ("ICMP vm2", Wanted("icmp", 0, "vm2")),
-        ("icmp6 vm2", Wanted("icmp", 6, "vm2")),
-        ("udp 10.128.1.10:53", Wanted("udp", 4, "10.128.1.10", 53)),
-        ("udp 10.128.1.10", Wanted("udp", 4, "10.128.1.10", 33434)),
-        ("tcp6 vm3:8080 ttl=2", Wanted("tcp", 6, "vm3", 8080, ttl=2)),
-        ("tcp [fd6c::0010]:443", Wanted("tcp", 6, "fd6c::10", 443)),
-        ("udp fd6c::10", Wanted("udp", 6, "fd6c::10", 33434)),
-        ("tcp vm3 size=1400 sport=5000", Wanted("tcp", 0, "vm3", 80, sport=5000, size=1400)),
-        ("icmp vm2 src=10.0.0.9", Wanted("icmp", 4, "vm2", source="10.0.0.9")),
+        ("icmp vm2", TracePacket("icmp", 0, "vm2")),
+        ("ICMP vm2", TracePacket("icmp", 0, "vm2")),
+        ("icmp6 vm2", TracePacket("icmp", 6, "vm2")),
+        ("udp 10.128.1.10:53", TracePacket("udp", 4, "10.128.1.10", 53)),
+        ("udp 10.128.1.10", TracePacket("udp", 4, "10.128.1.10", 33434)),
+        ("tcp6 vm3:8080 ttl=2", TracePacket("tcp", 6, "vm3", 8080, ttl=2)),
+        ("tcp [fd6c::0010]:443", TracePacket("tcp", 6, "fd6c::10", 443)),
+        ("udp fd6c::10", TracePacket("udp", 6, "fd6c::10", 33434)),
+        ("tcp vm3 size=1400 sport=5000", TracePacket("tcp", 0, "vm3", 80, sport=5000, size=1400)),
+        ("icmp vm2 src=10.0.0.9", TracePacket("icmp", 4, "vm2", source="10.0.0.9")),
     ],
 )
-def test_words_that_are_understood(text: str, wanted: Wanted) -> None:
+def test_words_that_are_understood(text: str, wanted: TracePacket) -> None:
     assert read_words(text) == wanted
 
 
@@ -78,7 +78,7 @@ def test_any_address_with_any_port_is_read_back(
 ) -> None:
     spelled = f"[{address}]" if address.version == 6 else str(address)
     found = read_words(f"{proto}{address.version} {spelled}:{port} ttl={ttl}")
-    assert found == Wanted(proto, address.version, str(address), port, ttl=ttl)
+    assert found == TracePacket(proto, address.version, str(address), port, ttl=ttl)
 
 
 @given(st.text(max_size=60))

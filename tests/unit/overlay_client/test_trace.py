@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.cli.trace import _plain
 from labctl.errors import InputError
-from labctl.overlay.client.hop_decision import Verdict, follow, with_entries
+from labctl.overlay.client.hop_decision import HopDecision, follow, with_entries
 from labctl.overlay.client.hops import hops
-from labctl.overlay.client.observation import Sighting, Tunnel, lengths, program, read_frame
+from labctl.overlay.client.observation import Observation, Tunnel, lengths, program, read_frame
 from labctl.overlay.client.packet import TOKEN_BYTES, as_frame, ip_packet
 from labctl.overlay.client.packet_spec import read_words
+from labctl.overlay.client.trace import Trace
 from labctl.overlay.flow import FROM_TUNNEL
 from labctl.overlay.packet import address_bytes, checksum, ethernet, ipv4, parse, transport_checksum
 from labctl.probe.frames import Frame
@@ -62,7 +65,7 @@ def test_a_size_that_leaves_no_room_for_what_the_packet_is_known_by_is_refused()
 def forwards(port: str, key: int, remote: str, **more: Any) -> dict[str, Any]:
     return {
         "decision": "forward",
-        "steps": [{"device": f"port {port}", "said": "out"}],
+        "steps": [{"device": f"port {port}", "message": "out"}],
         "dmac": VM2,
         "smac": ROUTER,
         "ttl": 2,
@@ -102,8 +105,11 @@ def test_hosts_that_send_a_packet_round_are_not_asked_for_ever() -> None:
 
 def test_entries_before_and_after_stand_side_by_side() -> None:
     drop = {"action": "drop"}
-    before = (Verdict("c1", 3, "forward", ()),)
-    after = (Verdict("c1", 3, "forward", (), entry=drop), Verdict("gw1", 9, "forward", (), entry=drop))
+    before = (HopDecision("c1", 3, "forward", ()),)
+    after = (
+        HopDecision("c1", 3, "forward", (), entry=drop),
+        HopDecision("gw1", 9, "forward", (), entry=drop),
+    )
     first, second = with_entries(before, after)
     assert (first.entry, first.entry_after, first.asked_before) == (None, drop, True)
     assert (second.entry, second.entry_after, second.asked_before) == (None, drop, False)
@@ -112,14 +118,14 @@ def test_entries_before_and_after_stand_side_by_side() -> None:
 def tunnelled(frame: bytes, key: int) -> bytes:
     vxlan = struct.pack("!B3xI", 8, key << 8) + frame
     udp = struct.pack("!HHHH", 40000, PORT, 8 + len(vxlan), 0) + vxlan
-    ends = [address_bytes(ip_address(one)) for one in OUTER]
-    return ethernet(bytes(6), bytes(6), 0x0800, ipv4(*ends, 17, udp))
+    src, dst = (address_bytes(ip_address(one)) for one in OUTER)
+    return ethernet(bytes(6), bytes(6), 0x0800, ipv4(src, dst, 17, udp))
 
 
 OUTER = ("192.0.2.1", "192.0.2.2")
 
 
-def seen_as(frame: bytes, words: str = "icmp x") -> Sighting | None:
+def seen_as(frame: bytes, words: str = "icmp x") -> Observation | None:
     sent = parse(as_frame(made(words), VM2, VM1))
     return read_frame("n1", Frame(5, "eth1", True, frame), TOKEN, sent, PORT)
 
@@ -131,7 +137,7 @@ def test_a_packet_is_known_bare_and_in_a_tunnel() -> None:
     assert inside is not None
     assert (bare.tunnel, bare.answer) == (None, False)
     assert (inside.tunnel, inside.answer) == (Tunnel(7, *OUTER, 40000), False)
-    assert bare.said == inside.said == "10.0.0.1 > 10.0.0.2 icmp echo request ttl 64"
+    assert bare.summary == inside.summary == "10.0.0.1 > 10.0.0.2 icmp echo request ttl 64"
 
 
 def test_what_goes_the_other_way_or_tells_of_it_is_an_answer() -> None:
@@ -145,7 +151,7 @@ def test_what_goes_the_other_way_or_tells_of_it_is_an_answer() -> None:
         found = seen_as(as_frame(packet, VM1, VM2))
         assert found is not None
         assert found.answer
-        assert said in found.said
+        assert said in found.summary
 
 
 def test_anybody_elses_packet_is_nothing() -> None:
@@ -172,23 +178,23 @@ def _run(lines: list[tuple[int, int, int, int]], length: int) -> bool:
             return constant > 0
 
 
-def sighting(t: int, node: str, interface: str, *, out: bool, answer: bool = False) -> Sighting:
-    return Sighting(t, node, interface, out, answer, "x ttl 64", None, b"")
+def observation(t: int, node: str, interface: str, *, out: bool, answer: bool = False) -> Observation:
+    return Observation(t, node, interface, out, answer, "x ttl 64", None, b"")
 
 
 def test_a_line_a_node_with_the_time_that_the_agent_took() -> None:
     found = hops(
         [
-            sighting(0, "vm1", "eth0", out=True),
-            sighting(1, "c1", "lc-vm7", out=False),
-            sighting(2, "c1", "lc-up0", out=True),
-            sighting(3, "c1", "lc-up1", out=False),
-            sighting(9, "c1", "lc-up1", out=True),
-            sighting(10, "c1", "lc-up0", out=False),
-            sighting(11, "c1", "lc-vx", out=True),
-            sighting(12, "c1", "eth1", out=True),
-            sighting(20, "c2", "eth1", out=False),
-            sighting(21, "c2", "lc-up1", out=False),
+            observation(0, "vm1", "eth0", out=True),
+            observation(1, "c1", "lc-vm7", out=False),
+            observation(2, "c1", "lc-up0", out=True),
+            observation(3, "c1", "lc-up1", out=False),
+            observation(9, "c1", "lc-up1", out=True),
+            observation(10, "c1", "lc-up0", out=False),
+            observation(11, "c1", "lc-vx", out=True),
+            observation(12, "c1", "eth1", out=True),
+            observation(20, "c2", "eth1", out=False),
+            observation(21, "c2", "lc-up1", out=False),
         ]
     )
     assert [(hop.node, hop.came, hop.left, hop.took_ns, hop.agent_ns) for hop in found] == [
@@ -196,3 +202,19 @@ def test_a_line_a_node_with_the_time_that_the_agent_took() -> None:
         ("c1", "lc-vm7", "eth1", 11, 6),
         ("c2", "eth1", "", 1, 0),
     ]
+
+
+def test_the_json_of_a_trace_keeps_the_keys_that_its_readers_know() -> None:
+    seen = replace(observation(0, "vm1", "eth0", out=True), tunnel=Tunnel(7, "c1", "c2", 1000), frame=b"\1\2")
+    hop = HopDecision("c1", 3, "drop", (("bridge net", "no such MAC"),))
+    plain = _plain(Trace("vm1", "vm2", "a packet", (hop,), (seen,), False, False, "lost", True))
+    assert set(plain) == {
+        *("source", "target", "said", "verdicts", "sightings", "arrived", "answered", "end", "whole")
+    }
+    assert plain["said"] == "a packet"
+    assert plain["verdicts"][0]["steps"] == (("bridge net", "no such MAC"),)
+    (sighting,) = plain["sightings"]
+    assert set(sighting) == {
+        *("t_ns", "node", "interface", "outgoing", "answer", "said", "tunnel", "frame"),
+    }
+    assert (sighting["said"], sighting["frame"]) == ("x ttl 64", "0102")

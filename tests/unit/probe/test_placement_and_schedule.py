@@ -66,7 +66,7 @@ def test_memory_bounds_the_duration() -> None:
 def test_streams_leave_together_at_low_rates_and_by_node_at_high_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(placement.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     low = [replace(ONE, name=f"s{i}", source=f"n{i % 3}", rate_pps=1000.0) for i in range(10)]
     assert placement.sender_groups(low) == [low]
     high = [replace(each, rate_pps=50_000.0) for each in low]

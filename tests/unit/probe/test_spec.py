@@ -3,7 +3,8 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
@@ -37,7 +38,7 @@ def fresh(raw: bytes, family: int) -> bytes:
     return bytes(packet)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     kind=st.tuples(st.sampled_from((4, 6)), st.sampled_from(("udp", "icmp"))),
     odd=st.integers(0, 1),

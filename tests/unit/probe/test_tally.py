@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.probe.schedule import Schedule
@@ -99,7 +100,7 @@ def oracle(
     return told
 
 
-@settings(max_examples=300, deadline=None)
+@examples(150)
 @given(
     flows=st.integers(1, 5),
     plan=st.lists(fates, min_size=1, max_size=60),
@@ -123,7 +124,7 @@ def test_every_count_is_the_oracle_s(flows: int, plan: list[Fate], window: tuple
     assert told.reordered == sum(want[4] for want in expected)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(100)
 @given(
     flows=st.integers(1, 4),
     delay=st.integers(1000, 20 * MS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,9 @@ from labctl.render.shipped import folder
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+# A side's name, a port's name, and the gate's own Port, which no import reaches.
+View = dict[str, dict[str, Any]]
 
 
 def load(name: str) -> ModuleType:
@@ -37,21 +40,21 @@ WHOLE = Port(carrier=True, routes4=3, routes6=3)
 RULES = Rules(quiet=0.2, settle=3.0)
 
 
-def two(north: list, south: list) -> dict:
+def two(north: list[Any], south: list[Any]) -> View:
     return {
         "north": {f"n{index}": port for index, port in enumerate(north)},
         "south": {f"s{index}": port for index, port in enumerate(south)},
     }
 
 
-def run(*steps: tuple[float, dict], rules: object = RULES, memory: object = None) -> object:
+def run(*steps: tuple[float, View], rules: object = RULES, memory: Any = None) -> Any:
     memory = memory or Memory()
     for now, view in steps:
         memory, _ = gate.decide(view, now, memory, rules)
     return memory
 
 
-def opened(view: dict) -> object:
+def opened(view: View) -> Any:
     return run((0.0, view), (0.2, view))
 
 
@@ -179,9 +182,10 @@ sides = st.dictionaries(
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[float, dict]]:
+def histories(draw: st.DrawFn) -> list[tuple[float, View]]:
     shape = draw(sides)
-    now, found = 0.0, []
+    now = 0.0
+    found: list[tuple[float, View]] = []
     for _ in range(draw(st.integers(1, 12))):
         now += draw(st.sampled_from([0.0, 0.05, 0.2, 1.0, 3.0]))
         view = {side: {name: draw(ports) for name in members} for side, members in shape.items()}
@@ -191,7 +195,7 @@ def histories(draw: st.DrawFn) -> list[tuple[float, dict]]:
 
 @given(histories())
 def test_nothing_is_announced_that_cannot_be_passed_on_and_at_most_one_side_is_held(
-    history: list[tuple[float, dict]],
+    history: list[tuple[float, View]],
 ) -> None:
     memory = Memory()
     for now, view in history:
@@ -212,7 +216,7 @@ def test_nothing_is_announced_that_cannot_be_passed_on_and_at_most_one_side_is_h
 
 
 @given(histories())
-def test_what_stays_whole_opens_in_the_end(history: list[tuple[float, dict]]) -> None:
+def test_what_stays_whole_opens_in_the_end(history: list[tuple[float, View]]) -> None:
     memory = run(*history)
     now, last = history[-1]
     view = {side: dict.fromkeys(members, WHOLE) for side, members in last.items()}

@@ -14,7 +14,7 @@ import pytest
 from labctl.cli.errors import run
 
 if TYPE_CHECKING:
-    from tests.support.make_believe import Bench
+    from make_believe import Bench
 
 TOPOLOGY = Path(__file__).parents[3] / "topologies/ring.yml"
 COMMANDS = {

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[3]
 @given(lines=st.lists(st.text("ab ", min_size=1), max_size=6), cuts=st.lists(st.integers(1, 9), min_size=1))
 def test_lines_are_whole_however_the_engine_cuts_them(lines: list[str], cuts: list[int]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    pieces, at = [], 0
+    pieces: list[dict[str, str]] = []
+    at = 0
     while at < len(text):
         size = cuts[len(pieces) % len(cuts)]
         pieces.append({"stream": f"\x1b[91m{text[at : at + size]}\x1b[0m"})

@@ -61,8 +61,8 @@ def problems(folder: Path, text: str) -> list[str]:
 
 
 def test_everything_of_the_format_is_read(tmp_path: Path) -> None:
-    scenario, lab = load_scenario(write(tmp_path, GOOD))
-    assert lab.name == "t"
+    scenario, loaded = load_scenario(write(tmp_path, GOOD))
+    assert loaded.lab.name == "t"
     assert [spec.stream_names for spec in scenario.traffic] == [("there",), ("back-v4", "back-v6")]
     assert scenario.steady == (Ready((), 30_000_000_000), Loss(("there",), 0, 2_000_000_000))
     kinds = [
@@ -186,8 +186,8 @@ def test_problems_of_the_topology_come_with_its_own_places(tmp_path: Path) -> No
 def test_the_scenario_sets_variables_and_the_command_line_wins(tmp_path: Path) -> None:
     topology = TOPOLOGY.replace("name: t\n", "name: t\nvars: {n: 2}\n").replace("r[1-2]", "r[1-{n}]")
     path = write(tmp_path, GOOD.replace("topology: t.yml", "topology: t.yml\nset: {n: 3}"), topology)
-    assert len(load_scenario(path)[1].nodes) == 5
-    assert len(load_scenario(path, ["n=4"])[1].nodes) == 6
+    assert len(load_scenario(path)[1].lab.nodes) == 5
+    assert len(load_scenario(path, ["n=4"])[1].lab.nodes) == 6
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,7 +10,7 @@ from labctl.errors import InputError
 from labctl.scenario.live import most_specific
 from labctl.scenario.load import load_scenario
 from labctl.scenario.model import ACTIONS, Action, FirstReply
-from labctl.scenario.overlay import arguments
+from labctl.scenario.overlay import command_words
 from labctl.scenario.ping import read_answer
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         ("  - {at: 1s, gateway-undrain: gw1}\n", "gw1 has suffered no gateway-drain"),
         ("  - {at: 1s, gateway-add: gw1}\n", "gw1 has suffered no gateway-remove"),
         ("  - {at: 1s, overlay: env}\n", "pattern"),
+        ("  - {at: 1s, overlay: env craete dev}\n", "s.yml:6:23: no command of the overlay"),
+        ("  - {at: 1s, overlay: env craete dev}\n", "did you mean 'env create'?"),
+        ("  - {at: 1s, overlay: env create dev --vm 2}\n", "--vm"),
+        ("  - {at: 1s, overlay: tenant list}\n", "no command of the overlay"),
+        ('  - {at: 1s, overlay: "tenant add \'x"}\n', "No closing quotation"),
         ("  - {at: 1s, fence: gw1}\n", "expected"),
         ("  - {at: 1s, fence: {node: gw1}}\n", "for"),
         ("  - {at: 1s, fence: {node: gw9, for: gw2}}\n", "unknown node 'gw9'"),
@@ -140,11 +145,9 @@ def test_a_kill_is_a_fault_that_nobody_takes_back_and_a_drain_is_one_that_is() -
 
 
 def test_commands_are_those_that_a_user_would_type() -> None:
-    assert arguments("l", Action("gateway-undrain", ("gw1",))) == [
-        *("overlay", "gateway", "drain", "l", "gw1", "--undo")
-    ]
-    assert arguments("l", Action("overlay", (), "rule add g in --ports '1 2'")) == [
-        *("overlay", "rule", "add", "l", "g", "in", "--ports", "1 2")
+    assert command_words(Action("gateway-undrain", ("gw1",))) == ["gateway", "drain", "gw1", "--undo"]
+    assert command_words(Action("overlay", (), "rule add g in --ports '1 2'")) == [
+        *("rule", "add", "g", "in", "--ports", "1 2")
     ]
 
 
@@ -155,7 +158,7 @@ def test_the_first_answer_counts_from_the_first_request() -> None:
 
 
 def test_paths_are_those_of_the_longest_prefix_that_matches() -> None:
-    routes = [
+    routes: list[dict[str, Any]] = [
         {"dst": "default", "dev": "eth9"},
         {"dst": "10.128.0.0/24", "nexthops": [{"dev": "eth1"}, {"dev": "eth2", "flags": ["dead"]}]},
     ]

@@ -14,7 +14,7 @@ from labctl.journal.file import read_journal
 from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeWorld
-from labctl.testing.series import FakeSource, fake_lab, play
+from labctl.testing.series import FakeSource, fake_loaded, play
 
 if TYPE_CHECKING:
     from labctl.events import Event
@@ -301,7 +301,7 @@ def test_an_interruption_while_the_lab_comes_up_is_in_the_journal(tmp_path: Path
     def stopped(listen: object) -> FakeWorld:
         raise LabInterrupted("stopped on its way up")
 
-    source.open = stopped  # type: ignore[assignment,method-assign]
+    source.open = stopped  # type: ignore[method-assign]
     with pytest.raises(LabInterrupted):
         play(scenario(), source.world, tmp_path, source=source)
     assert read_journal(tmp_path / "journal.jsonl")[-1].kind == "run.interrupted"
@@ -311,7 +311,7 @@ def test_a_journal_that_cannot_be_begun_is_told_before_anything_is_done(tmp_path
     made = world()
     (tmp_path / "out").write_text("a file")
     with pytest.raises(HostError, match="no journal can be written"):
-        run_series(Series(scenario(), fake_lab(made.nodes), tmp_path / "out"), FakeSource(made), silent)
+        run_series(Series(scenario(), fake_loaded(made.nodes), tmp_path / "out"), FakeSource(made), silent)
     assert not made.done
 
 
@@ -322,7 +322,7 @@ def test_a_journal_that_fails_in_the_middle_keeps_nothing_from_being_healed(
     source = FakeSource(made)
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     with pytest.raises(HostError, match="No space left"):
-        run_series(Series(scenario(), fake_lab(made.nodes), tmp_path), source, silent)
+        run_series(Series(scenario(), fake_loaded(made.nodes), tmp_path), source, silent)
     assert [what for what, _ in made.done][-1] == "link-restore a-gw2"
     assert source.closed == 1
 

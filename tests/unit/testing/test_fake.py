@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from labctl.clab.definition import Cable, CableEnd, Definition, NodeSpec
+from labctl.clab.definition import Definition, NodeDefinition
 from labctl.errors import ActionError, NodeError
 from labctl.events import silent
 from labctl.lab.runtime import ExecResult, NodeStatus, Runtime
 from labctl.lab.state import LabDir
+from labctl.model.lab import Endpoint, LinkPlan
 from labctl.testing.runtime import Call, FakeRuntime
 
 DEFINITION = Definition(
     "x",
     Path("/x.clab.yml"),
-    (NodeSpec("a"), NodeSpec("b")),
-    (Cable(CableEnd("a", "eth1"), CableEnd("b", "eth1")),),
+    (NodeDefinition("a"), NodeDefinition("b")),
+    (LinkPlan(0, Endpoint("a", "eth1"), Endpoint("b", "eth1")),),
 )
 
 
@@ -73,7 +74,7 @@ def test_commands_answer_by_node_first(lab: LabDir) -> None:
         runtime.exec(lab, "a", ["y"])
 
 
-def test_carrier_needs_both_nodes_and_the_cable(lab: LabDir) -> None:
+def test_carrier_needs_both_nodes_and_the_link(lab: LabDir) -> None:
     runtime = FakeRuntime()
     runtime.up(lab, DEFINITION, silent)
     assert runtime.carrier(lab, "a", "eth1")

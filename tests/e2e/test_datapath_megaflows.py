@@ -73,7 +73,7 @@ def counted(fabric: Fabric, what: str) -> int:
 
 
 def made_by_kernel(node: Node) -> list[bytes]:
-    return [key for key, entry in node.cache.entries() if entry.cookie]
+    return [key for key, entry in node.cache.entries() if entry.generation]
 
 
 def talk(fabric: Fabric, world: World, port: int) -> None:
@@ -215,7 +215,7 @@ def test_flows_in_use_keep_their_connections_alive_without_an_agent(fabric: Fabr
     assert [ConnKey.unpack(key).remote_port for key in renewed()] == [1001]
 
 
-def test_longer_or_older_packets_than_a_shape_holds_for_go_to_the_agent_and_make_no_entry(
+def test_longer_or_older_packets_than_a_megaflow_holds_for_go_to_the_agent_and_make_no_entry(
     fabric: Fabric, world: World
 ) -> None:
     talk(fabric, world, 1000)
@@ -234,7 +234,7 @@ def test_the_kernels_own_flows_outlive_the_agent_and_the_next_one_takes_them_ove
     for node in fabric.nodes.values():
         node.channel.close()
         node.cache.close()
-    # While there is none, shapes still hold.
+    # While there is none, megaflows still hold.
     node = fabric.nodes["compute2"]
     for port in range(2000, 2010):
         node.taps[node.slot_of["t1-vm2"]].send(
@@ -246,7 +246,7 @@ def test_the_kernels_own_flows_outlive_the_agent_and_the_next_one_takes_them_ove
         assert one.cache.adopted
         assert len(made_by_kernel(one)) >= 10
         one.restart(world.topology)
-        assert one.cache.shapes() == []
+        assert one.cache.megaflows() == []
     assert len(fabric.settle()) == 10
     for one in fabric.nodes.values():
         one.change(world.topology, set())
@@ -267,7 +267,7 @@ def test_what_the_kernel_makes_by_itself_is_rationed_by_port(fabric: Fabric, wor
     for port in range(2000, 2060):
         sends(fabric, world, (port, 80))
     assert len(made_by_kernel(node)) - before <= 2 * 5 + 3
-    assert node.cache.bound()[node.ifindexes[node.slot_of[vm.name]]].rationed >= 30
+    assert node.cache.bound()[node.ifindexes[node.slot_of[vm.name]]].rate_limited >= 30
 
 
 def test_a_hosts_new_address_reaches_the_flows_of_the_kernel_at_once(fabric: Fabric, world: World) -> None:
@@ -276,6 +276,7 @@ def test_a_hosts_new_address_reaches_the_flows_of_the_kernel_at_once(fabric: Fab
         talk(fabric, world, port)
     node = fabric.nodes["compute2"]
     host = world.topology.items[Host]["compute1"]
+    assert isinstance(host, Host)
     elsewhere = ip_address("198.18.0.77")
     later = change(fabric, world, Change(Host, host.name, replace(host, tunnel=elsewhere)))
     for port in range(1000, 1010):
@@ -283,7 +284,7 @@ def test_a_hosts_new_address_reaches_the_flows_of_the_kernel_at_once(fabric: Fab
     used = [
         entry
         for key, entry in node.cache.entries()
-        if entry.tunnel_dst and (not entry.cookie or node.engine._shortcuts.is_alive(entry.cookie))
+        if entry.tunnel_dst and (not entry.generation or node.engine._megaflows.is_alive(entry.generation))
     ]
     assert used
     assert {entry.tunnel_dst for entry in used} == {str(elsewhere)}

@@ -1,23 +1,33 @@
-"""What a template sees of its node: the lab around it, worked out. Pure.
+"""What follows for a node from its place in the lab: neighbours, routes, BGP sessions, sides.
 
-Templates ask questions such as "which hosts are behind this port" and "which BGP sessions does
-this node have"; they are answered here once, so that templates only write them down.
+Which hosts are behind this port, which BGP sessions does this node have: answered here once, so
+that templates only write the answers down.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from labctl.model.lab import Endpoint, Interface, Lab, Link, Node
+from labctl.model.lab import Endpoint, Interface, Lab, LinkPlan, NodePlan
 from labctl.model.segments import components
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Exit", "Group", "HostRoute", "Neighbour", "NodeView", "Port", "Session", "Side", "views"]
+__all__ = [
+    "BgpSession",
+    "HostRoute",
+    "Neighbour",
+    "NextHop",
+    "PeerGroup",
+    "Port",
+    "RoutingPlan",
+    "Side",
+    "plan_routing",
+]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -36,7 +46,7 @@ class Neighbour:
         uplinks: how many ports it has towards routers.
     """
 
-    node: Node
+    node: NodePlan
     ipv4: IPv4Address | None
     ipv6: IPv6Address | None
     uplinks: int = 0
@@ -99,7 +109,7 @@ class HostRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class NextHop:
     """One next hop of a default route."""
 
     via: Address
@@ -124,7 +134,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PeerGroup:
     """BGP sessions with one policy.
 
     Attributes:
@@ -139,13 +149,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BgpSession:
     """One BGP session.
 
     Attributes:
         device: the interface it goes through.
         peer: name of the node at its other end.
-        group: name of its :class:`Group`.
+        group: name of its :class:`PeerGroup`.
         versions: address families it carries.
         address: the peer's address, None for an unnumbered session.
     """
@@ -158,12 +168,10 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
-    """Everything that the templates of one node may use, by these names.
+class RoutingPlan:
+    """What one node must know of the lab around it; templates use it by these names.
 
     Attributes:
-        lab, node: as planned.
-        vars: the role's defaults with the node's own ``vars`` over them.
         ports: one an interface.
         host_routes: to the loopbacks of the hosts behind the ports.
         exits4, exits6: next hops of a host's default routes.
@@ -171,41 +179,38 @@ class NodeView:
         groups: the peer groups of ``sessions``.
         sessions: BGP sessions.
         networks: what the node announces.
-        held: ports to hosts with several uplinks; they stay down until the node can pass traffic on.
+        deferred_up: ports to hosts with several uplinks, which the node itself sets up when it can
+            pass traffic on.
     """
 
-    lab: Lab
-    node: Node
-    vars: Mapping[str, Any] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
-    exits4: tuple[Exit, ...] = ()
-    exits6: tuple[Exit, ...] = ()
+    exits4: tuple[NextHop, ...] = ()
+    exits6: tuple[NextHop, ...] = ()
     sides: tuple[Side, ...] = ()
-    groups: tuple[Group, ...] = ()
-    sessions: tuple[Session, ...] = ()
+    groups: tuple[PeerGroup, ...] = ()
+    sessions: tuple[BgpSession, ...] = ()
     networks: tuple[Network, ...] = ()
-    held: tuple[str, ...] = ()
+    deferred_up: tuple[str, ...] = ()
 
     @property
     def gated(self) -> bool:
         """Whether the node needs the gate program."""
-        return bool(self.sides or self.held)
+        return bool(self.sides or self.deferred_up)
 
 
-def views(lab: Lab, variables: Mapping[str, Mapping[str, Any]]) -> tuple[NodeView, ...]:
-    """What the templates see, for every node.
+def plan_routing(lab: Lab) -> dict[str, RoutingPlan]:
+    """Work out every node's neighbours, routes and sessions.
 
     Args:
         lab: the planned lab.
-        variables: for each node its role's defaults with the node's own ``vars`` over them.
 
     Returns:
-        One view a node, in the lab's order.
+        By name of the node, in the lab's order.
     """
-    world = _World.of(lab)
+    index = _LabIndex.of(lab)
     tags = {name: tag for tag, name in enumerate(_side_names(lab), start=1)}
-    return tuple(_view(world, node, variables[node.name], tags) for node in lab.nodes)
+    return {node.name: _routing(index, node, tags) for node in lab.nodes}
 
 
 def _side_names(lab: Lab) -> tuple[str, ...]:
@@ -213,23 +218,22 @@ def _side_names(lab: Lab) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
-    """The lab, with quick answers."""
+class _LabIndex:
+    """The lab, by name."""
 
-    lab: Lab
-    nodes: Mapping[str, Node]
-    links: Mapping[str, tuple[Link, ...]]
+    nodes: Mapping[str, NodePlan]
+    links: Mapping[str, tuple[LinkPlan, ...]]
     parts: Mapping[str, tuple[str, ...]]
     """Of the topology, less its gateways: by the name of the first node, every node."""
 
     @staticmethod
-    def of(lab: Lab) -> _World:
-        links: dict[str, list[Link]] = {node.name: [] for node in lab.nodes}
+    def of(lab: Lab) -> _LabIndex:
+        links: dict[str, list[LinkPlan]] = {node.name: [] for node in lab.nodes}
         for link in lab.links:
             links[link.a.node].append(link)
             links[link.b.node].append(link)
         nodes = {node.name: node for node in lab.nodes}
-        return _World(lab, nodes, {name: tuple(found) for name, found in links.items()}, _parts(lab))
+        return _LabIndex(nodes, {name: tuple(found) for name, found in links.items()}, _parts(lab))
 
     def is_switch(self, name: str) -> bool:
         return self.nodes[name].acts_as == "switch"
@@ -267,7 +271,7 @@ class _World:
         peer = self.nodes[port.peer.node]
         return peer.asn is not None or peer.acts_as == "switch"
 
-    def port(self, node: Node, interface: Interface) -> Port:
+    def port(self, node: NodePlan, interface: Interface) -> Port:
         own = Endpoint(node.name, interface.name)
         found = [self.neighbour(end) for end in self.behind(interface.peer, own) if end.node != node.name]
         return Port(
@@ -291,55 +295,52 @@ def _parts(lab: Lab) -> Mapping[str, tuple[str, ...]]:
     return {part: tuple(names) for part, names in parts.items()}
 
 
-def _view(world: _World, node: Node, variables: Mapping[str, Any], tags: Mapping[str, int]) -> NodeView:
-    ports = tuple(world.port(node, interface) for interface in node.interfaces)
-    sides = _sides(world, node, tags)
+def _routing(index: _LabIndex, node: NodePlan, tags: Mapping[str, int]) -> RoutingPlan:
+    ports = tuple(index.port(node, interface) for interface in node.interfaces)
+    sides = _sides(index, node, tags)
     by_port = {name: side for side in sides for name in side.ports}
     sessions = _sessions(ports, by_port) if node.asn is not None else ()
     host_routes = _host_routes(ports)
-    return NodeView(
-        lab=world.lab,
-        node=node,
-        vars=variables,
+    return RoutingPlan(
         ports=ports,
         host_routes=host_routes,
-        exits4=tuple(Exit(r.ipv4, p.name) for p in ports for r in p.routers if r.ipv4 and p.ipv4),
-        exits6=tuple(Exit(r.ipv6, p.name) for p in ports for r in p.routers if r.ipv6 and p.ipv6),
+        exits4=tuple(NextHop(r.ipv4, p.name) for p in ports for r in p.routers if r.ipv4 and p.ipv4),
+        exits6=tuple(NextHop(r.ipv6, p.name) for p in ports for r in p.routers if r.ipv6 and p.ipv6),
         sides=sides,
         groups=_groups(sessions, by_port),
         sessions=sessions,
         networks=_networks(node, ports, host_routes),
-        held=tuple(port.name for port in ports if sessions and _is_held(port)),
+        deferred_up=tuple(port.name for port in ports if sessions and _is_deferred(port)),
     )
 
 
-def _is_held(port: Port) -> bool:
+def _is_deferred(port: Port) -> bool:
     return not port.switched and not port.routers and any(host.uplinks > 1 for host in port.hosts)
 
 
-def _sides(world: _World, node: Node, tags: Mapping[str, int]) -> tuple[Side, ...]:
+def _sides(index: _LabIndex, node: NodePlan, tags: Mapping[str, int]) -> tuple[Side, ...]:
     ports: dict[str, list[str]] = {}
     for port in node.interfaces:
         if port.side:
             ports.setdefault(port.side, []).append(port.name)
     return tuple(
-        Side(name, tags[name], tuple(names), world.parts.get(name, ())) for name, names in ports.items()
+        Side(name, tags[name], tuple(names), index.parts.get(name, ())) for name, names in ports.items()
     )
 
 
-def _sessions(ports: tuple[Port, ...], sides: Mapping[str, Side]) -> tuple[Session, ...]:
+def _sessions(ports: tuple[Port, ...], sides: Mapping[str, Side]) -> tuple[BgpSession, ...]:
     found = []
     for port in ports:
         stem = _group_name(sides[port.name].name) if port.name in sides else FABRIC
         for other in port.routers:
             if not port.switched:
-                found.append(Session(port.name, other.node.name, stem, (4, 6)))
+                found.append(BgpSession(port.name, other.node.name, stem, (4, 6)))
                 continue
             # On a shared segment neighbours cannot be told apart by the interface alone.
             if other.ipv4:
-                found.append(Session(port.name, other.node.name, f"{stem}-ip4", (4,), other.ipv4))
+                found.append(BgpSession(port.name, other.node.name, f"{stem}-ip4", (4,), other.ipv4))
             if other.ipv6:
-                found.append(Session(port.name, other.node.name, f"{stem}-ip6", (6,), other.ipv6))
+                found.append(BgpSession(port.name, other.node.name, f"{stem}-ip6", (6,), other.ipv6))
     return tuple(found)
 
 
@@ -347,10 +348,12 @@ def _group_name(side: str) -> str:
     return "side-" + re.sub(r"[^A-Za-z0-9_-]", "-", side)
 
 
-def _groups(sessions: tuple[Session, ...], sides: Mapping[str, Side]) -> tuple[Group, ...]:
-    groups: dict[str, Group] = {}
+def _groups(sessions: tuple[BgpSession, ...], sides: Mapping[str, Side]) -> tuple[PeerGroup, ...]:
+    groups: dict[str, PeerGroup] = {}
     for session in sessions:
-        groups.setdefault(session.group, Group(session.group, session.versions, sides.get(session.device)))
+        groups.setdefault(
+            session.group, PeerGroup(session.group, session.versions, sides.get(session.device))
+        )
     return tuple(groups.values())
 
 
@@ -365,7 +368,7 @@ def _host_routes(ports: tuple[Port, ...]) -> tuple[HostRoute, ...]:
     return tuple(found)
 
 
-def _networks(node: Node, ports: tuple[Port, ...], routes: tuple[HostRoute, ...]) -> tuple[Network, ...]:
+def _networks(node: NodePlan, ports: tuple[Port, ...], routes: tuple[HostRoute, ...]) -> tuple[Network, ...]:
     """What the node announces: its loopbacks, its hosts' loopbacks, its segments' subnets."""
     own = [loopback.network for loopback in (node.loopback4, node.loopback6) if loopback]
     segments = [

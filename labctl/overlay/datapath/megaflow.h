@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 //
-// Connections and shapes: what the kernel needs to make the entry of a new flow by itself, from a
+// Connections and megaflows: what the kernel needs to make the entry of a new flow by itself, from a
 // decision that the agent made for another flow.
 //
-// No entry that was made here is known to the agent, so each bears the cookie of its shape, and is used
-// only while lc_live says that the shape still holds. And no entry trusts that a connection is as it
+// No entry that was made here is known to the agent, so each bears the generation of its megaflow, and is used
+// only while lc_active says that the megaflow still holds. And no entry trusts that a connection is as it
 // was: one that drops asks at each packet, one that lets through at its first packet in each slot of a
 // second or so. So a flow in use keeps its connections alive, and one that was idle for long enough that
 // they may have expired asks before it goes on.
@@ -94,9 +94,9 @@ static __always_inline int is_dhcp(__u16 port)
 	return port == 67 || port == 68 || port == 546 || port == 547;
 }
 
-// The bucket holds time: each draw costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
-// may race here; then one more than the ration gets through, which does no harm.
-static __always_inline int draw(__u64 *bucket, __u32 rate, __u32 burst)
+// The bucket holds time: each token costs 1/rate, and may be ahead of the clock by burst/rate. Two CPUs
+// may race here; then one more than the limit gets through, which does no harm.
+static __always_inline int take_token(__u64 *bucket, __u32 rate, __u32 burst)
 {
 	__u64 now, cost, start;
 
@@ -116,24 +116,24 @@ static __always_inline int draw(__u64 *bucket, __u32 rate, __u32 burst)
 // An element of the map that the agent overwrites serves the next one that it writes at once, perhaps
 // another tenant's, whoever still reads it here. So what was read and copied counts only if the element
 // still stands under its key, and the variant in it. A function of its own, for its stack.
-static __noinline int make(const struct flow_key *at, const struct shape *shape, const struct variant *variant,
+static __noinline int make(const struct flow_key *at, const struct megaflow *megaflow, const struct variant *variant,
 			   const struct flow_key *key, struct port *port)
 {
 	struct flow_value value;
-	struct shape *again;
+	struct megaflow *again;
 
-	if (!at || !shape || !variant || !key || !port)
+	if (!at || !megaflow || !variant || !key || !port)
 		return -1;
 	__builtin_memcpy(&value, &variant->value, sizeof(value));
-	again = bpf_map_lookup_elem(&lc_shapes, at);
-	if (!again || again != shape || variant->value.cookie != value.cookie)
+	again = bpf_map_lookup_elem(&lc_megaflows, at);
+	if (!again || again != megaflow || variant->value.generation != value.generation)
 		return -1;
 	if (value.kind == ACT_DROP)
 		return ACT_DROP;
-	// What the kernel makes by itself is cheap; it is rationed so that no port drives out all others' entries.
-	// One that takes the place of its own, whose shape is no more, drives out nobody's: after a change that
+	// What the kernel makes by itself is cheap; its rate is limited so that no port drives out all others' entries.
+	// One that takes the place of its own, whose megaflow is no more, drives out nobody's: after a change that
 	// touches many flows all of them go on at once.
-	if (!bpf_map_lookup_elem(&lc_flows, key) && !draw(&port->made_ns, 2 * port->rate, 2 * port->burst))
+	if (!bpf_map_lookup_elem(&lc_flows, key) && !take_token(&port->made_ns, 2 * port->rate, 2 * port->burst))
 		return -1;
 	return bpf_map_update_elem(&lc_flows, key, &value, BPF_ANY) ? -1 : (int)value.kind;
 }
@@ -141,7 +141,7 @@ static __noinline int make(const struct flow_key *at, const struct shape *shape,
 // Make an entry from the variant that a packet fits, with all that its decision was made from; its kind,
 // or -1 where none fits. Left to the agent: fragments, ICMP, and the ports of DHCP, as in
 // labctl.overlay.agent.megaflow.
-static __noinline int make_by_shape(const struct view *view, __u32 length, struct port *port)
+static __noinline int make_by_megaflow(const struct view *view, __u32 length, struct port *port)
 {
 	struct flow_key key;
 
@@ -153,23 +153,23 @@ static __noinline int make_by_shape(const struct view *view, __u32 length, struc
 	if (key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6 || is_dhcp(key.sport) || is_dhcp(key.dport))
 		return -1;
 	for (int read = READ_NONE; read <= READ_DESTINATION; read++) {
-		struct shape *shape;
+		struct megaflow *megaflow;
 
-		key.match_frag = (MATCH_SHAPE + read) << 4;
+		key.match_frag = (MATCH_MEGAFLOW + read) << 4;
 		key.sport = read == READ_SOURCE ? view->key.sport : 0;
 		key.dport = read == READ_DESTINATION ? view->key.dport : 0;
-		shape = bpf_map_lookup_elem(&lc_shapes, &key);
-		if (!shape)
+		megaflow = bpf_map_lookup_elem(&lc_megaflows, &key);
+		if (!megaflow)
 			continue;
 		for (int i = 0; i < VARIANTS; i++) {
-			struct variant *variant = &shape->variants[i];
+			struct variant *variant = &megaflow->variants[i];
 
-			if (!variant->value.cookie)
+			if (!variant->value.generation)
 				break;
 			if (length > variant->length || view->ttl < variant->ttl)
 				continue;
 			if (as_asked(&view->key, variant->asked))
-				return make(&key, shape, variant, &view->key, port);
+				return make(&key, megaflow, variant, &view->key, port);
 		}
 	}
 	return -1;
