@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
+__all__ = ["CUT", "EndDown", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
 """What a link without carrier is called in the ledger."""
@@ -46,17 +46,17 @@ def admin_down_end(lab: LabDir, link: LinkPlan) -> Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndDown:
-    """A link end that was set down.
+    """A link that was taken down.
 
     Attributes:
-        end: which one.
-        told_ns: when the kernel was told: all before was preparation, and no packet was lost by it.
-        took_ns: how long the kernel took.
+        end: that is down.
+        told_ns: just before the kernel was told: until then nothing had happened to the link.
+        pull_ns: how long the kernel took.
     """
 
     end: Endpoint
     told_ns: int
-    took_ns: int
+    pull_ns: int
 
 
 def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> EndDown:
@@ -87,8 +87,15 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
     record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
-    told_ns, took_ns = inside(where, lambda: _set(end.interface, up=False))
-    return EndDown(end, told_ns, took_ns)
+    told_ns, done_ns = inside(where, lambda: _down(end.interface))
+    return EndDown(end, told_ns, done_ns - told_ns)
+
+
+def _down(interface: str) -> tuple[int, int]:
+    """Set an interface down; the moments just before and after the kernel did it."""
+    told_ns = now_ns()
+    _set(interface, up=False)
+    return told_ns, now_ns()
 
 
 def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:
@@ -128,13 +135,9 @@ def _keep(interface: str) -> dict[str, list[str]]:
     return {"routes": routes.static_by(index), "keep_addr_on_down": old}
 
 
-def _set(interface: str, *, up: bool) -> tuple[int, int]:
-    """In the end's namespace: when the kernel was told, and how long it took, ns."""
+def _set(interface: str, *, up: bool) -> None:
     with contextlib.closing(netlink.Route()) as route:
-        order = [netlink.set_link(netlink.index_of(interface), up=up)]
-        told_ns = now_ns()
-        route.batch(order)
-        return told_ns, now_ns() - told_ns
+        route.batch([netlink.set_link(netlink.index_of(interface), up=up)])
 
 
 def _give_back(interface: str, kept: dict[str, list[str]]) -> None:

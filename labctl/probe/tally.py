@@ -2,13 +2,14 @@
 
 Loss periods are those of RFC 3357, reordering that of RFC 4737 (type P-reordered: a packet is
 reordered if one with a higher sequence number of the same flow arrived before it; only first copies
-count), duplication that of RFC 5560. A packet belongs to the span of time in which it departed.
+count), duplication that of RFC 5560. A packet belongs to the span of time in which it departed. One that
+arrives later than :data:`TMAX_NS` after that is lost (Tmax of RFC 7680), in mid-run as at the end.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["PAUSE_NS", "TMAX_NS", "Samples", "lost_packets", "outstanding", "tally"]
 
 TMAX_NS = 1_000_000_000
-"""A packet that arrives later than this after its departure is lost (Tmax of RFC 7680)."""
+"""A packet that arrives later than this after its departure is lost."""
 
 PAUSE_NS = 5_000_000
-_LONG_GAP = 2  # packet spacings: a longer interval between two arrivals of a flow is listed
-_GAPS = 1000  # of one flow: the longest
 _SLOP_NS = 10_000_000  # how far arrival times may be out of order in the log, clocks included
 _LISTED = 1000  # departure times listed in one loss period
 _PERIODS = 10_000  # loss periods listed of one flow: the longest
+_GAPS = 1000  # gaps between arrivals listed of one flow: the longest
+_DIGEST_DIGITS = 32
 
 if TYPE_CHECKING:
     Ints = NDArray[np.int64]
@@ -74,8 +75,7 @@ class _Span:
     Attributes:
         k: numbers of the packets that were tried.
         departed: when; positive for refused ones too.
-        arrived: first copy; 0 if it never did, or later than :data:`TMAX_NS`.
-        late: packets that arrived later than that.
+        arrived: first copy; 0 if it never did.
     """
 
     k: Ints
@@ -90,7 +90,6 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     schedule = samples.schedule
     span, index, chosen, low = _span(samples, start_ns, end_ns)
     copies = np.bincount(index[:, 0] - low, minlength=len(chosen))[chosen]
-    gaps = _gaps(span, schedule, start_ns, end_ns)
     flow = span.k % schedule.flows
     here = span.arrived > 0
     counts = _Counts(
@@ -101,15 +100,8 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     )
     delays = np.maximum(span.arrived[here] - span.departed[here], 0)
     p50, p99, most = _quantiles(delays)
-    losses = _losses_by_flow(span, counts, schedule, end_ns)
-    flows = tuple(
-        replace(
-            _flow_tally(samples, counts, number, losses.get(number, ())),
-            gaps=gaps.get(number, ()),
-            open_gap=bool(gaps.get(number)) and gaps[number][-1][1] == end_ns,
-        )
-        for number in range(schedule.flows)
-    )
+    courses = _courses(span, counts, schedule, end_ns)
+    flows = tuple(_flow_tally(samples, counts, number, course) for number, course in enumerate(courses))
     return StreamTally(
         stream=stream,
         start_ns=start_ns,
@@ -130,6 +122,12 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     )
 
 
+def _digest(departed: Ints) -> str:
+    """Of all departures after the first: no two streams of traffic leave at the same nanoseconds."""
+    relative = departed - departed[:1] if len(departed) else departed
+    return hashlib.sha256(relative.astype("<i8").tobytes()).hexdigest()[:_DIGEST_DIGITS]
+
+
 def outstanding(samples: Samples, start_ns: int, end_ns: int) -> int:
     """How many of the packets due in ``[start_ns, end_ns)`` have not arrived so far, or were never sent."""
     span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
@@ -140,7 +138,7 @@ def outstanding(samples: Samples, start_ns: int, end_ns: int) -> int:
 
 
 def lost_packets(samples: Samples, start_ns: int, end_ns: int) -> LostPackets:
-    """Which of the packets that departed in ``[start_ns, end_ns)`` never arrived."""
+    """Which of the packets that departed in ``[start_ns, end_ns)`` never arrived in time."""
     span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
     lost = span.k[span.arrived == 0]
     return LostPackets(lost % samples.schedule.flows, lost // samples.schedule.flows)
@@ -160,14 +158,14 @@ def _span(samples: Samples, start_ns: int, end_ns: int) -> tuple[_Span, Ints, Bo
     arrived = np.zeros(high - low, dtype=np.int64)
     # Backwards, so that the first copy is written last.
     arrived[index[::-1, 0] - low] = index[::-1, 1]
-    late = (arrived > 0) & (arrived - departed > TMAX_NS)
-    arrived[late] = 0
+    too_late = (arrived > 0) & (arrived - departed > TMAX_NS)
+    arrived[too_late] = 0
     span = _Span(
         k=np.flatnonzero(chosen) + low,
         departed=departed[chosen],
         arrived=arrived[chosen],
         refused=int(np.count_nonzero(departures[chosen] < 0)),
-        late=int(np.count_nonzero(late[chosen])),
+        late=int(np.count_nonzero(too_late & chosen)),
     )
     return span, index, chosen, low
 
@@ -191,47 +189,6 @@ def _arrivals_of(arrivals: Ints, start_ns: int, low: int, high: int) -> Ints:
     first = int(np.searchsorted(arrivals[:, 1], start_ns - _SLOP_NS))
     rest = arrivals[first:]
     return rest[(rest[:, 0] >= low) & (rest[:, 0] < high)]
-
-
-def _digest(departed: Ints) -> str:
-    """What tells the departures of one run from those of every other one, wherever its clock began."""
-    if not len(departed):
-        return ""
-    return hashlib.sha256((departed - departed[0]).astype("<i8").tobytes()).hexdigest()[:32]
-
-
-def _gaps(
-    span: _Span, schedule: Schedule, start_ns: int, end_ns: int
-) -> dict[int, tuple[tuple[int, int], ...]]:
-    """The long intervals without an arrival, of every flow that has any.
-
-    Arrivals are taken in their order, whatever the order of departure. A flow's first interval begins
-    with the span and its last one ends with it.
-    """
-    here = span.arrived > 0
-    flow, arrived = span.k[here] % schedule.flows, span.arrived[here]
-    numbers = np.arange(schedule.flows)
-    flow = np.concatenate((numbers, flow, numbers))
-    starts, ends = np.full(schedule.flows, start_ns), np.full(schedule.flows, end_ns)
-    # What departed in the span may arrive after it.
-    arrived = np.concatenate((starts, np.minimum(arrived, end_ns), ends))
-    order = np.lexsort((arrived, flow))
-    flow, arrived = flow[order], arrived[order]
-    long = np.flatnonzero(
-        (flow[1:] == flow[:-1]) & (arrived[1:] - arrived[:-1] > _LONG_GAP * schedule.spacing_ns)
-    )
-    found: dict[int, list[tuple[int, int]]] = {}
-    for at in long:
-        found.setdefault(int(flow[at]), []).append((int(arrived[at]), int(arrived[at + 1])))
-    return {number: _longest(pairs) for number, pairs in found.items()}
-
-
-def _longest(pairs: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Where there are very many, the longest, and the last one, in order."""
-    if len(pairs) <= _GAPS:
-        return tuple(pairs)
-    longest = sorted(pairs[:-1], key=lambda pair: pair[0] - pair[1])[: _GAPS - 1]
-    return (*sorted(longest), pairs[-1])
 
 
 def _reordered(order: Ints, chosen: Bools, low: int, flows: int) -> Ints:
@@ -301,8 +258,9 @@ def _runs(mask: Bools) -> list[tuple[int, int]]:
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
-def _flow_tally(samples: Samples, counts: _Counts, flow: int, losses: tuple[LossPeriod, ...]) -> FlowTally:
+def _flow_tally(samples: Samples, counts: _Counts, flow: int, course: _Course) -> FlowTally:
     sent, received = int(counts.sent[flow]), int(counts.received[flow])
+    gaps, open_gap = _gaps(course)
     return FlowTally(
         flow=flow,
         source_port=samples.source_ports[flow],
@@ -312,30 +270,28 @@ def _flow_tally(samples: Samples, counts: _Counts, flow: int, losses: tuple[Loss
         lost=sent - received,
         duplicated=int(counts.duplicated[flow]),
         reordered=int(counts.reordered[flow]),
-        losses=losses,
+        losses=_losses(course) if sent > received else (),
+        gaps=gaps,
+        open_gap=open_gap,
     )
 
 
-def _losses_by_flow(
-    span: _Span, counts: _Counts, schedule: Schedule, end_ns: int
-) -> dict[int, tuple[LossPeriod, ...]]:
-    """The loss periods of every flow that has any."""
-    hit = np.flatnonzero(counts.sent > counts.received)
-    if not len(hit):
-        return {}
+def _courses(span: _Span, counts: _Counts, schedule: Schedule, end_ns: int) -> list[_Course]:
+    """The packets of each flow."""
     by_flow = np.argsort(span.k % schedule.flows, kind="stable")
     ends = np.cumsum(counts.sent)
-    found = {}
-    for flow in (int(number) for number in hit):
+    found = []
+    for flow in range(schedule.flows):
         rows = by_flow[ends[flow] - counts.sent[flow] : ends[flow]]
-        course = _Course(
-            sequence=span.k[rows] // schedule.flows,
-            departed=span.departed[rows],
-            arrived=span.arrived[rows],
-            spacing_ns=schedule.spacing_ns,
-            end_ns=end_ns,
+        found.append(
+            _Course(
+                sequence=span.k[rows] // schedule.flows,
+                departed=span.departed[rows],
+                arrived=span.arrived[rows],
+                spacing_ns=schedule.spacing_ns,
+                end_ns=end_ns,
+            )
         )
-        found[flow] = _losses(course)
     return found
 
 
@@ -348,6 +304,26 @@ class _Course:
     arrived: Ints
     spacing_ns: int
     end_ns: int
+
+
+def _gaps(course: _Course) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Intervals in which nothing of one flow arrived, and whether the last one reaches to the end.
+
+    An interval begins no earlier than one spacing before the next packet left: what the sender did
+    not send is no gap of the network's. Only those longer than two spacings are told.
+    """
+    place = np.flatnonzero(course.arrived > 0)
+    if not len(place):
+        return (), False
+    place = place[np.argsort(course.arrived[place], kind="stable")]
+    begin, end = course.arrived[place], np.append(course.arrived[place][1:], course.end_ns)
+    after = np.append(course.departed[1:], course.end_ns)[place]
+    begin = np.maximum(begin, after - course.spacing_ns)
+    found = np.flatnonzero(end - begin > 2 * course.spacing_ns)
+    if len(found) > _GAPS:
+        found = np.sort(found[np.argsort(begin[found] - end[found], kind="stable")[:_GAPS]])
+    open_gap = bool(len(found)) and int(found[-1]) == len(place) - 1
+    return tuple((int(begin[one]), int(end[one])) for one in found), open_gap
 
 
 def _losses(course: _Course) -> tuple[LossPeriod, ...]:

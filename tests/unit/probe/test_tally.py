@@ -1,7 +1,6 @@
 """The tally against a naive oracle that walks packet by packet, and against cases worked by hand."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.probe.schedule import Schedule
-from labctl.probe.tally import TMAX_NS, Samples, lost_packets, tally
+from labctl.probe.tally import TMAX_NS, Samples, lost_packets, outstanding, tally
 from labctl.probe.types import Stream
 
 MS = 1_000_000
@@ -240,84 +239,58 @@ def test_very_many_loss_periods_are_cut_to_the_longest_while_counts_stay_exact()
     assert [loss.first_seq for loss in losses] == sorted(loss.first_seq for loss in losses)
 
 
-def test_a_packet_later_than_tmax_is_lost_in_mid_run_too() -> None:
-    schedule = Schedule(START, 1e6, 1)
-    departures = [START + k * MS for k in range(3000)]
-    arrivals = [(k, START + k * MS + (TMAX_NS + 1 if k == 7 else 200_000)) for k in range(3000)]
-    arrivals.sort(key=lambda pair: pair[1])
-    told = tally(stream(1), samples(schedule, departures, arrivals), START, START + 3000 * MS)
-    assert (told.lost, told.late, told.received) == (1, 1, 2999)
-    assert [(loss.first_seq, loss.count) for loss in told.flows[0].losses] == [(7, 1)]
-    assert told.delay_max_ns == 200_000
-    assert list(lost_packets(samples(schedule, departures, arrivals), START, START + 3000 * MS).sequence) == [
-        7
-    ]
+def test_a_packet_later_than_tmax_is_lost_in_the_middle_too() -> None:
+    schedule = Schedule(0, MS, 1)
+    late = [k * MS for k in range(3000)]
+    counted = tally(
+        stream(1), samples(schedule, late, [(k, t + 1) for k, t in enumerate(late)]), 0, 3000 * MS
+    )
+    assert (counted.late, counted.lost) == (0, 0)
+    arrivals = sorted(
+        [(k, t + (TMAX_NS + 1 if 100 <= k < 110 else 1)) for k, t in enumerate(late)], key=lambda row: row[1]
+    )
+    counted = tally(stream(1), samples(schedule, late, arrivals), 0, 3000 * MS)
+    assert (counted.late, counted.lost, counted.delay_max_ns) == (10, 10, 1)
+    assert [period.count for period in counted.flows[0].losses] == [10]
 
 
-def test_a_freeze_is_a_gap_of_arrivals_though_little_is_lost() -> None:
-    schedule = Schedule(START, 1e6, 1)
-    departures = [START + k * MS for k in range(4000)]
-    thaw = START + 2500 * MS
-    arrivals = [
-        (k, max(t + 200_000, thaw) if t >= START + 1600 * MS else t + 200_000)
-        for k, t in enumerate(departures)
-    ]
-    told = tally(stream(1), samples(schedule, departures, arrivals), START, START + 4000 * MS)
-    assert told.lost == 0
-    ((begin, end),) = told.flows[0].gaps or ()
-    assert (begin, end) == (START + 1599 * MS + 200_000, thaw)
-    assert not told.flows[0].open_gap
+def test_a_freeze_is_a_gap_of_arrivals_and_a_stall_of_the_sender_is_none() -> None:
+    schedule = Schedule(0, MS, 1)
+    departures = [k * MS for k in range(2000)]
+    frozen = [(k, max(t + 1, 900 * MS) if t >= 300 * MS else t + 1) for k, t in enumerate(departures)]
+    (flow,) = tally(stream(1), samples(schedule, departures, frozen), 0, 2000 * MS).flows
+    assert flow.gaps == ((299 * MS + 1, 900 * MS),)
+    assert (flow.lost, flow.open_gap) == (0, False)
+    stalled = [t if t < 300 * MS else t + 600 * MS for t in departures]
+    (flow,) = tally(
+        stream(1), samples(schedule, stalled, [(k, t + 1) for k, t in enumerate(stalled)]), 0, 2600 * MS
+    ).flows
+    assert flow.gaps == ()
 
 
-def test_a_flow_that_stops_arriving_has_an_open_gap_and_one_that_never_did_only_that() -> None:
+def test_what_does_not_come_back_is_an_open_gap() -> None:
+    schedule = Schedule(0, MS, 1)
+    departures = [k * MS for k in range(1000)]
+    arrivals = [(k, t + 1) for k, t in enumerate(departures) if k < 400]
+    (flow,) = tally(stream(1), samples(schedule, departures, arrivals), 0, 1000 * MS).flows
+    assert flow.gaps == ((399 * MS + 1, 1000 * MS),)
+    assert flow.open_gap
+
+
+def test_the_digest_of_departures_tells_streams_apart() -> None:
+    schedule = Schedule(0, MS, 1)
+    one, moved = [7, MS + 3, 2 * MS], [8, MS + 4, 2 * MS + 1]
+    digests = {tally(stream(1), samples(schedule, each, []), 0, 10 * MS).departures for each in (one, moved)}
+    assert len(digests) == 1, "the same departures, later"
+    assert tally(stream(1), samples(schedule, [7, MS + 2, 2 * MS], []), 0, 10 * MS).departures not in digests
+
+
+def test_lost_packets_are_named_and_those_that_came_too_late_are_among_them() -> None:
     schedule = Schedule(START, 1e6, 2)
-    departures = [START + k * MS for k in range(1000)]
-    arrivals = [(k, t + 200_000) for k, t in enumerate(departures) if k % 2 == 0 and k < 500]
-    end = START + 1000 * MS
-    told = tally(stream(2), samples(schedule, departures, arrivals), START, end)
-    assert told.flows[0].gaps == ((START + 498 * MS + 200_000, end),)
-    assert told.flows[1].gaps == ((START, end),)
-    assert all(flow.open_gap for flow in told.flows)
-
-
-def test_steady_arrivals_have_no_gap() -> None:
-    schedule = Schedule(START, 1e6, 3)
-    departures = [START + k * MS for k in range(900)]
-    arrivals = [(k, t + 200_000) for k, t in enumerate(departures)]
-    told = tally(stream(3), samples(schedule, departures, arrivals), START, START + 900 * MS)
-    assert [(flow.gaps, flow.open_gap) for flow in told.flows] == [((), False)] * 3
-
-
-@given(
-    flows=st.integers(1, 4),
-    plan=st.lists(fates, min_size=1, max_size=60),
-    scale=st.sampled_from([1, 300, 2000]),
-)
-def test_gaps_are_those_of_an_oracle(flows: int, plan: list[Fate], scale: int) -> None:
-    schedule = Schedule(START, 1e6, flows)
-    departures, arrivals = course(schedule, plan)
-    arrivals = sorted(((k, t + (k * 7919 % scale) * MS) for k, t in arrivals), key=lambda pair: pair[1])
-    end = START + len(plan) * MS
-    told = tally(stream(flows), samples(schedule, departures, arrivals), START, end)
-    for flow in told.flows:
-        first: dict[int, int] = {}
-        for k, t in arrivals:
-            if k % flows == flow.flow and START <= abs(departures[k]) < end:
-                first.setdefault(k, t)
-        times = sorted(min(t, end) for k, t in first.items() if t - abs(departures[k]) <= TMAX_NS)
-        edges = [START, *times, end]
-        pairs = list(pairwise(edges))
-        assert flow.gaps == tuple(pair for pair in pairs if pair[1] - pair[0] > 2 * schedule.spacing_ns)
-
-
-def test_two_runs_have_the_same_digest_only_if_their_departures_are_the_same() -> None:
-    schedule = Schedule(START, 1e6, 1)
-    departures = [START + k * MS for k in range(100)]
-    later = [t + 12345 for t in departures]
-    other = [*departures[:50], departures[50] + 1, *departures[51:]]
-    digests = [
-        tally(stream(1), samples(schedule, times, []), START, START + 200 * MS).departures
-        for times in (departures, later, other)
-    ]
-    assert digests[0] == digests[1] != digests[2]
-    assert len(digests[0]) == 32
+    departures = [START + k * MS for k in range(2000)]
+    arrivals = [(k, t + (TMAX_NS + 1 if k == 7 else 200_000)) for k, t in enumerate(departures) if k != 12]
+    arrivals.sort(key=lambda pair: pair[1])
+    taken = samples(schedule, departures, arrivals)
+    lost = lost_packets(taken, START, START + 2000 * MS)
+    assert sorted(zip(lost.flow.tolist(), lost.sequence.tolist(), strict=True)) == [(0, 6), (1, 3)]
+    assert outstanding(taken, START, START + 2000 * MS) == 1, "what came late is awaited no longer"
