@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
-"""What a link without carrier is called in the ledger."""
+"""What a link without carrier is called in the registry."""
 
 _ORDER = {"host": 0, "switch": 1}
 
@@ -43,7 +43,7 @@ def admin_down_end(lab: LabDir, link: LinkPlan) -> Endpoint:
 
 
 def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> Endpoint:
-    """Keep a link down by one of its ends, and note in the ledger by which.
+    """Keep a link down by one of its ends, and note in the registry by which.
 
     Args:
         runtime: that runs the lab.

@@ -247,7 +247,7 @@ class ContainerlabRuntime:
         try:
             self.kill(lab, node)
             self.boot(lab, node)
-            links.replug(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
+            links.renumber(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
         finally:
             os.close(old)
 
