@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "EndDown", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
-"""What a link without carrier is called in the ledger."""
+"""What a link without carrier is called in the registry."""
 
 _ORDER = {"host": 0, "switch": 1}
 
@@ -60,7 +60,7 @@ class EndDown:
 
 
 def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> EndDown:
-    """Keep a link down by one of its ends, and note in the ledger by which.
+    """Keep a link down by one of its ends, and note in the registry by which.
 
     Args:
         runtime: that runs the lab.

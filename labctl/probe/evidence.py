@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["EndRecord", "Evidence", "LostPackets", "attribute_at_links"]
+__all__ = ["EndRecord", "FaultEvidence", "LostPackets", "attribute_at_links"]
 
 _MOST_STREAMS = 1 << 10
 
@@ -62,7 +62,7 @@ class EndRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FaultEvidence:
     """What the ends say of one fault.
 
     Attributes:
@@ -106,7 +106,7 @@ def attribute_at_links(
     *,
     told_ns: int,
     of_link: bool,
-) -> Evidence:
+) -> FaultEvidence:
     """Lay the lost packets beside what passed the links of a victim.
 
     Args:
@@ -125,7 +125,7 @@ def attribute_at_links(
         and (found := _rows(seen, _keys_of(lost[stream.name], stream, index), stream, of_link=of_link))
     }
     p99 = int(np.quantile(transit, 0.99, method="inverted_cdf")) if len(transit) else 0
-    return Evidence(
+    return FaultEvidence(
         ends=tuple(
             {
                 "node": end.node,

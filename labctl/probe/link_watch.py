@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labctl.probe.evidence import Evidence, LostPackets
+    from labctl.probe.evidence import FaultEvidence, LostPackets
     from labctl.probe.types import Stream
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Crossing", "LinkWatch", "Recorded", "WatchedEnd"]
+__all__ = ["LinkWatch", "Recorded", "SeenFlows", "WatchedEnd"]
 
 KEPT_NS = 1_500_000_000
 """What passed is kept so long: longer than the second before a fault in which transits are measured."""
@@ -67,7 +67,7 @@ class WatchedEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class SeenFlows:
     """Which flows crossed a victim.
 
     Attributes:
@@ -96,13 +96,13 @@ class Recorded:
         of_link: the victim is a link.
     """
 
-    crossing: Crossing
+    crossing: SeenFlows
     ends: tuple[EndRecord, ...]
     streams: tuple[Stream, ...]
     told_ns: int
     of_link: bool
 
-    def evidence(self, lost: Mapping[str, LostPackets]) -> Evidence:
+    def evidence(self, lost: Mapping[str, LostPackets]) -> FaultEvidence:
         """Which of the lost packets were transmitted onto the victim's links; see :mod:`.evidence`."""
         return attribute_at_links(self.ends, lost, self.streams, told_ns=self.told_ns, of_link=self.of_link)
 
@@ -297,7 +297,7 @@ class LinkWatch:
                 _note_last(seen, passages.flow[chosen], passages.t_ns[chosen])
             flows[stream.name] = frozenset(int(flow) for flow in np.flatnonzero(seen >= since))
         unwatched = sum(record.open_ns == 0 for record in records)
-        crossing = Crossing(since, held.told_ns, flows, sum(lost.values()) + unwatched)
+        crossing = SeenFlows(since, held.told_ns, flows, sum(lost.values()) + unwatched)
         self._recorded[key] = Recorded(crossing, tuple(records), self._streams, held.told_ns, of_link=False)
         for end in held.overrun:
             watched = self._rings.get((end.node, end.interface))

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
-    from labctl.probe.evidence import Evidence, LostPackets
-    from labctl.probe.link_watch import Crossing
+    from labctl.probe.evidence import FaultEvidence, LostPackets
+    from labctl.probe.link_watch import SeenFlows
     from labctl.probe.types import Stream, StreamTally
     from labctl.scenario.model import Action
 
@@ -58,10 +58,10 @@ class FaultRecord(Protocol):
     """What the links of a victim recorded round one fault."""
 
     @property
-    def crossing(self) -> Crossing:
+    def crossing(self) -> SeenFlows:
         """Which flows crossed the victim right before."""
 
-    def evidence(self, lost: Mapping[str, LostPackets]) -> Evidence:
+    def evidence(self, lost: Mapping[str, LostPackets]) -> FaultEvidence:
         """Which of the lost packets were transmitted onto the victim's links."""
 
 

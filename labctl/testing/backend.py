@@ -16,7 +16,7 @@ import numpy as np
 from labctl.errors import ActionError, ProbeError
 from labctl.fault.types import CarrierChange, Effect
 from labctl.probe.evidence import EndRecord, LostPackets
-from labctl.probe.link_watch import Crossing, Recorded
+from labctl.probe.link_watch import Recorded, SeenFlows
 from labctl.probe.ring import Passages
 from labctl.probe.types import (
     FlowTally,
@@ -176,7 +176,7 @@ class FakeWatch:
             everything = {stream.name: set(range(stream.flows)) for stream in self.streams}
             for stream, numbers in self.world.crossing.get(name.partition(":")[0], everything).items():
                 flows[stream] |= numbers
-        crossing = Crossing(
+        crossing = SeenFlows(
             told_ns - span_ns, told_ns, {name: frozenset(found) for name, found in flows.items()}, 0
         )
         end = EndRecord("peer1", "eth1", 0, told_ns - 2 * span_ns, closed_ns, 0, Passages.none())

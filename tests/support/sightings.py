@@ -78,6 +78,7 @@ def with_evidence(events: Sequence[Event], **options: Any) -> list[Event]:
 
 
 def _one(run: list[Event], options: dict[str, Any]) -> list[Event]:
+    run = [event for event in run if event.kind != "evidence"]
     steps = [
         event.data["step"]
         for event in run

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.probe import payload
-from labctl.probe.evidence import EndRecord, Evidence, LostPackets, attribute_at_links
+from labctl.probe.evidence import EndRecord, FaultEvidence, LostPackets, attribute_at_links
 from labctl.probe.ring import Passages
 from labctl.probe.types import Stream
 
@@ -40,7 +40,9 @@ def lost(*packets: tuple[int, int]) -> LostPackets:
     return LostPackets(np.array(flows, dtype=np.int64), np.array(sequences, dtype=np.int64))
 
 
-def attribute(ends: list[EndRecord], packets: dict[str, LostPackets], *, of_link: bool = False) -> Evidence:
+def attribute(
+    ends: list[EndRecord], packets: dict[str, LostPackets], *, of_link: bool = False
+) -> FaultEvidence:
     return attribute_at_links(ends, packets, [UDP, PING], told_ns=TOLD, of_link=of_link)
 
 
