@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labctl.clab.definition import Cable, CableEnd
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection

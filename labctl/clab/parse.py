@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from labctl.clab.definition import Bind, Cable, Definition, NodeSpec
 from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
 from labctl.clab.links import read_link
+from labctl.document.document import Document, read_document
+from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
-from labctl.load.document import Document, read_document
-from labctl.load.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labctl.load.document import Position
+    from labctl.document.document import Position
 
 __all__ = ["is_definition", "parse_definition", "read_definition"]
 

@@ -56,7 +56,7 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
     """Load a file by its kind; what it holds, in a few words."""
     if file.name.endswith(_DEFINITION_SUFFIXES):
         return _definition(file)
-    from labctl.load.document import read_document
+    from labctl.document.document import read_document
     from labctl.scenario.load import load_scenario, looks_like_scenario
 
     document = read_document(file)
@@ -73,7 +73,7 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
 
 def _definition(file: Path) -> str:
     from labctl.clab.parse import read_definition
-    from labctl.load.document import read_document
+    from labctl.document.document import read_document
 
     read_document(file)  # what is no readable YAML is told in the same words as for the other kinds
     definition = read_definition(file)

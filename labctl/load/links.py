@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from labctl.document.hints import nearest
 from labctl.load.drafts import EndDraft, Given, LinkDraft, Path
-from labctl.load.hints import nearest
 from labctl.load.names import interface_fault
 from labctl.load.nodes import ENOUGH
 from labctl.load.ranges import RangeError, expand
@@ -16,8 +16,8 @@ from labctl.model.topology import MAX_LINKS, MAX_NODES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.load.nodes import NodeTable
     from labctl.load.schema import LinkModel
 

@@ -12,8 +12,8 @@ from labctl.model.topology import MAX_NODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.load.schema import NodeModel
 
 __all__ = ["ENOUGH", "NodeTable"]

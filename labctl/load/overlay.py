@@ -11,17 +11,17 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
+from labctl.document.hints import nearest
 from labctl.errors import InputError
 from labctl.load.drafts import EndDraft, Given, LinkDraft
-from labctl.load.hints import nearest
 from labctl.load.ranges import RangeError, expand
 from labctl.model.topology import MAX_NODES, Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.load.drafts import NodeDraft, Path
     from labctl.load.roles import Role
     from labctl.model.lab import Lab, Node

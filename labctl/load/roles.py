@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.document.document import Document, read_document
+from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
-from labctl.load.document import Document, read_document
-from labctl.load.hints import nearest
 from labctl.model.topology import Behaviour
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from labctl.document.document import Document, read_document
+from labctl.document.hints import nearest
+from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
 from labctl.load.check import check
-from labctl.load.document import Document, read_document
-from labctl.load.hints import nearest
 from labctl.load.links import LinkTable
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
 from labctl.load.overlay import cable_guests, with_overlay
-from labctl.load.problems import problems_from
 from labctl.load.roles import Role, known_roles, template_folders
 from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted

@@ -15,8 +15,8 @@ from labctl.render.definition import NodeShape, definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
 from labctl.render.roles import Role, load_role
-from labctl.render.shipped import folder
 from labctl.render.view import NodeView, views
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from labctl.document.document import read_document
+from labctl.document.hints import nearest
+from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
-from labctl.load.document import read_document
-from labctl.load.hints import nearest
-from labctl.load.problems import problems_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labctl.load.document import Document
+    from labctl.document.document import Document
 
 __all__ = ["Role", "RoleFile", "load_role", "role_names"]
 

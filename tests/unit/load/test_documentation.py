@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labctl.load.document import Document
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.load.roles import known_roles
 from labctl.load.schema import (
     AddressingModel,
@@ -20,7 +21,6 @@ from labctl.load.schema import (
     VirtualNetworkModel,
 )
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.lab import Lab
 from labctl.model.topology import Pools
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.document import Document
 from labctl.load.roles import known_roles
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
 from labctl.overlay.config.model import Network, Uplink, VmPort

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.document import Document
 from labctl.load.roles import Role
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.lab import Lab
 from labctl.model.topology import Behaviour
 

@@ -12,7 +12,7 @@ from labctl.errors import RenderError
 from labctl.load import load_topology
 from labctl.model.codec import load_lab
 from labctl.render import render, render_files
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 DOCS = Path(__file__).parents[3] / "docs/roles.md"
 ECMP = folder("topologies") / "ecmp-gateways.yml"

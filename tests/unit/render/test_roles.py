@@ -10,7 +10,7 @@ from labctl.errors import InputError
 from labctl.load.roles import known_roles
 from labctl.render.definition import binds_of, with_tag
 from labctl.render.roles import load_role, role_names
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 OURS = folder("templates")
 

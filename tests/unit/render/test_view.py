@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.load import load_topology
-from labctl.render.shipped import folder
 from labctl.render.view import NodeView, views
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from pathlib import Path

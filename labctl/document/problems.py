@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
 
 __all__ = ["problems_from"]
 
