@@ -33,7 +33,7 @@ class NodeDraft:
     name: str
     path: Path
     settings: dict[str, Given] = field(default_factory=dict)
-    vars: dict[str, Any] = field(default_factory=dict)
+    vars: dict[str, Given] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:  # noqa: ANN401 - any setting
         """The value of a setting; None if it was not given."""

@@ -106,7 +106,7 @@ class NodeTable:
                 draft.settings[setting] = Given(value, (*path, "loopback", family))
         for extra, value in (model.model_extra or {}).items():
             draft.settings[extra] = Given(value, (*path, extra))
-        draft.vars.update(model.vars)
+        draft.vars.update({name: Given(value, (*path, "vars", name)) for name, value in model.vars.items()})
         return True
 
     def _add_broken(self, draft: NodeDraft, key: str) -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from labctl.document.document import Document
     from labctl.errors import Problem
     from labctl.load.drafts import NodeDraft, Path
-    from labctl.load.roles import Role
     from labctl.model.lab import Lab, Node
     from labctl.overlay.config.model import VmPort
+    from labctl.roles.model import Role
 
 __all__ = ["GUEST_INTERFACE", "PART", "cable_guests", "part_of", "with_overlay"]
 
@@ -68,7 +68,7 @@ def cable_guests(
     dealer = _Dealer()
     for draft in drafts.values():
         role = roles.get(draft.value("role"))
-        if role is None or role.behaviour is not Behaviour.GUEST:
+        if role is None or role.acts_as is not Behaviour.GUEST:
             continue
         for key in _DEALT:
             given = draft.settings.get(key)

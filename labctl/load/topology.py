@@ -17,11 +17,13 @@ from labctl.load.links import LinkTable
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
 from labctl.load.overlay import cable_guests, with_overlay
-from labctl.load.roles import Role, known_roles, template_folders
+from labctl.load.role_vars import check_role_vars
 from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
 from labctl.model.topology import EndRequest, LinkRequest, NodeRequest, Pools, Topology
+from labctl.roles.catalog import load_roles
+from labctl.roles.folders import template_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from labctl.load.drafts import EndDraft, LinkDraft, NodeDraft
     from labctl.model.lab import Lab
+    from labctl.roles.model import Role
 
 __all__ = ["load_topology", "topology_from"]
 
@@ -61,7 +64,7 @@ def load_topology(
     """
     document = read_document(path)
     folders = template_folders(document, templates)
-    lab = topology_from(document, sets, name, roles=known_roles(folders))
+    lab = topology_from(document, sets, name, roles=load_roles(folders))
     return replace(lab, templates=tuple(str(folder) for folder in folders))
 
 
@@ -126,6 +129,7 @@ class _Loader:
         ]
         requests = [self._node(draft, model) for draft in nodes.drafts.values()]
         self._complain_of_roles()
+        self._problems += check_role_vars(self._document, nodes.drafts, self._roles, model)
         known = [request for request in requests if request is not None]
         asked = [_link(draft, self._default_mtu(model)) for draft in links.drafts]
         self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
@@ -193,12 +197,13 @@ class _Loader:
         settings = (model.roles or {}).get(role.name, RoleModel()) if model else RoleModel()
         defaults = model.defaults if model else None
         shared = defaults.vars if defaults else {}
-        params = {**role.vars, **shared, **settings.vars, **draft.vars, **extras}
+        own = {name: given.value for name, given in draft.vars.items()}
+        params = {**role.vars, **shared, **settings.vars, **own, **extras}
         image = draft.value("image") or settings.image or (defaults.image if defaults else None) or ""
         return NodeRequest(
             name=draft.name,
             role=role.name,
-            behaviour=role.behaviour,
+            behaviour=role.acts_as,
             loopback4=draft.value("loopback4"),
             loopback6=draft.value("loopback6"),
             asn=draft.value("asn"),

@@ -1,7 +1,7 @@
 """Model -> definition: a containerlab file and a folder a node.
 
-:func:`render` writes them; :mod:`labctl.render.roles` says how a role is made of files,
-:mod:`labctl.render.view` what its templates can ask.
+:func:`render` writes them; what a role is made of stands in :mod:`labctl.roles`,
+in :mod:`labctl.render.view` what its templates can ask.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from labctl.model.codec import dump_lab
 from labctl.render.definition import NodeShape, definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
-from labctl.render.roles import Role, load_role
 from labctl.render.view import NodeView, views
-from labctl.shipped import folder
+from labctl.roles.catalog import load_role
+from labctl.roles.folders import shipped_templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import PurePosixPath
 
     from labctl.model.lab import Lab
+    from labctl.roles.model import Role
 
 __all__ = ["render", "render_files"]
 
@@ -51,7 +52,7 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
 
 def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFile]:
     """What :func:`render` would write: content and whether it is a program, by relative path."""
-    folders = (*overlays, *map(Path, lab.templates), folder("templates"))
+    folders = (*overlays, *map(Path, lab.templates), shipped_templates())
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
     variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
     templates = Templates(folders)

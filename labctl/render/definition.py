@@ -12,7 +12,7 @@ from labctl.model.lab import Endpoint, Lab
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labctl.render.roles import Role
+    from labctl.roles.model import Role
 
 __all__ = ["NodeShape", "binds_of", "definition_context", "with_tag"]
 

@@ -8,7 +8,6 @@ import pytest
 
 from labctl.document.document import Document
 from labctl.document.tree import parse
-from labctl.load.roles import known_roles
 from labctl.load.schema import (
     AddressingModel,
     DefaultsModel,
@@ -23,6 +22,7 @@ from labctl.load.schema import (
 from labctl.load.topology import topology_from
 from labctl.model.lab import Lab
 from labctl.model.topology import Pools
+from labctl.roles.catalog import load_roles
 
 TEXT = (Path(__file__).parents[3] / "docs" / "topology.md").read_text()
 EXAMPLES = {
@@ -33,7 +33,7 @@ EXAMPLES = {
 
 def load(name: str) -> Lab:
     text = EXAMPLES[name]
-    return topology_from(Document(name, parse(text, name), text), roles=known_roles())
+    return topology_from(Document(name, parse(text, name), text), roles=load_roles())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

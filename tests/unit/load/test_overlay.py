@@ -10,13 +10,13 @@ from labctl.document.document import Document
 from labctl.document.tree import parse
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.roles import known_roles
 from labctl.load.topology import topology_from
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
 from labctl.overlay.config.model import Network, Uplink, VmPort
 from labctl.overlay.config.topology_section import Facts, plan_overlay
 from labctl.render import render_files
+from labctl.roles.catalog import load_roles
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
 NODES = """
@@ -33,7 +33,7 @@ links: [[p1, gw1], [gw1, leaf1], [leaf1, "compute[1-2]"], [leaf1, ctl1]]
 
 
 def load(text: str) -> Lab:
-    return topology_from(Document("a.yml", parse(text, "a.yml"), text), roles=known_roles())
+    return topology_from(Document("a.yml", parse(text, "a.yml"), text), roles=load_roles())
 
 
 def refused(text: str) -> str:
