@@ -54,6 +54,7 @@ def command(
 
 
 def _load(path: Path, sets: list[str]) -> Lab:
+    from labctl.clab import labels
     from labctl.clab.parse import is_definition, read_definition
 
     if not is_definition(path):
@@ -64,7 +65,7 @@ def _load(path: Path, sets: list[str]) -> Lab:
         raise InputError([Problem("--set", 0, 0, "a containerlab file has no variables to set")])
     definition = read_definition(path)
     nodes = tuple(
-        Node(spec.name, spec.labels.get("labctl-role", spec.kind), index)
+        Node(spec.name, spec.labels.get(labels.ROLE, spec.kind), index, acts_as=labels.acts_as(spec) or "")
         for index, spec in enumerate(definition.nodes)
     )
     links = tuple(

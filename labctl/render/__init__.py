@@ -55,7 +55,7 @@ def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFil
     folders = (*overlays, *map(Path, lab.templates), shipped_templates())
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
     variables = {node.name: {**roles[node.role].vars, **node.params} for node in lab.nodes}
-    templates = Templates(folders)
+    templates = Templates(folders, {name: role.lineage for name, role in roles.items()})
     nodes: dict[str, OutFile] = {}
     shapes: dict[str, NodeShape] = {}
     for view in views(lab, variables):

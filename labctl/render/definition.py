@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labctl import __version__
 from labctl.model.lab import Endpoint, Lab
+from labctl.roles.expressions import holds
+from labctl.roles.requirements import requirements_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +43,9 @@ class RoleEntry:
     sysctls: Mapping[str, str]
     env: Mapping[str, str]
     ready: bool
+    acts_as: str
+    traits: str
+    requires: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class NodeEntry:
         binds: ``source:target[:ro]``.
         held: interfaces that it takes up itself, later than the others.
         host: the node whose power it lives on; empty where it has its own.
+        requires: where it needs other things of a machine than every node of its role; else empty.
     """
 
     name: str
@@ -63,6 +69,7 @@ class NodeEntry:
     binds: tuple[str, ...]
     held: tuple[str, ...]
     host: str = ""
+    requires: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ def definition_context(
                 binds=binds_of(node.name, shapes[node.name].targets),
                 held=shapes[node.name].held,
                 host=str(node.params.get("host", "")) if node.acts_as == "guest" else "",
+                requires=_requires(roles[node.role], node.params),
             )
             for node in lab.nodes
         ],
@@ -161,4 +169,15 @@ def _role_entry(role: Role) -> RoleEntry:
         role.sysctls,
         role.env,
         role.ready,
+        role.acts_as,
+        " ".join(sorted(role.traits)),
+        requirements_text(each for each in role.requires if not each.when),
     )
+
+
+def _requires(role: Role, params: Mapping[str, Any]) -> str:
+    """What a node needs, where that is not what every node of its role needs."""
+    given = {**role.vars, **params}
+    if not any(each.when and holds(each.when, given) for each in role.requires):
+        return ""
+    return requirements_text(each for each in role.requires if holds(each.when, given))

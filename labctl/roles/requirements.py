@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Requirement", "parse_requirements", "requirements_text"]
 
-KINDS = ("programs", "files", "modules", "kernel")
-"""What can be required: programs on the path of nodes, files, Python modules, features of the kernel."""
+KINDS = ("programs", "files", "libraries", "modules", "kernel")
+"""What can be required: programs on the path of nodes, files, shared libraries, Python modules, features of
+the kernel."""
 
 _ONE = re.compile(r"\s*(?P<kind>[a-z]+) (?P<names>[^;(]+) \((?P<fix>[^;]*)\)\s*\Z")
 
@@ -27,8 +28,8 @@ class Requirement:
 
     Attributes:
         kind: one of :data:`KINDS`.
-        names: of programs, modules or features; of files absolute paths, or such as begin with ``labctl/``
-            for labctl's own.
+        names: of programs, libraries, modules or features; of files absolute paths, or such as begin with
+            ``labctl/`` for labctl's own.
         packages: Debian and Ubuntu packages that bring them.
         remedy: what to do where no package helps.
         why: what for, in a few words.

@@ -61,6 +61,9 @@ class RequirementText(_RolePart):
     files: list[Annotated[str, Field(pattern=r"^(/|labctl/)[^\s;(]*$")]] = Field(
         default=[], description="absolute; such as begin with labctl/ are labctl's own"
     )
+    libraries: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]] = Field(
+        default=[], description="such as libbpf.so.1"
+    )
     modules: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]] = Field(
         default=[], description="of labctl's own Python, which nodes use"
     )
