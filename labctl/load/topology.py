@@ -16,7 +16,7 @@ from labctl.load.check import check
 from labctl.load.links import LinkTable
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeTable
-from labctl.load.overlay import cable_guests, with_overlay
+from labctl.load.overlay import cable_guests, section_problems, with_overlay
 from labctl.load.role_vars import check_role_vars
 from labctl.load.schema import AddressingModel, Link, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
@@ -135,9 +135,10 @@ class _Loader:
         self._problems += check(self._document, nodes.drafts, links.drafts, known, asked)
         pools = self._pools(model)
         if self._problems or model is None:
-            raise InputError(self._problems)
+            also = section_problems(self._document, model.overlay) if model else []
+            raise InputError([*self._problems, *also])
         topology = Topology(name, tuple(known), tuple(asked), self._vars, pools)
-        return with_overlay(self._document, self._plan(topology, links.drafts), nodes.drafts)
+        return with_overlay(self._document, self._plan(topology, links.drafts), nodes.drafts, model.overlay)
 
     def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
         """Validate the whole; which nodes and links are broken if it is not sound."""

@@ -22,7 +22,7 @@ from machine import Machine, machine
 from labctl.linux.netns import inside
 from labctl.load import load_topology
 from labctl.overlay.config.model import RouterPort, VmPort
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.overlay.packet import UDP, address_of, parse
 from labctl.probe.frames import Capture, Frame, capture, send_frames
 
@@ -110,7 +110,7 @@ def furnish(host: Machine, lab: Lab, guests: list[dict[str, str]]) -> Bed:
     told = json.loads(host.labctl("status", LAB, "--json").stdout)["nodes"]
     spaces = {node["node"]: proc / str(node["pid"]) / "ns/net" for node in told}
     pids = {node["node"]: node["pid"] for node in told}
-    items = plan_overlay(lab.overlay["section"], Facts.parse(lab.overlay))
+    items = plan_overlay(lab.overlay["section"], LabFacts.parse(lab.overlay))
     keys = {item.name: item.key for item in items if isinstance(item, VmPort)}
     parties = {node.name: party(node, keys.get(node.name, 0)) for node in lab.nodes}
     for guest in guests:

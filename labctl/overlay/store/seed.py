@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError, InputError, LabctlError, Problem
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.overlay.store.nsdb import Database
 from labctl.overlay.store.session import connect
 
@@ -50,12 +50,12 @@ def main(arguments: list[str]) -> int:
     try:
         (name,) = arguments
         plain = json.loads(Path(name).read_text())
-        items = plan_overlay(plain.get("section", {}), Facts.parse(plain))
+        items = plan_overlay(plain.get("section", {}), LabFacts.parse(plain))
         servers = plain["servers"]
     except InputError as error:
         sys.stderr.write(f"seed: {error}\n")
         return 2
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"seed: {InputError([Problem(str(arguments), 0, 0, str(error))])}\n")
         return 2
     return _write(servers, items)

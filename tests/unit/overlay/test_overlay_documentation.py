@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from labctl.overlay.config.model import Group, Network, Peering
-from labctl.overlay.config.topology_section import Facts, plan_overlay, pools_of, underlay_of
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay, pools_of, underlay_of
 
 TEXT = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
 TAGS = Path(__file__).parents[3] / "labctl" / "overlay" / "simulation" / "dependencies.py"
@@ -21,7 +21,7 @@ def section() -> dict[str, object]:
 
 
 def test_the_section_in_the_documentation_can_be_planned() -> None:
-    items = plan_overlay(section(), Facts())
+    items = plan_overlay(section(), LabFacts())
     names = {kind: {item.name for item in items if type(item) is kind} for kind in (Network, Group, Peering)}
     assert names[Network] == {*(f"t{n}-net" for n in range(1, 151)), "shop-front", "shop-back"}
     assert "web" in names[Group]

@@ -17,14 +17,14 @@ from labctl.overlay.agent.kernel import ANYCAST_LABEL, Kernel
 from labctl.overlay.agent.ports import Ports
 from labctl.overlay.config.model import GatewaySet
 from labctl.overlay.config.model import Host as HostItem
-from labctl.overlay.config.topology_section import Facts, plan_overlay
+from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.overlay.simulation.topology import Change, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FACTS = Facts.parse(
+FACTS = LabFacts.parse(
     {
         "hosts": [
             {"name": "gw1", "kind": "gateway", "tunnel": "10.255.0.1"},
@@ -221,7 +221,7 @@ def test_a_copy_is_enough_where_there_is_nothing_that_it_could_harm(ip: FakeIp, 
 
 
 def test_a_common_address_of_ipv6_is_taken_and_is_the_source_of_nothing(ip: FakeIp, tmp_path: Path) -> None:
-    facts = Facts.parse({"hosts": [{"name": "gw1", "kind": "gateway", "tunnel": "fd00::1"}]})
+    facts = LabFacts.parse({"hosts": [{"name": "gw1", "kind": "gateway", "tunnel": "fd00::1"}]})
     ip.addresses = ["2001:2::9"]
     gateway(ip, tmp_path).change(Topology.of(plan_overlay({"underlay": "ipv6"}, facts)), (), 0)
     assert "address replace 2001:2::ffff:1/128 dev lo nodad preferred_lft 0" in ip.said
