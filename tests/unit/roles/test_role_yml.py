@@ -67,7 +67,10 @@ def role(folder: Path, text: str) -> Role:
         ),
         ("requires: [{program: x}]\n", "1:13: unknown key 'program' (did you mean 'programs'?)"),
         ("requires: [{programs: [x]}]\n", "1:12: expected one of packages, fix: what brings it"),
-        ("requires: [{packages: [xx]}]\n", "1:12: expected one of programs, files, modules, kernel"),
+        (
+            "requires: [{packages: [xx]}]\n",
+            "1:12: expected one of programs, files, libraries, modules, kernel",
+        ),
         (
             "requires: [{kernel: [vxlam], fix: buy it}]\n",
             "1:22: unknown feature of the kernel 'vxlam' (did you mean 'vxlan'?)",
