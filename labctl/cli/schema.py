@@ -36,10 +36,10 @@ def command(
 def schema(kind: Kind) -> dict[str, Any]:
     """The JSON Schema (2020-12) of topologies, scenarios or results."""
     if kind is Kind.TOPOLOGY:
-        from labctl.load.roles import known_roles
         from labctl.load.schema import json_schema as topology_schema
+        from labctl.roles.catalog import load_roles
 
-        roles = known_roles()
+        roles = load_roles()
         keys = dict.fromkeys(key for role in roles.values() for key in role.node_keys)
         return topology_schema(tuple(keys), tuple(roles))
     if kind is Kind.SCENARIO:

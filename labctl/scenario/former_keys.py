@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.document.document import Document
+from labctl.document.tree import Entry, Kind, Value
 from labctl.errors import InputError, Problem
-from labctl.load.document import Document
-from labctl.load.tree import Entry, Kind, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

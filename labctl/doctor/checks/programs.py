@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl.doctor.checks.kernel import run
 from labctl.doctor.model import ALL, Check, LackingError, Purpose
+from labctl.linux.features import run
+from labctl.linux.installed import find_program
 
 __all__ = ["CHECKS", "FRR_DAEMONS"]
 
 FRR_DAEMONS = Path("/usr/lib/frr")
-ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 OLDEST_FRR = (8, 4)
 
 _GROUP = "tools"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EMBEDDED = frozenset({Purpose.EMBEDDED, Purpose.TESTS})
 _TESTS = frozenset({Purpose.TESTS})
 _OVERLAY = frozenset({Purpose.OVERLAY, Purpose.TESTS})
@@ -32,7 +29,7 @@ class OnPath:
 
     def __call__(self) -> str:
         """Their folders; LackingError names those that are not there."""
-        found = {name: shutil.which(name, path=_PATH) for name in self.programs}
+        found = {name: find_program(name) for name in self.programs}
         lacking = [name for name, path in found.items() if path is None]
         if lacking:
             raise LackingError("no " + ", ".join(lacking))
@@ -50,20 +47,6 @@ def _frr() -> str:
     if (int(match[1]), int(match[2])) < OLDEST_FRR:
         raise LackingError(f"{match[0]}, tried from 8.4 on", "a distribution with a newer FRR is needed")
     return match[0]
-
-
-def _zookeeper() -> str:
-    if not ZOOKEEPER.exists():
-        raise LackingError(f"no {ZOOKEEPER}")
-    return str(ZOOKEEPER)
-
-
-def _libbpf() -> str:
-    try:
-        ctypes.CDLL("libbpf.so.1")
-    except OSError as error:
-        raise LackingError("no libbpf.so.1") from error
-    return "libbpf.so.1"
 
 
 def _tool(
@@ -109,33 +92,10 @@ CHECKS = (
     _tool("tcpdump", "tcpdump", "seeing what a dying node still says; captures", needed=_TESTS, useful=ALL),
     _tool("ethtool", "ethtool", "offloads of interfaces, for who looks into checksums", useful=ALL),
     _tool("sysctl", "procps", "reading a node's settings", useful=ALL),
-    _tool("java", "default-jre-headless", "the overlay's state database runs on it", needed=_OVERLAY),
-    Check(
-        "zookeeper",
-        _GROUP,
-        "the overlay's state database",
-        _zookeeper,
-        needed=_OVERLAY,
-        packages=("zookeeper",),
-    ),
-    Check(
-        "libbpf",
-        _GROUP,
-        "loading the overlay's flow cache into the kernel",
-        _libbpf,
-        needed=_OVERLAY,
-        packages=("libbpf1",),
-    ),
     _tool(
         "clang llvm-strip",
         "clang llvm libbpf-dev linux-libc-dev",
         "compiling the overlay's flow cache, once",
         needed=_OVERLAY,
-    ),
-    _tool(
-        "udhcpc",
-        "udhcpc",
-        "virtual machines ask for their addresses with it",
-        needed=_OVERLAY | {Purpose.PARIS},
     ),
 )

@@ -116,3 +116,14 @@ def test_text_names_reason_and_fix_of_what_is_missing(
     assert "MISSING" in shown
     assert "for: r" in shown
     assert "fix: apt-get install x-new" in shown
+
+
+def test_what_roles_require_is_looked_for_by_their_purpose() -> None:
+    """Every program and package of a shipped role's ``requires:`` is in doctor; none is named in Python."""
+    by_name = {check.name: check for check in checks()}
+    assert by_name["java"].needed == {Purpose.OVERLAY, Purpose.TESTS}
+    assert by_name["zookeeper.jar"].packages == ("zookeeper",)
+    assert by_name["udhcpc"].needed == {Purpose.OVERLAY, Purpose.PARIS, Purpose.TESTS}
+    assert by_name["corosync"].packages == ("corosync", "pacemaker", "pacemaker-cli-utils")
+    assert by_name["oslo_rootwrap"].fix == "pip install 'labctl-testbed[paris]'"
+    assert "flowcache.bpf.o" not in by_name, "it is built, not installed"

@@ -12,9 +12,9 @@ from pydantic import (
     field_validator,
 )
 
-from labctl.load.document import Document
-from labctl.load.problems import problems_from
-from labctl.load.tree import parse
+from labctl.document.document import Document
+from labctl.document.problems import problems_from
+from labctl.document.tree import parse
 
 
 class Strict(BaseModel):

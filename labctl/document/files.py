@@ -7,8 +7,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
-from labctl.load.hints import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path

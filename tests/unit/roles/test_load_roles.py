@@ -4,9 +4,9 @@ import pytest
 
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.roles import known_roles
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.topology import Behaviour
+from labctl.roles.catalog import load_roles
 
 
 def role(folder: Path, name: str, text: str = "description: x\n") -> None:
@@ -16,21 +16,21 @@ def role(folder: Path, name: str, text: str = "description: x\n") -> None:
 
 def refused(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
-        known_roles([folder])
+        load_roles([folder])
     return str(caught.value).replace(str(folder), "DIR")
 
 
 def test_the_shipped_roles_act_as_they_are_called() -> None:
-    roles = known_roles()
+    roles = load_roles()
     for name in ("host", "router", "gateway", "switch"):
-        assert roles[name].behaviour is Behaviour(name)
+        assert roles[name].acts_as is Behaviour(name)
 
 
 def test_a_new_folder_is_a_new_role(tmp_path: Path) -> None:
     role(tmp_path, "firewall", "acts-as: gateway\nvars: {a: 1}\nnode-keys: [rules]\n")
     (tmp_path / "no-role").mkdir()
-    roles = known_roles([tmp_path])
-    assert roles["firewall"].behaviour is Behaviour.GATEWAY
+    roles = load_roles([tmp_path])
+    assert roles["firewall"].acts_as is Behaviour.GATEWAY
     assert roles["firewall"].vars == {"a": 1}
     assert roles["firewall"].node_keys == ("rules",)
     assert "router" in roles
@@ -40,23 +40,23 @@ def test_a_new_folder_is_a_new_role(tmp_path: Path) -> None:
 def test_a_users_role_hides_ours_and_the_earlier_folder_the_later(tmp_path: Path) -> None:
     role(tmp_path / "one", "router", "acts-as: host\n")
     role(tmp_path / "two", "router", "acts-as: switch\n")
-    assert known_roles([tmp_path / "one", tmp_path / "two"])["router"].behaviour is Behaviour.HOST
+    assert load_roles([tmp_path / "one", tmp_path / "two"])["router"].acts_as is Behaviour.HOST
 
 
 def test_what_a_role_extends_is_merged_in(tmp_path: Path) -> None:
     role(tmp_path, "a", "acts-as: router\nvars: {x: 1, y: 1}\nnode-keys: [k]\n")
     role(tmp_path, "b", "extends: a\nvars: {y: 2}\nnode-keys: [l]\n")
     role(tmp_path, "c", "extends: b\nacts-as: gateway\n")
-    roles = known_roles([tmp_path])
-    assert roles["b"].behaviour is Behaviour.ROUTER
-    assert roles["c"].behaviour is Behaviour.GATEWAY
+    roles = load_roles([tmp_path])
+    assert roles["b"].acts_as is Behaviour.ROUTER
+    assert roles["c"].acts_as is Behaviour.GATEWAY
     assert roles["c"].vars == {"x": 1, "y": 2}
     assert set(roles["c"].node_keys) == {"k", "l"}
 
 
 def test_a_role_that_says_nothing_acts_as_a_host(tmp_path: Path) -> None:
     role(tmp_path, "thing")
-    assert known_roles([tmp_path])["thing"].behaviour is Behaviour.HOST
+    assert load_roles([tmp_path])["thing"].acts_as is Behaviour.HOST
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,17 @@ def test_a_role_that_says_nothing_acts_as_a_host(tmp_path: Path) -> None:
     [
         (
             "acts-as: ruter\n",
-            "DIR/x/role.yml:1:10: a role acts as one of host, router, gateway, switch, guest, not 'ruter'",
+            (
+                "DIR/x/role.yml:1:10: expected 'host', 'router', 'gateway', 'switch' or 'guest', not 'ruter' "
+                "(did you mean 'router'?)"
+            ),
         ),
         ("extends: nobody\n", "DIR/x/role.yml:1:10: there is no role 'nobody'"),
-        ("extends: x\n", "DIR/x/role.yml:1:10: role 'x' extends itself"),
+        ("extends: x\n", "DIR/x/role.yml:1:10: the role extends itself: x -> x"),
         ("vars: 3\n", "DIR/x/role.yml:1:7: expected a mapping"),
-        ("node-keys: [1]\n", "DIR/x/role.yml:1:12: expected a list of names"),
+        ("node-keys: [1]\n", "DIR/x/role.yml:1:13: expected text, not 1"),
         ("- x\n", "DIR/x/role.yml:1:1: expected a mapping"),
-        ("extends: [1]\n", "DIR/x/role.yml:1:10: expected the name of a role"),
+        ("extends: [1]\n", "DIR/x/role.yml:1:10: expected text, not a list of 1"),
     ],
 )
 def test_a_role_that_cannot_be_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:

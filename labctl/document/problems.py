@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
 
-__all__ = ["problems_from"]
+__all__ = ["problems_from", "shown"]
 
 _EXPECTED = {
     "string_type": "text",
@@ -92,9 +93,18 @@ def _problem(
         what = f"item {last + 1}" if isinstance(last, int) else f"key {last!r}"
         return document.problem((*prefix, *parent), f"{what} is missing")
     is_key = last == "[key]"
-    return document.problem(
-        path[:-1] if is_key else path, _message(details), _quoting_hint(details.get("input")), key=is_key
-    )
+    hint = _quoting_hint(details.get("input")) or _choice_hint(details)
+    return document.problem(path[:-1] if is_key else path, _message(details), hint, key=is_key)
+
+
+def _choice_hint(details: ErrorDetails) -> str:
+    """The nearest of a few words, all of which stand in the message already."""
+    given = details.get("input")
+    if details["type"] not in ("literal_error", "enum") or not isinstance(given, str):
+        return ""
+    words = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+    hint = nearest(given, words)
+    return hint if hint.startswith("did you mean") else ""
 
 
 def _quoting_hint(given: object) -> str:
@@ -113,15 +123,15 @@ def _message(details: ErrorDetails) -> str:
     if kind in ("too_long", "too_short"):
         return f"expected {_size(context)}, not {context.get('actual_length')}"
     if kind in _BOUNDS:
-        return f"expected {_BOUNDS[kind][0]} {context[_BOUNDS[kind][1]]}, not {_shown(given)}"
+        return f"expected {_BOUNDS[kind][0]} {context[_BOUNDS[kind][1]]}, not {shown(given)}"
     if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, not {_shown(given)}"
+        return f"expected {_EXPECTED[kind]}, not {shown(given)}"
     message = details["msg"]
     for start in ("Input should be ", "String should ", "Value should "):
         if message.startswith(start):
             verb = "" if start == "Input should be " else "to "
-            return f"expected {verb}{message.removeprefix(start)}, not {_shown(given)}"
-    return f"{message[:1].lower()}{message[1:]}" + (f", not {_shown(given)}" if _is_scalar(given) else "")
+            return f"expected {verb}{message.removeprefix(start)}, not {shown(given)}"
+    return f"{message[:1].lower()}{message[1:]}" + (f", not {shown(given)}" if _is_scalar(given) else "")
 
 
 def _size(context: Mapping[str, Any]) -> str:
@@ -134,7 +144,8 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | int | float | bool) or value is None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a problem names it, in few words."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):

@@ -7,10 +7,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from labctl.errors import InputError
-from labctl.load.roles import known_roles
 from labctl.render.definition import binds_of, with_tag
-from labctl.render.roles import load_role, role_names
-from labctl.render.shipped import folder
+from labctl.roles.catalog import load_role, load_roles, role_names
+from labctl.shipped import folder
 
 OURS = folder("templates")
 
@@ -69,7 +68,7 @@ def test_a_new_role_is_a_new_folder(tmp_path: Path) -> None:
     assert role.capabilities == ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "NET_BIND_SERVICE")
     assert role.image == "my/fw:1"
     assert sources("firewall", mine, OURS)["/etc/nftables.conf"] == mine / "firewall/etc/nftables.conf.j2"
-    assert known_roles([mine])["firewall"].behaviour == "router"
+    assert load_roles([mine])["firewall"].acts_as == "router"
 
 
 def test_leftovers_of_other_programs_are_no_files_of_a_role(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from labctl.document.files import read_text
+from labctl.document.tree import Entry, Kind, Scalar, Value, parse
 from labctl.errors import InputError, Problem
-from labctl.load.files import read_text
-from labctl.load.tree import Entry, Kind, Scalar, Value, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,6 +19,6 @@ def folder(kind: str) -> Path:
     Returns:
         An absolute path.
     """
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent
     inside = package / kind
     return inside if inside.is_dir() else package.parent / kind

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from labctl.document.document import Document, Position, read_document
+from labctl.document.files import MAX_BYTES
+from labctl.document.tree import MAX_DEPTH, MAX_VALUES, parse
 from labctl.errors import InputError
-from labctl.load.document import Document, Position, read_document
-from labctl.load.files import MAX_BYTES
-from labctl.load.tree import MAX_DEPTH, MAX_VALUES, parse
 
 
 def document(text: str) -> Document:
