@@ -6,6 +6,7 @@ wrote; the parser stands in :mod:`labctl.clab.parse`. Links and their ends are t
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.model.lab import LinkPlan
 
-__all__ = ["DEFERRED_UP", "Bind", "Definition", "NodeDefinition"]
+__all__ = ["DEFERRED_UP", "Bind", "Definition", "NodeDefinition", "digest_of"]
 
 DEFERRED_UP = "labctl-holds"
 """Label of a node: interfaces that it sets up itself, later than its boot, separated by blanks."""
@@ -70,6 +71,11 @@ class NodeDefinition:
     unsupported: tuple[str, ...] = ()
 
 
+def digest_of(text: str) -> str:
+    """What tells a file from the same file after an edit: the SHA-256 of its text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A whole containerlab file.
@@ -80,6 +86,8 @@ class Definition:
         nodes: in the order of the file.
         links: veth pairs between nodes, in the order of the file.
         unsupported: links that only containerlab can make, one line each.
+        digest: of the text that was read, see :func:`digest_of`; empty for a definition that was not
+            read from a file.
     """
 
     name: str
@@ -87,6 +95,7 @@ class Definition:
     nodes: tuple[NodeDefinition, ...]
     links: tuple[LinkPlan, ...]
     unsupported: tuple[str, ...] = ()
+    digest: str = ""
 
     def node(self, name: str) -> NodeDefinition:
         """The node of that name; KeyError if there is none."""

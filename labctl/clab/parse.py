@@ -15,7 +15,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.clab.definition import Bind, Definition, NodeDefinition
+from labctl.clab.definition import Bind, Definition, NodeDefinition, digest_of
 from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
 from labctl.clab.links import UnsupportedLinkError, read_link
 from labctl.document.document import Document, read_document
@@ -121,7 +121,7 @@ class _Reader:
         if self.problems:
             raise InputError(self.problems)
         nodes = tuple(_with_interfaces(node, links) for node in nodes)
-        return Definition(name, self.path, nodes, links, unsupported)
+        return Definition(name, self.path, nodes, links, unsupported, digest_of(self.document.text))
 
     def _lab_name(self, data: Mapping[str, Any]) -> str:
         name = data.get("name")

@@ -36,12 +36,9 @@ def command(
 
     begin = time.monotonic()
     with signals.held(), watching("loading") as (listen, progress):
-        lab = bring_up(
-            load_lab_file(topology, name=name, sets=set_ or (), templates=templates or ()),
-            runtime=runtime,
-            timeout_s=timeout,
-            listen=listen,
-        )
+        with signals.released():
+            loaded = load_lab_file(topology, name=name, sets=set_ or (), templates=templates or ())
+        lab = bring_up(loaded, runtime=runtime, timeout_s=timeout, listen=listen)
         signals.done()  # the lab is up: 130 would say that it is not
     seconds = time.monotonic() - begin
     from labctl.lab.definition_cache import definition_of

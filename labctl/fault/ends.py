@@ -22,7 +22,7 @@ __all__ = ["far_ends", "known_node", "label", "link_between", "own_ends", "place
 
 
 def label(link: LinkPlan) -> str:
-    """What a link is called in the ledger and in effects."""
+    """What a link is called in the registry and in effects."""
     return f"{link.a}-{link.b}"
 
 

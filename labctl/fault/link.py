@@ -40,7 +40,7 @@ __all__ = [
 
 BLACKHOLE = "link-blackhole"
 NODE_BLACKHOLE = "node-blackhole"
-"""What these faults are called in the ledger."""
+"""What these faults are called in the registry."""
 
 _SEEN_S = 2.0
 
@@ -185,7 +185,7 @@ def _close_ends(
 
 
 def close_again(lab: LabDir, netns: Path, ends: Iterable[Endpoint]) -> None:
-    """Make those ends black holes that the ledger says are: their node has a fresh namespace.
+    """Make those ends black holes that the registry says are: their node has a fresh namespace.
 
     Args:
         lab: the lab.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
-"""What a link without carrier is called in the ledger."""
+"""What a link without carrier is called in the registry."""
 
 _END_SYSTEM, _SWITCH, _FORWARDER = range(3)
 
@@ -55,7 +55,7 @@ def _rank(spec: NodeDefinition) -> int:
 
 
 def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> Endpoint:
-    """Keep a link down by one of its ends, and note in the ledger by which.
+    """Keep a link down by one of its ends, and note in the registry by which.
 
     Args:
         runtime: that runs the lab.

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["ACTION", "power_off", "power_on"]
 
 ACTION = "power-off"
-"""What a node without power is called in the ledger."""
+"""What a node without power is called in the registry."""
 
 _FREEZE_S = 0.005
 _PRIORITY = 10

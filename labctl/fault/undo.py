@@ -1,4 +1,4 @@
-"""Every fault in force undone, the latest first, by whatever process: the ledger knows them."""
+"""Every fault in force undone, the latest first, by whatever process: the registry knows them."""
 
 from __future__ import annotations
 

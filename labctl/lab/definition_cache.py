@@ -109,6 +109,7 @@ def _restored(data: dict[str, Any]) -> Definition:
         nodes=tuple(_node(node) for node in items(data, "nodes")),
         links=tuple(_link(link) for link in items(data, "links")),
         unsupported=tuple(items(data, "unsupported")),
+        digest=text(data, "digest"),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,6 +203,31 @@ def test_handlers_of_the_program_around_are_left_alone() -> None:
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@ALL
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_signal_while_up_reads_its_file_ends_it_at_once(number: int) -> None:
+    """The file is a pipe that stays open: reading all of it would take for ever."""
+    reader, writer = os.pipe()
+    os.write(writer, b"name: endless\n")
+    line = [sys.executable, "-m", "labctl", "up", f"/dev/fd/{reader}", "--runtime", "netns"]
+    with subprocess.Popen(line, pass_fds=[reader], stderr=subprocess.DEVNULL) as child:
+        try:
+            end = time.monotonic() + 30.0
+            while _unread(reader) and time.monotonic() < end:
+                time.sleep(0.02)
+            child.send_signal(number)
+            assert child.wait(30.0) == 130
+        finally:
+            child.kill()
+            os.close(reader)
+            os.close(writer)
+
+
+def _unread(pipe: int) -> int:
+    """How many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from labctl.clab.definition import Definition
 
-__all__ = ["not_laid", "refresh_name", "replug", "twins"]
+__all__ = ["not_laid", "refresh_name", "renumber", "twins"]
 
 NETNS_FOLDER = Path("/run/netns")
 
@@ -77,11 +77,11 @@ def twins(definition: Definition, netns_of: Callable[[str], Path]) -> dict[str, 
     return found
 
 
-def replug(old: Path, new: Path, interfaces: list[str], first: int) -> None:
+def renumber(old: Path, new: Path, interfaces: list[str], first: int) -> None:
     """Move interfaces from one namespace into another, numbered from ``first`` on, and set them up."""
     target = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
 
-    def pull() -> None:
+    def move_out() -> None:
         route = Route()
         try:
             there = links(route)
@@ -90,7 +90,7 @@ def replug(old: Path, new: Path, interfaces: list[str], first: int) -> None:
         finally:
             route.close()
 
-    def plug() -> None:
+    def set_up() -> None:
         route = Route()
         try:
             there = links(route)
@@ -99,10 +99,10 @@ def replug(old: Path, new: Path, interfaces: list[str], first: int) -> None:
             route.close()
 
     try:
-        inside(old, pull)
+        inside(old, move_out)
     finally:
         os.close(target)
-    inside(new, plug)
+    inside(new, set_up)
 
 
 def refresh_name(name: str, netns: Path) -> None:

@@ -18,12 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from labctl.clab.definition import digest_of
 from labctl.errors import ActionError, HostError, LabctlError, LabError, LabExistsError, NodeError
 from labctl.events import Event
 from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
+from labctl.load.files import read_text
 from labctl.runtime.containerlab import links
 from labctl.runtime.containerlab.binary import Outcome, Program, find_program, stop_running
 from labctl.runtime.containerlab.cleanup import Leftovers, remove_unmoved_links, unmoved_links
@@ -80,8 +82,10 @@ class ContainerlabRuntime:
         Raises:
             NodeError: a node or a link is not there, or a command of a node's ``exec`` failed.
             LabExistsError: a lab of this name was deployed from another file.
+            LabError: the file has been edited since it was read.
             HostError: this machine lacks something.
         """
+        _check_unchanged(definition)
         stop_running(lab.path)
         there = self.engine.containers(lab.name)
         foreign = {container.topology for container in there} - {str(definition.path)}
@@ -243,7 +247,7 @@ class ContainerlabRuntime:
         try:
             self.kill(lab, node)
             self.boot(lab, node)
-            links.replug(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
+            links.renumber(Path(f"/proc/self/fd/{old}"), self.netns(lab, node), names, first)
         finally:
             os.close(old)
 
@@ -371,6 +375,12 @@ def _program(engine: Engine) -> Program:
     if path is None:
         raise HostError("containerlab is not installed: see labctl doctor --for containerlab")
     return Program(path, engine.http.url)
+
+
+def _check_unchanged(definition: Definition) -> None:
+    """Containerlab reads the file itself: what it would deploy must be what everybody else was told of."""
+    if definition.digest and digest_of(read_text(definition.path)) != definition.digest:
+        raise LabError(f"{definition.path} has been edited since it was read: start again")
 
 
 def _deploy_argv(lab: LabDir, definition: Definition) -> list[str]:

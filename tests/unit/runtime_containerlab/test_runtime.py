@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.clab.parse import read_definition
+from labctl.errors import LabError
+from labctl.events import silent
 from labctl.lab.runtime import NodeStatus
-from labctl.runtime.containerlab.runtime import _epoch, _image_fix, _state
+from labctl.lab.state import LabDir
+from labctl.runtime.containerlab.runtime import ContainerlabRuntime, _epoch, _image_fix, _state
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def facts(**state: Any) -> dict[str, Any]:
@@ -42,3 +49,12 @@ def test_moments_of_the_engine_keep_their_nanoseconds(moment: str, expected: str
 def test_the_fix_for_an_image_says_how_to_get_it() -> None:
     assert _image_fix("labctl/router:0.1.0") == "labctl images build router"
     assert _image_fix("alpine:3") == "docker pull alpine:3"
+
+
+def test_a_file_edited_since_it_was_read_is_not_deployed(tmp_path: Path) -> None:
+    path = tmp_path / "a.clab.yml"
+    path.write_text("name: a\ntopology: {nodes: {n: {image: alpine:3}}}\n")
+    definition = read_definition(path)
+    path.write_text("name: a\ntopology: {nodes: {n: {image: alpine:4}}}\n")
+    with pytest.raises(LabError, match="edited since it was read"):
+        ContainerlabRuntime().up(LabDir("a", tmp_path / "state"), definition, silent)

@@ -11,6 +11,7 @@ import pytest
 from labctl.errors import ActionError, HostError, LabInterrupted
 from labctl.events import silent
 from labctl.journal.file import read_journal
+from labctl.model.codec import lab_to_dict
 from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeWorld
@@ -314,3 +315,15 @@ def test_logs_of_earlier_results_do_not_stay(tmp_path: Path) -> None:
     play(scenario(), world(), tmp_path, suspect=lambda _events: True)
     play(scenario(), world(), tmp_path)
     assert not (tmp_path / "logs").exists()
+
+
+def test_the_header_says_what_was_loaded_whatever_the_file_says_now(tmp_path: Path) -> None:
+    made = world()
+    topology = tmp_path / "t.yml"
+    topology.write_text("edited since")
+    asked = replace(scenario(), topology=topology)
+    loaded = replace(fake_loaded(made.nodes), source=topology, text="as loaded")
+    journal = run_series(Series(asked, loaded, tmp_path / "out"), FakeSource(made), silent)
+    header = next(event.data for event in read_journal(journal) if event.kind == "run.header")
+    assert header["topology"]["text"] == "as loaded"
+    assert header["lab"] == lab_to_dict(loaded.lab)
