@@ -6,37 +6,18 @@ looked for anyway. Roles of no purpose of their own are those of any lab: other 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from labctl.doctor.model import Check, LackingError, Purpose
-from labctl.linux.installed import absent, file_of, find_program
+from labctl.doctor.installed import Installed
+from labctl.doctor.model import Check, Group, Purpose
+from labctl.linux.installed import file_of
 from labctl.roles.catalog import load_roles
 
 if TYPE_CHECKING:
     from labctl.roles.requirements import Requirement
 
 __all__ = ["checks"]
-
-_GROUP = "roles"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """Everything that a requirement names is there."""
-
-    requirement: Requirement
-
-    def __call__(self) -> str:
-        """What was found; LackingError names what is not there."""
-        kind, names = self.requirement.kind, self.requirement.names
-        lacking = absent(kind, names)
-        if lacking:
-            raise LackingError("no " + ", ".join(lacking))
-        return (
-            " ".join(find_program(name) or name for name in names) if kind == "programs" else " ".join(names)
-        )
 
 
 def checks() -> tuple[Check, ...]:
@@ -51,15 +32,18 @@ def checks() -> tuple[Check, ...]:
                 continue
             _, purposes = wanted.setdefault((each.kind, each.names), (each, set()))
             purposes.add(Purpose(role.purpose))
-    return tuple(_check(each, frozenset(purposes)) for each, purposes in wanted.values())
+    return tuple(
+        _check(order, each, frozenset(purposes)) for order, (each, purposes) in enumerate(wanted.values(), 1)
+    )
 
 
-def _check(each: Requirement, purposes: frozenset[Purpose]) -> Check:
+def _check(order: int, each: Requirement, purposes: frozenset[Purpose]) -> Check:
     return Check(
-        PurePosixPath(each.names[0]).name,
-        _GROUP,
-        each.why,
-        Installed(each),
+        name=PurePosixPath(each.names[0]).name,
+        group=Group.ROLES,
+        order=order,
+        reason=each.why,
+        probe=Installed(each.kind, each.names),
         needed=purposes | {Purpose.TESTS},
         packages=each.packages,
         fix=each.remedy,
