@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
-from labctl.doctor.model import Check, Group
+from labctl.doctor.model import CheckGroup, MachineCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["discover"]
 
-_PLACES = {group: place for place, group in enumerate(Group)}
+_PLACES = {group: place for place, group in enumerate(CheckGroup)}
 
 
-def discover(package: ModuleType) -> tuple[Check, ...]:
+def discover(package: ModuleType) -> tuple[MachineCheck, ...]:
     """Every check in the modules of a package and of its subpackages, in the order of showing.
 
     Args:
@@ -29,17 +29,17 @@ def discover(package: ModuleType) -> tuple[Check, ...]:
     return tuple(sorted(_all(package), key=lambda check: (_PLACES[check.group], check.order, check.name)))
 
 
-def _all(package: ModuleType) -> Iterator[Check]:
+def _all(package: ModuleType) -> Iterator[MachineCheck]:
     for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(found.name)
         yield from _all(module) if found.ispkg else _checks_of(module)
 
 
-def _checks_of(module: ModuleType) -> Iterable[Check]:
+def _checks_of(module: ModuleType) -> Iterable[MachineCheck]:
     one, several = getattr(module, "CHECK", None), getattr(module, "checks", None)
-    if isinstance(one, Check):
+    if isinstance(one, MachineCheck):
         return (one,)
     if several is None:
         raise TypeError(f"{module.__name__} has neither CHECK nor checks()")
-    found: Iterable[Check] = several()
+    found: Iterable[MachineCheck] = several()
     return found

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,33 +19,33 @@ __all__ = ["needed_feature", "useful_feature"]
 
 def needed_feature(
     name: str, order: int, reason: str, probe: Callable[[], str], needed: frozenset[Purpose] = ALL
-) -> Check:
+) -> MachineCheck:
     """A check of what every kernel that labctl runs on must have; no package brings it.
 
     Args:
         name: what the check is called.
-        order: see :class:`Check`.
+        order: see :class:`MachineCheck`.
         reason: what labctl needs it for.
-        probe: see :class:`Check`.
+        probe: see :class:`MachineCheck`.
         needed: purposes that cannot do without.
     """
-    return Check(
-        name, Group.KERNEL, reason, probe, needed=needed, fix="another kernel is needed", order=order
+    return MachineCheck(
+        name, CheckGroup.KERNEL, reason, probe, needed=needed, fix="another kernel is needed", order=order
     )
 
 
-def useful_feature(name: str, order: int, reason: str, probe: Callable[[], str]) -> Check:
+def useful_feature(name: str, order: int, reason: str, probe: Callable[[], str]) -> MachineCheck:
     """A check of what some labs use; on some distributions a package of kernel modules brings it.
 
     Args:
         name: what the check is called.
-        order: see :class:`Check`.
+        order: see :class:`MachineCheck`.
         reason: what labctl needs it for.
-        probe: see :class:`Check`.
+        probe: see :class:`MachineCheck`.
     """
     fix = "the running kernel does not have it: another kernel is needed"
-    return Check(
-        name, Group.KERNEL, reason, probe, useful=ALL, packages=_extra_modules(), fix=fix, order=order
+    return MachineCheck(
+        name, CheckGroup.KERNEL, reason, probe, useful=ALL, packages=_extra_modules(), fix=fix, order=order
     )
 
 

@@ -16,7 +16,7 @@ from labctl.linux.features import LackingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ALL", "Check", "Finding", "Group", "LackingError", "Purpose", "Status"]
+__all__ = ["ALL", "CheckGroup", "Finding", "LackingError", "MachineCheck", "Purpose", "Status"]
 
 
 class Purpose(StrEnum):
@@ -32,7 +32,7 @@ class Purpose(StrEnum):
 ALL = frozenset(Purpose)
 
 
-class Group(StrEnum):
+class CheckGroup(StrEnum):
     """The headings under which checks are shown, in this order."""
 
     MACHINE = "machine"
@@ -51,7 +51,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class MachineCheck:
     """One thing to look for.
 
     Attributes:
@@ -67,7 +67,7 @@ class Check:
     """
 
     name: str
-    group: Group
+    group: CheckGroup
     reason: str
     probe: Callable[[], str]
     needed: frozenset[Purpose] = frozenset()
@@ -93,7 +93,7 @@ class Finding:
     """
 
     name: str
-    group: Group
+    group: CheckGroup
     status: Status
     seen: str
     reason: str

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from labctl.document.files import read_text
-from labctl.document.tree import Entry, Kind, Scalar, Value, parse
+from labctl.document.tree import MappingEntry, Scalar, Value, ValueKind, parse
 from labctl.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -134,12 +134,12 @@ def read_document(path: Path) -> Document:
     return Document(str(path), parse(text, str(path)), text)
 
 
-def _step(value: Value, part: str | int) -> Entry | None:
-    if value.kind == Kind.MAPPING:
+def _step(value: Value, part: str | int) -> MappingEntry | None:
+    if value.kind == ValueKind.MAPPING:
         return value.entries.get(str(part))
-    if value.kind == Kind.LIST and isinstance(part, int) and 0 <= part < len(value.items):
+    if value.kind == ValueKind.LIST and isinstance(part, int) and 0 <= part < len(value.items):
         item = value.items[part]
-        return Entry(item.line, item.column, item)
+        return MappingEntry(item.line, item.column, item)
     return None
 
 
@@ -147,9 +147,9 @@ def _mapped(
     value: Value, change: Callable[[str, Position], Scalar], file: str, problems: list[Problem]
 ) -> Value:
     fresh = Value(value.kind, value.line, value.column, value.scalar, size=value.size, depth=value.depth)
-    if value.kind == Kind.LIST:
+    if value.kind == ValueKind.LIST:
         fresh.items = [_mapped(item, change, file, problems) for item in value.items]
-    elif value.kind == Kind.MAPPING:
+    elif value.kind == ValueKind.MAPPING:
         for old, entry in value.entries.items():
             key = str(_changed(old, entry.line, entry.column, change, problems))
             if key in fresh.entries:
@@ -158,7 +158,7 @@ def _mapped(
                 problems.append(Problem(file, entry.line, entry.column, message))
                 continue
             mapped = _mapped(entry.value, change, file, problems)
-            fresh.entries[key] = Entry(entry.line, entry.column, mapped)
+            fresh.entries[key] = MappingEntry(entry.line, entry.column, mapped)
     elif isinstance(value.scalar, str):
         fresh.scalar = _changed(value.scalar, value.line, value.column, change, problems)
     return fresh

@@ -18,7 +18,7 @@ import yaml
 
 from labctl.errors import InputError, Problem
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "Entry", "Kind", "Scalar", "Value", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "MappingEntry", "Scalar", "Value", "ValueKind", "parse"]
 
 Scalar = str | int | float | bool | None
 
@@ -41,7 +41,7 @@ _LONGEST_NUMBER = 40
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
 
 
-class Kind:
+class ValueKind:
     """What a :class:`Value` is."""
 
     SCALAR = "scalar"
@@ -50,7 +50,7 @@ class Kind:
 
 
 @dataclass(slots=True)
-class Entry:
+class MappingEntry:
     """One key of a mapping, where it stands, and its value."""
 
     line: int
@@ -63,7 +63,7 @@ class Value:
     """A value and where it begins.
 
     Attributes:
-        kind: see :class:`Kind`.
+        kind: see :class:`ValueKind`.
         line, column: 1-based.
         scalar: of a scalar.
         items: of a list.
@@ -77,15 +77,15 @@ class Value:
     column: int
     scalar: Scalar = None
     items: list[Value] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, MappingEntry] = field(default_factory=dict)
     size: int = 1
     depth: int = 1
 
     def plain(self) -> Any:  # noqa: ANN401 - whatever YAML can say
         """The same without positions: dict, list or scalar."""
-        if self.kind == Kind.MAPPING:
+        if self.kind == ValueKind.MAPPING:
             return {key: entry.value.plain() for key, entry in self.entries.items()}
-        if self.kind == Kind.LIST:
+        if self.kind == ValueKind.LIST:
             return [item.plain() for item in self.items]
         return self.scalar
 
@@ -141,7 +141,7 @@ class _Builder:
         """The tree, once the last event is taken."""
         if self._problems:
             raise InputError(self._problems)
-        if self._root is None or (self._root.kind == Kind.SCALAR and self._root.scalar is None):
+        if self._root is None or (self._root.kind == ValueKind.SCALAR and self._root.scalar is None):
             raise InputError([Problem(self._file, 0, 0, "is empty")])
         return self._root
 
@@ -165,7 +165,7 @@ class _Builder:
         if len(self._stack) >= MAX_DEPTH:
             self._refuse(line, column, f"is nested more than {MAX_DEPTH} levels deep")
         self._expect_key(line, column)
-        kind = Kind.MAPPING if isinstance(event, yaml.MappingStartEvent) else Kind.LIST
+        kind = ValueKind.MAPPING if isinstance(event, yaml.MappingStartEvent) else ValueKind.LIST
         self._stack.append(_Open(Value(kind, line, column), event.anchor))
 
     def _close(self) -> None:
@@ -189,7 +189,7 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Value:
         plain = event.implicit[0] and event.tag is None
-        return Value(Kind.SCALAR, line, column, _resolve(event.value) if plain else event.value)
+        return Value(ValueKind.SCALAR, line, column, _resolve(event.value) if plain else event.value)
 
     def _place(
         self, value: Value, anchor: str | None, source: str | None, alias_at: tuple[int, int] | None = None
@@ -205,10 +205,10 @@ class _Builder:
             self._root = value
             return
         parent = self._stack[-1]
-        if parent.value.kind == Kind.LIST:
+        if parent.value.kind == ValueKind.LIST:
             parent.value.items.append(value)
         elif parent.key is None:
-            if value.kind != Kind.SCALAR:
+            if value.kind != ValueKind.SCALAR:
                 self._refuse(line, column, "a key must be text")
             text = source if source is not None else str(value.scalar)
             parent.key = (text, line, column)
@@ -219,8 +219,8 @@ class _Builder:
     def _store(self, parent: _Open, value: Value) -> None:
         key, line, column = parent.key or ("", 0, 0)
         if key == _MERGE_KEY:
-            sources = value.items if value.kind == Kind.LIST else [value]
-            if any(source.kind != Kind.MAPPING for source in sources):
+            sources = value.items if value.kind == ValueKind.LIST else [value]
+            if any(source.kind != ValueKind.MAPPING for source in sources):
                 self._refuse(line, column, "<< merges mappings, expected an alias of one")
             parent.merges.extend(sources)
             return
@@ -229,10 +229,10 @@ class _Builder:
             message = f"key {key!r} occurs twice, first in line {first.line}"
             self._problems.append(Problem(self._file, line, column, message))
             return
-        parent.value.entries[key] = Entry(line, column, value)
+        parent.value.entries[key] = MappingEntry(line, column, value)
 
     def _expect_key(self, line: int, column: int) -> None:
-        if self._stack and self._stack[-1].value.kind == Kind.MAPPING and self._stack[-1].key is None:
+        if self._stack and self._stack[-1].value.kind == ValueKind.MAPPING and self._stack[-1].key is None:
             hint = "quote it where it holds { } or [ ]"
             raise InputError([Problem(self._file, line, column, "a key must be text", hint)])
 

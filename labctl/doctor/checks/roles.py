@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from labctl.doctor.installed import Installed
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.linux.installed import file_of
 from labctl.roles.catalog import load_roles
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["checks"]
 
 
-def checks() -> tuple[Check, ...]:
+def checks() -> tuple[MachineCheck, ...]:
     """One check for each thing that roles with a purpose require, whatever the number of roles."""
     wanted: dict[tuple[str, tuple[str, ...]], tuple[Requirement, set[Purpose]]] = {}
     roles = load_roles().values()
@@ -37,10 +37,10 @@ def checks() -> tuple[Check, ...]:
     )
 
 
-def _check(order: int, each: Requirement, purposes: frozenset[Purpose]) -> Check:
-    return Check(
+def _check(order: int, each: Requirement, purposes: frozenset[Purpose]) -> MachineCheck:
+    return MachineCheck(
         name=PurePosixPath(each.names[0]).name,
-        group=Group.ROLES,
+        group=CheckGroup.ROLES,
         order=order,
         reason=each.why,
         probe=Installed(each.kind, each.names),

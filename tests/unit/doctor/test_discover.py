@@ -12,7 +12,7 @@ import labctl.doctor.checks
 from labctl.cli.app import load_command
 from labctl.cli.doctor import For
 from labctl.doctor.discover import discover
-from labctl.doctor.model import Group, Purpose
+from labctl.doctor.model import CheckGroup, Purpose
 from labctl.doctor.run import checks
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ONE = """
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 
-CHECK = Check("{name}", Group.{group}, "r", lambda: "seen by {name}", needed=ALL, fix="f", order={order})
+CHECK = MachineCheck(
+    "{name}", CheckGroup.{group}, "r", lambda: "seen by {name}", needed=ALL, fix="f", order={order}
+)
 """
 
 
@@ -104,7 +106,7 @@ def test_a_folder_that_cannot_be_imported_is_not_passed_over(package: ModuleType
 
 def test_every_group_has_its_checks_and_no_two_want_the_same_place() -> None:
     every = checks()
-    assert {check.group for check in every} == set(Group)
+    assert {check.group for check in every} == set(CheckGroup)
     places = [(check.group, check.order) for check in every]
     assert len(set(places)) == len(places)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.linux.features import LackingError, run
 from labctl.runtime.containerlab.binary import find_program
 
@@ -25,9 +25,9 @@ def _containerlab() -> str:
     return f"{match[1] if match else 'of unknown version'} at {program}"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="containerlab",
-    group=Group.CONTAINERS,
+    group=CheckGroup.CONTAINERS,
     order=40,
     reason="deploys the same definition in containers",
     probe=_containerlab,

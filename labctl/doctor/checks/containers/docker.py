@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="docker",
-    group=Group.CONTAINERS,
+    group=CheckGroup.CONTAINERS,
     order=10,
     reason="a shell in a container",
     probe=Programs("docker"),

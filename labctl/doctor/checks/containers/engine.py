@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.errors import LabctlError
 from labctl.linux.features import LackingError
 from labctl.runtime.containerlab.docker import Engine
@@ -18,9 +18,9 @@ def _engine() -> str:
         raise LackingError(str(error)) from error
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="Docker engine",
-    group=Group.CONTAINERS,
+    group=CheckGroup.CONTAINERS,
     order=30,
     reason="containerlab's nodes are its containers",
     probe=_engine,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.errors import LabctlError
 from labctl.linux.features import LackingError
 from labctl.runtime.containerlab.docker import Engine
@@ -23,9 +23,9 @@ def _images() -> str:
     return " ".join(image.reference for image in images)
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="images",
-    group=Group.CONTAINERS,
+    group=CheckGroup.CONTAINERS,
     order=50,
     reason="what the nodes run in: host and router, built on this machine",
     probe=_images,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux import syscalls
 from labctl.linux.features import LackingError
 from labctl.runtime.embedded import capabilities
@@ -19,9 +19,9 @@ def _capabilities() -> str:
     return " ".join(_NAMES)
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="capabilities",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=30,
     reason="what root may do here: in a container it is given less",
     probe=_capabilities,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.lab import node_groups
 from labctl.linux.features import LackingError
 
@@ -18,9 +18,9 @@ def _freezer() -> str:
     return f"control groups version {version}"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="freezer",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=55,
     reason="before a power cut every process of a node stops at once",
     probe=_freezer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
@@ -20,9 +20,9 @@ def _open_files() -> str:
     return f"{soft}, at most {'any' if hard == resource.RLIM_INFINITY else hard}"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="open files",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=50,
     reason="one handle a node, a link end under watch and a stream of traffic",
     probe=_open_files,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
@@ -24,9 +24,9 @@ def _text(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="Python",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=60,
     reason="labctl is written in it",
     probe=_python,

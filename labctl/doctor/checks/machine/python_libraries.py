@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
@@ -24,9 +24,9 @@ def _libraries() -> str:
     return f"{len(_NAMES)} there"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="Python libraries",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=70,
     reason="templates, checks of input, packets, tables",
     probe=_libraries,

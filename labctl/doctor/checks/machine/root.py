@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
@@ -16,9 +16,9 @@ def _root() -> str:
     return "root"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="root",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=20,
     reason="making namespaces and links, and sending from inside them",
     probe=_root,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.linux import syscalls
 from labctl.linux.features import LackingError
 from labctl.runtime.embedded import capabilities
@@ -16,9 +16,9 @@ def _sys_resource() -> str:
     return "in the bounding set"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="cap SYS_RESOURCE",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=40,
     reason="files of other people's labs that ask for privileged containers",
     probe=_sys_resource,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
@@ -17,9 +17,9 @@ def _system() -> str:
     return f"Linux {platform.release()} {platform.machine()}"
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="system",
-    group=Group.MACHINE,
+    group=CheckGroup.MACHINE,
     order=10,
     reason="nodes are Linux namespaces, links are Linux interfaces",
     probe=_system,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="clang",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=140,
     reason="compiling the overlay's flow cache, once",
     probe=Programs("clang", "llvm-strip"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 from labctl.linux.features import LackingError, run
 
 __all__ = ["CHECK"]
@@ -27,9 +27,9 @@ def _frr() -> str:
     return match[0]
 
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="FRR",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=40,
     reason="the routers: zebra, bgpd, bfdd and staticd as they run in production",
     probe=_frr,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import ALL, Check, Group, Purpose
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="ping",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=70,
     reason="a first look into a lab",
     probe=Programs("ping"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import ALL, Check, Group
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="sysctl",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=100,
     reason="reading a node's settings",
     probe=Programs("sysctl"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import ALL, Check, Group, Purpose
+from labctl.doctor.model import ALL, CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="tcpdump",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=80,
     reason="seeing what a dying node still says; captures",
     probe=Programs("tcpdump"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="tini",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=30,
     reason="the first process of a node: it reaps, and passes signals on",
     probe=Programs("tini"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="unshare",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=20,
     reason="entering a node with the node's own rights",
     probe=Programs("unshare", "nsenter", "setpriv"),

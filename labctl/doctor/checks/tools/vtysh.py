@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labctl.doctor.installed import Programs
-from labctl.doctor.model import Check, Group, Purpose
+from labctl.doctor.model import CheckGroup, MachineCheck, Purpose
 
 __all__ = ["CHECK"]
 
-CHECK = Check(
+CHECK = MachineCheck(
     name="vtysh",
-    group=Group.TOOLS,
+    group=CheckGroup.TOOLS,
     order=50,
     reason="asking a router for its sessions and routes",
     probe=Programs("vtysh"),
