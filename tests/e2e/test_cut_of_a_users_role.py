@@ -63,8 +63,8 @@ def test_the_end_system_is_held_and_what_forwards_sees_no_carrier(
         routers_end = json.loads(shown.stdout)[0]["flags"]
         nodes_end = link(host, node)["flags"]
         down, up = (nodes_end, routers_end) if held == node else (routers_end, nodes_end)
-        assert "UP" not in down, "this end is held down"
-        assert {"UP", "NO-CARRIER"} <= set(up), "this one sees what a pulled cable looks like"
+        assert "UP" not in down, "this end is set down"
+        assert {"UP", "NO-CARRIER"} <= set(up), "this end lost its carrier and stays up"
         assert json.loads(done.stdout)["detail"]["held"].startswith(f"{held}:")
     finally:
         assert host.labctl("link", "restore", "users-role", node, "r1").returncode == 0

@@ -42,7 +42,7 @@ def refused(text: str) -> str:
     return str(caught.value)
 
 
-def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
+def test_guests_are_dealt_out_over_their_hosts_and_linked_to_them() -> None:
     lab = load(NODES + "overlay: {networks: 2}")
     to_hosts = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
     assert to_hosts == [
