@@ -68,12 +68,12 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
     with lock_nodes(lab, (link.a.node, link.b.node)):
         before = _in_force(lab, CUT, label(link))
         with CarrierWatch(_running_ends(runtime, lab, link), carrier=False) as watch:
-            not_before = now_ns()
-            down_end = set_end_down(runtime, lab, link)
+            down = set_end_down(runtime, lab, link)
             seen = watch.wait(_SEEN_S)
         effect = effect_of(CUT, label(link), requested, seen)
-        effect.detail["not_before_ns"] = not_before
-        effect.detail["held"] = str(down_end)
+        # Not when the registry was written: that takes longer than the cut itself.
+        effect.detail["not_before_ns"], effect.detail["pull_ns"] = down.told_ns, down.pull_ns
+        effect.detail["held"] = str(down.end)
         if before:
             effect.detail["already"] = True
         if seen and not any(change.t_ns for change in seen):

@@ -11,11 +11,13 @@ routing daemon installs its own again) are noted and put back.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.clab.labels import acts_as, is_end_system
 from labctl.errors import ActionError
+from labctl.events import now_ns
 from labctl.fault import routes
 from labctl.fault.ends import label, place
 from labctl.fault.registry import Fault, faults, record
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["CUT", "admin_down_end", "set_end_down", "set_ends_up"]
+__all__ = ["CUT", "EndDown", "admin_down_end", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
 """What a link without carrier is called in the registry."""
@@ -54,7 +56,22 @@ def _rank(spec: NodeDefinition) -> int:
     return _SWITCH if acts_as(spec) is Behaviour.SWITCH else _FORWARDER
 
 
-def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> Endpoint:
+@dataclass(frozen=True, slots=True)
+class EndDown:
+    """A link that was taken down.
+
+    Attributes:
+        end: that is down.
+        told_ns: just before the kernel was told: until then nothing had happened to the link.
+        pull_ns: how long the kernel took.
+    """
+
+    end: Endpoint
+    told_ns: int
+    pull_ns: int
+
+
+def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> EndDown:
     """Keep a link down by one of its ends, and note in the registry by which.
 
     Args:
@@ -64,7 +81,7 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
         not_at: a node whose own boot program would set its end up again.
 
     Returns:
-        The end that is down.
+        The end that is down, and when the kernel was told.
 
     Raises:
         ActionError: the end is not there.
@@ -82,8 +99,15 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
     record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
-    inside(where, lambda: _set(end.interface, up=False))
-    return end
+    told_ns, done_ns = inside(where, lambda: _down(end.interface))
+    return EndDown(end, told_ns, done_ns - told_ns)
+
+
+def _down(interface: str) -> tuple[int, int]:
+    """Set an interface down; the moments just before and after the kernel did it."""
+    told_ns = now_ns()
+    _set(interface, up=False)
+    return told_ns, now_ns()
 
 
 def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:

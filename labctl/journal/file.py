@@ -1,11 +1,14 @@
 """The journal: everything that happened, one JSON object a line, as it happens.
 
-Each line is written out at once, so that a killed labctl leaves all that it knew.
+Each line is written out at once, so that a killed labctl leaves all that it knew. Each has its number and
+a hash over itself and the one before it: a line that was changed, left out or added is found. That
+detects damage; whoever computes the hashes anew writes another journal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
@@ -20,10 +23,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO
 
-__all__ = ["FORMAT", "JOURNAL_NAME", "JournalWriter", "read_journal"]
+__all__ = ["FORMAT", "JOURNAL_NAME", "JournalWriter", "chain", "read_journal"]
 
-FORMAT = 1
-"""Of the journal; a reader refuses another one."""
+FORMAT = 2
+"""Of the journals that are written; what can be read is the verdict's to say."""
+
+_CHAIN = ',"chain":"'
+_HASH_DIGITS = 32
 
 JOURNAL_NAME = "journal.jsonl"
 
@@ -47,21 +53,26 @@ class JournalWriter:
         except HostError as error:
             raise HostError(f"no journal can be written to {error}") from error
         self.failure: OSError | None = None
+        self._written = 0
+        self._hash = ""
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        line = json.dumps(
-            {"kind": event.kind, "t_ns": event.t_ns, "data": dict(event.data)},
-            separators=(",", ":"),
-            default=_plain,
-            allow_nan=False,
-        )
         with self._lock:
             if self.failure is not None:
                 return
+            self._written += 1
+            line = json.dumps(
+                {"kind": event.kind, "t_ns": event.t_ns, "data": dict(event.data), "n": self._written},
+                separators=(",", ":"),
+                default=_plain,
+                allow_nan=False,
+            )
+            body = line.removesuffix("}")
+            self._hash = chain(self._hash, body)
             try:
-                self._file.write(line + "\n")
+                self._file.write(f'{body}{_CHAIN}{self._hash}"}}\n')
                 self._file.flush()
             except OSError as error:
                 self.failure = error
@@ -80,30 +91,64 @@ class JournalWriter:
         self.close()
 
 
-def read_journal(path: Path) -> tuple[Event, ...]:
-    """Every event of a journal, in its order.
+def chain(before: str, body: str) -> str:
+    """The hash of a line.
 
-    A last line that was cut off by a kill is left out; a damaged line anywhere else is an error.
+    Args:
+        before: that of the line before; empty for the first.
+        body: the line up to, not including, ``,"chain":``.
+    """
+    return hashlib.sha256(f"{before}{body}".encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def read_journal(path: Path) -> tuple[Event, ...]:
+    """Every event of a journal, in its order: event ``n`` stands in line ``n + 1``.
+
+    A last line that was cut off by a kill is left out; a damaged line anywhere else is an error, and
+    so is one whose hash does not follow from the line before it.
 
     Raises:
         InputError: there is no journal, or it is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(str(path), 0, 0, f"no journal can be read here: {error}")]) from error
-    return tuple(_parse(lines, str(path)))
+    items = list(_parse(lines, str(path)))
+    if any(_format(item) > 1 for item in items):
+        _check_chain(lines[: len(items)], items, str(path))
+    return tuple(Event(kind=item["kind"], t_ns=item["t_ns"], data=item["data"]) for item in items)
 
 
-def _parse(lines: list[str], path: str) -> Iterable[Event]:
+def _parse(lines: list[str], path: str) -> Iterable[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             item = json.loads(line)
-            yield Event(kind=item["kind"], t_ns=int(item["t_ns"]), data=item["data"])
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
+            whole = isinstance(item, dict) and {"kind", "t_ns", "data"} <= set(item)
+        except (ValueError, RecursionError):
+            if number == len(lines) and number > 1:
                 return
-            raise InputError([Problem(path, number, 1, "this line of the journal is damaged")]) from error
+            whole = False
+        if not whole:
+            raise InputError([Problem(path, number, 1, "this line of the journal is damaged")])
+        yield item
+
+
+def _format(item: dict[str, Any]) -> int:
+    """The format that a header tells; 0 of everything else."""
+    data = item["data"]
+    number = data.get("format") if item["kind"] == "run.header" and isinstance(data, dict) else 0
+    return number if isinstance(number, int) else 0
+
+
+def _check_chain(lines: list[str], items: list[dict[str, Any]], path: str) -> None:
+    before = ""
+    for number, (line, item) in enumerate(zip(lines, items, strict=True), start=1):
+        body, _, rest = line.rpartition(_CHAIN)
+        before = chain(before, body)
+        if rest != f'{before}"}}' or item.get("n") != number:
+            message = "the hash of this line does not follow from the line before it: one of them was changed"
+            raise InputError([Problem(path, number, 1, message)])
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON takes

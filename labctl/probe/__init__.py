@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labctl.probe.crossing import Witness, witness
     from labctl.probe.frames import Capture, Frame, FrameReport, capture, send_frames
     from labctl.probe.spec import PacketSpec, compile_packet
     from labctl.probe.traffic import Traffic, start_traffic
@@ -35,12 +34,10 @@ __all__ = [
     "Stream",
     "StreamTally",
     "Traffic",
-    "Witness",
     "capture",
     "compile_packet",
     "send_frames",
     "start_traffic",
-    "witness",
 ]
 
 _WHERE = {
@@ -53,8 +50,6 @@ _WHERE = {
     "compile_packet": "spec",
     "Traffic": "traffic",
     "start_traffic": "traffic",
-    "Witness": "crossing",
-    "witness": "crossing",
 }
 
 

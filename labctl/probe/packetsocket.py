@@ -23,6 +23,7 @@ __all__ = [
     "SO_TIMESTAMPNS",
     "Instruction",
     "attach",
+    "bind",
     "dropped",
     "open_packet_socket",
 ]
@@ -81,7 +82,7 @@ def open_packet_socket(
                 sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
                 if not outgoing:
                     sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            _bind(sock, interface, protocol)
+            bind(sock, interface, protocol)
             sock.setblocking(False)
         except BaseException:
             sock.close()
@@ -95,8 +96,11 @@ def open_packet_socket(
         raise ProbeError(f"{where}: {error.strerror or error}") from error
 
 
-def _bind(sock: socket.socket, interface: str | None, protocol: int) -> None:
-    """Python's own bind() needs an interface's name; the kernel takes index 0 for all of them."""
+def bind(sock: socket.socket, interface: str | None, protocol: int) -> None:
+    """Bind a packet socket to an interface, or to all of them (None), from within its namespace.
+
+    Python's own bind() needs an interface's name; the kernel takes index 0 for all of them.
+    """
     index = socket.if_nametoindex(interface) if interface is not None else 0
     address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(protocol), index, 0, 0, 0, b"")
     if libc().bind(sock.fileno(), address, len(address)) != 0:

@@ -27,7 +27,7 @@ from labctl.probe.clock import realtime_offset_ns
 from labctl.probe.mmsg import Inbox
 from labctl.probe.packetsocket import SO_RCVBUFFORCE, SO_TIMESTAMPNS, attach
 
-__all__ = ["Lane", "main"]
+__all__ = ["ReceivedStream", "main"]
 
 _INTERVAL_S = 0.004
 _BATCH = 512
@@ -49,14 +49,14 @@ _FIELDS = np.dtype(
 )
 
 
-class Lane:
+class ReceivedStream:
     """One stream being received."""
 
     def __init__(self, config: dict[str, Any], sock: socket.socket) -> None:
         self.sock = sock
         self.fd = sock.fileno()
-        self.sheet = shared_memory.Sheet(config["sheet_fd"], config["capacity"])
-        self.log = self.sheet.array().reshape(-1, 2)
+        self.buffer = shared_memory.SampleBuffer(config["buffer_fd"], config["capacity"])
+        self.log = self.buffer.array().reshape(-1, 2)
         self.session: int = config["session"]
         self.stream: int = config["stream"]
         self.flows: int = config["flows"]
@@ -82,7 +82,7 @@ class Lane:
             control[:, 2] * 1_000_000_000 + control[:, 3] - offset_ns,
             time.monotonic_ns(),
         )
-        words = self.sheet.words
+        words = self.buffer.words
         mine = int(np.count_nonzero(ours))
         room = min(mine, len(self.log) - self.count)
         rows = self.log[self.count : self.count + room]
@@ -96,7 +96,7 @@ class Lane:
 
     def note(self, offset_ns: int) -> None:
         """Write down what the kernel could not keep, and how the clocks stand to one another."""
-        words = self.sheet.words
+        words = self.buffer.words
         words[shared_memory.OVERFLOWED] = (self._drops() - self._drops_before) & 0xFFFFFFFF
         if not words[shared_memory.OFFSET_FIRST]:
             words[shared_memory.OFFSET_FIRST] = words[shared_memory.OFFSET_MIN] = words[
@@ -164,7 +164,7 @@ def _echo_socket(family: int, config: dict[str, Any]) -> socket.socket:
     return sock
 
 
-def run(lanes: list[Lane]) -> None:
+def run(lanes: list[ReceivedStream]) -> None:
     """Fetch until the parent sets every stop word; then once more, so that nothing is left behind."""
     inbox = Inbox(_BATCH, _WIDTH)
     stopping = False
@@ -178,7 +178,7 @@ def run(lanes: list[Lane]) -> None:
             lane.note(offset)
         if stopping:
             return
-        stopping = all(lane.sheet.words[shared_memory.STOP] for lane in lanes)
+        stopping = all(lane.buffer.words[shared_memory.STOP] for lane in lanes)
         if not stopping:
             time.sleep(_INTERVAL_S)
 
@@ -202,7 +202,7 @@ def main() -> None:
                 }
             )
             sys.exit(1)
-        lanes.append(Lane(config, sock))
+        lanes.append(ReceivedStream(config, sock))
         ports.append(port)
     priority = process_setup.urgent(realtime=False)
     process_setup.say({"ready": True, "ports": ports, "priority": priority})

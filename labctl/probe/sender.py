@@ -1,7 +1,7 @@
 """The process that sends: packets leave on an absolute schedule, each departure written down.
 
 Run as ``python -P -m labctl.probe.sender PARENT_PID``; it speaks JSON lines with
-:mod:`labctl.probe.helpers`: one :class:`Lane` configuration each in, ``{"ready": ...}`` out,
+:mod:`labctl.probe.helpers`: one :class:`SentStream` configuration each in, ``{"ready": ...}`` out,
 ``{"start_ns": ...}`` in, a summary out. No numpy, no scapy: it starts in 50 ms.
 
 The kernel does the routing: one bound, *unconnected* UDP socket a flow. A connected one would keep
@@ -32,7 +32,7 @@ from labctl.probe.shared_memory import HEADER_WORDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Lane", "main", "run"]
+__all__ = ["SentStream", "main", "run"]
 
 _REALTIME_UP_TO_PPS = 50_000  # about half a core: what else runs on it must still get on
 _LEAST_SLEEP_NS = 100_000  # a wake-up costs as much as two packets: high rates leave in pairs
@@ -47,11 +47,11 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1
 
 
-class Lane:
+class SentStream:
     """One stream being sent: its sockets, its templates, its place in the schedule."""
 
     def __init__(self, config: dict[str, Any], sockets: Sequence[socket.socket]) -> None:
-        self.sheet = shared_memory.Sheet(config["sheet_fd"], config["capacity"])
+        self.buffer = shared_memory.SampleBuffer(config["buffer_fd"], config["capacity"])
         self.period: float = config["period_ns"]
         self.flows: int = config["flows"]
         addresses = config["destinations"] or [config["destination"]] * self.flows
@@ -72,12 +72,12 @@ class Lane:
 
     def burst(self, stop_ns: int) -> int:
         """Send what is due, at most a burst; returns when the next is due, 0 when all are done."""
-        clock, words, flows, fields_at = time.monotonic_ns, self.sheet.words, self.flows, self.fields_at
+        clock, words, flows, fields_at = time.monotonic_ns, self.buffer.words, self.flows, self.fields_at
         buffers, sends, targets, pack = self.buffers, self.sends, self.targets, _FIELDS.pack_into
         start, period, checksum_at, k = self.start, self.period, self.checksum_at, self.next
         due = start + int(k * period)
         for _ in range(_BURST):
-            if due >= stop_ns or k >= self.sheet.capacity:
+            if due >= stop_ns or k >= self.buffer.capacity:
                 due = 0
                 break
             now = clock()
@@ -106,8 +106,8 @@ class Lane:
         return due
 
 
-def run(lanes: Sequence[Lane], start_ns: int) -> None:
-    """Send until every lane's stop word or the end of its sheet is reached."""
+def run(lanes: Sequence[SentStream], start_ns: int) -> None:
+    """Send until every lane's stop word or the end of its buffer is reached."""
     for lane in lanes:
         lane.begin(start_ns)
     active = list(lanes)
@@ -115,7 +115,7 @@ def run(lanes: Sequence[Lane], start_ns: int) -> None:
     while active:
         nearest = 1 << 62
         for lane in tuple(active):
-            due = lane.burst(lane.sheet.words[shared_memory.STOP_NS])
+            due = lane.burst(lane.buffer.words[shared_memory.STOP_NS])
             if due:
                 nearest = min(nearest, due)
             else:
@@ -211,7 +211,7 @@ def main() -> None:
     if templates is None:
         return
     lanes = [
-        Lane(config | template, sockets)
+        SentStream(config | template, sockets)
         for config, template, (sockets, _ports) in zip(configs, templates, opened, strict=True)
     ]
     total_pps = sum(1e9 / lane.period for lane in lanes)

@@ -38,7 +38,7 @@ __all__ = [
     "STOP",
     "STOP_NS",
     "UNLOGGED",
-    "Sheet",
+    "SampleBuffer",
 ]
 
 HEADER_WORDS = 512
@@ -59,7 +59,7 @@ OFFSET_MIN = 6
 OFFSET_MAX = 7
 
 
-class Sheet:
+class SampleBuffer:
     """A header and a long array of 64-bit integers in memory shared by descriptor.
 
     Pages that were never written cost nothing, so the array is as long as the longest run.
@@ -77,7 +77,7 @@ class Sheet:
         self.words = memoryview(self._map).cast("q")
 
     @classmethod
-    def new(cls, name: str, capacity: int) -> Sheet:
+    def new(cls, name: str, capacity: int) -> SampleBuffer:
         """A fresh one, all zero; the memory is gone when the last process has closed it."""
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
         os.ftruncate(fd, (HEADER_WORDS + capacity) * _WORD)

@@ -2,16 +2,19 @@
 
 Loss periods are those of RFC 3357, reordering that of RFC 4737 (type P-reordered: a packet is
 reordered if one with a higher sequence number of the same flow arrived before it; only first copies
-count), duplication that of RFC 5560. A packet belongs to the span of time in which it departed.
+count), duplication that of RFC 5560. A packet belongs to the span of time in which it departed. One that
+arrives later than :data:`TMAX_NS` after that is lost (Tmax of RFC 7680), in mid-run as at the end.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labctl.probe.evidence import LostPackets
 from labctl.probe.schedule import CATCH_UP_NS
 from labctl.probe.types import FlowTally, GeneratorHealth, LossPeriod, ReceiverHealth, StreamTally
 
@@ -23,12 +26,17 @@ if TYPE_CHECKING:
     from labctl.probe.schedule import Schedule
     from labctl.probe.types import Stream
 
-__all__ = ["PAUSE_NS", "Samples", "tally"]
+__all__ = ["PAUSE_NS", "TMAX_NS", "Samples", "lost_packets", "outstanding", "tally"]
+
+TMAX_NS = 1_000_000_000
+"""A packet that arrives later than this after its departure is lost."""
 
 PAUSE_NS = 5_000_000
 _SLOP_NS = 10_000_000  # how far arrival times may be out of order in the log, clocks included
 _LISTED = 1000  # departure times listed in one loss period
 _PERIODS = 10_000  # loss periods listed of one flow: the longest
+_GAPS = 1000  # gaps between arrivals listed of one flow: the longest
+_DIGEST_DIGITS = 32
 
 if TYPE_CHECKING:
     Ints = NDArray[np.int64]
@@ -74,29 +82,14 @@ class _Span:
     departed: Ints
     arrived: Ints
     refused: int
+    late: int
 
 
 def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> StreamTally:
     """What became of the packets that departed in ``[start_ns, end_ns)``."""
     schedule = samples.schedule
-    # A packet departs at most CATCH_UP_NS behind its schedule, and never before it.
-    low = schedule.first_at(start_ns - CATCH_UP_NS)
-    high = min(max(schedule.first_at(end_ns), low), len(samples.departures))
-    low = min(low, high)
-    departures = samples.departures[low:high]
-    departed = np.abs(departures)
-    chosen = (departed >= start_ns) & (departed < end_ns) & (departures != 0)
-    index = _arrivals_of(samples.arrivals, start_ns, low, high)
-    arrived = np.zeros(high - low, dtype=np.int64)
-    # Backwards, so that the first copy is written last.
-    arrived[index[::-1, 0] - low] = index[::-1, 1]
-    span = _Span(
-        k=np.flatnonzero(chosen) + low,
-        departed=departed[chosen],
-        arrived=arrived[chosen],
-        refused=int(np.count_nonzero(departures[chosen] < 0)),
-    )
-    copies = np.bincount(index[:, 0] - low, minlength=high - low)[chosen]
+    span, index, chosen, low = _span(samples, start_ns, end_ns)
+    copies = np.bincount(index[:, 0] - low, minlength=len(chosen))[chosen]
     flow = span.k % schedule.flows
     here = span.arrived > 0
     counts = _Counts(
@@ -107,10 +100,8 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
     )
     delays = np.maximum(span.arrived[here] - span.departed[here], 0)
     p50, p99, most = _quantiles(delays)
-    losses = _losses_by_flow(span, counts, schedule, end_ns)
-    flows = tuple(
-        _flow_tally(samples, counts, number, losses.get(number, ())) for number in range(schedule.flows)
-    )
+    courses = _courses(span, counts, schedule, end_ns)
+    flows = tuple(_flow_tally(samples, counts, number, course) for number, course in enumerate(courses))
     return StreamTally(
         stream=stream,
         start_ns=start_ns,
@@ -126,7 +117,57 @@ def tally(stream: Stream, samples: Samples, start_ns: int, end_ns: int) -> Strea
         generator=_generator(samples, span, start_ns, end_ns),
         receiver=samples.receiver,
         flows=flows,
+        departures=_digest(span.departed),
+        late=span.late,
     )
+
+
+def _digest(departed: Ints) -> str:
+    """Of all departures after the first: no two streams of traffic leave at the same nanoseconds."""
+    relative = departed - departed[:1] if len(departed) else departed
+    return hashlib.sha256(relative.astype("<i8").tobytes()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def outstanding(samples: Samples, start_ns: int, end_ns: int) -> int:
+    """How many of the packets due in ``[start_ns, end_ns)`` have not arrived so far, or were never sent."""
+    span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
+    first = samples.schedule.first_at(start_ns)
+    last = max(first, min(samples.schedule.first_at(end_ns), len(samples.departures)))
+    skipped = int(np.count_nonzero(samples.departures[first:last] == 0))
+    return int(np.count_nonzero(span.arrived == 0)) - span.late + skipped
+
+
+def lost_packets(samples: Samples, start_ns: int, end_ns: int) -> LostPackets:
+    """Which of the packets that departed in ``[start_ns, end_ns)`` never arrived in time."""
+    span, _index, _chosen, _low = _span(samples, start_ns, end_ns)
+    lost = span.k[span.arrived == 0]
+    return LostPackets(lost % samples.schedule.flows, lost // samples.schedule.flows)
+
+
+def _span(samples: Samples, start_ns: int, end_ns: int) -> tuple[_Span, Ints, Bools, int]:
+    """The packets of a span, its arrivals, which of the packets due then were tried, and the first due."""
+    schedule = samples.schedule
+    # A packet departs at most CATCH_UP_NS behind its schedule, and never before it.
+    low = schedule.first_at(start_ns - CATCH_UP_NS)
+    high = min(max(schedule.first_at(end_ns), low), len(samples.departures))
+    low = min(low, high)
+    departures = samples.departures[low:high]
+    departed = np.abs(departures)
+    chosen = (departed >= start_ns) & (departed < end_ns) & (departures != 0)
+    index = _arrivals_of(samples.arrivals, start_ns, low, high)
+    arrived = np.zeros(high - low, dtype=np.int64)
+    # Backwards, so that the first copy is written last.
+    arrived[index[::-1, 0] - low] = index[::-1, 1]
+    too_late = (arrived > 0) & (arrived - departed > TMAX_NS)
+    arrived[too_late] = 0
+    span = _Span(
+        k=np.flatnonzero(chosen) + low,
+        departed=departed[chosen],
+        arrived=arrived[chosen],
+        refused=int(np.count_nonzero(departures[chosen] < 0)),
+        late=int(np.count_nonzero(too_late & chosen)),
+    )
+    return span, index, chosen, low
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,8 +258,9 @@ def _runs(mask: Bools) -> list[tuple[int, int]]:
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
-def _flow_tally(samples: Samples, counts: _Counts, flow: int, losses: tuple[LossPeriod, ...]) -> FlowTally:
+def _flow_tally(samples: Samples, counts: _Counts, flow: int, course: _Course) -> FlowTally:
     sent, received = int(counts.sent[flow]), int(counts.received[flow])
+    gaps, open_gap = _gaps(course)
     return FlowTally(
         flow=flow,
         source_port=samples.source_ports[flow],
@@ -228,30 +270,28 @@ def _flow_tally(samples: Samples, counts: _Counts, flow: int, losses: tuple[Loss
         lost=sent - received,
         duplicated=int(counts.duplicated[flow]),
         reordered=int(counts.reordered[flow]),
-        losses=losses,
+        losses=_losses(course) if sent > received else (),
+        gaps=gaps,
+        open_gap=open_gap,
     )
 
 
-def _losses_by_flow(
-    span: _Span, counts: _Counts, schedule: Schedule, end_ns: int
-) -> dict[int, tuple[LossPeriod, ...]]:
-    """The loss periods of every flow that has any."""
-    hit = np.flatnonzero(counts.sent > counts.received)
-    if not len(hit):
-        return {}
+def _courses(span: _Span, counts: _Counts, schedule: Schedule, end_ns: int) -> list[_Course]:
+    """The packets of each flow."""
     by_flow = np.argsort(span.k % schedule.flows, kind="stable")
     ends = np.cumsum(counts.sent)
-    found = {}
-    for flow in (int(number) for number in hit):
+    found = []
+    for flow in range(schedule.flows):
         rows = by_flow[ends[flow] - counts.sent[flow] : ends[flow]]
-        course = _Course(
-            sequence=span.k[rows] // schedule.flows,
-            departed=span.departed[rows],
-            arrived=span.arrived[rows],
-            spacing_ns=schedule.spacing_ns,
-            end_ns=end_ns,
+        found.append(
+            _Course(
+                sequence=span.k[rows] // schedule.flows,
+                departed=span.departed[rows],
+                arrived=span.arrived[rows],
+                spacing_ns=schedule.spacing_ns,
+                end_ns=end_ns,
+            )
         )
-        found[flow] = _losses(course)
     return found
 
 
@@ -264,6 +304,26 @@ class _Course:
     arrived: Ints
     spacing_ns: int
     end_ns: int
+
+
+def _gaps(course: _Course) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Intervals in which nothing of one flow arrived, and whether the last one reaches to the end.
+
+    An interval begins no earlier than one spacing before the next packet left: what the sender did
+    not send is no gap of the network's. Only those longer than two spacings are told.
+    """
+    place = np.flatnonzero(course.arrived > 0)
+    if not len(place):
+        return (), False
+    place = place[np.argsort(course.arrived[place], kind="stable")]
+    begin, end = course.arrived[place], np.append(course.arrived[place][1:], course.end_ns)
+    after = np.append(course.departed[1:], course.end_ns)[place]
+    begin = np.maximum(begin, after - course.spacing_ns)
+    found = np.flatnonzero(end - begin > 2 * course.spacing_ns)
+    if len(found) > _GAPS:
+        found = np.sort(found[np.argsort(begin[found] - end[found], kind="stable")[:_GAPS]])
+    open_gap = bool(len(found)) and int(found[-1]) == len(place) - 1
+    return tuple((int(begin[one]), int(end[one])) for one in found), open_gap
 
 
 def _losses(course: _Course) -> tuple[LossPeriod, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from labctl.probe.evidence import LostPackets
     from labctl.probe.tally import Samples
     from labctl.probe.types import Stream, StreamTally
 
@@ -44,8 +45,8 @@ class _Flowing:
     """One stream under way: its two records and the ports that it got."""
 
     stream: Stream
-    departures: shared_memory.Sheet
-    arrivals: shared_memory.Sheet
+    departures: shared_memory.SampleBuffer
+    arrivals: shared_memory.SampleBuffer
     packets: int
     source_ports: list[int]
     destination_port: int = 0
@@ -95,6 +96,7 @@ class Traffic:
     Attributes:
         started_ns: when the first packet of every stream is due.
         ends_ns: when the traffic ends by itself at the latest.
+        session: number that every packet of it carries.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Traffic:
         self._result: tuple[StreamTally, ...] | None = None
         self.started_ns = 0
         self.ends_ns = 0
+        self.session = 0
 
     def own(self, cleanup: contextlib.ExitStack) -> None:
         """From now on :meth:`close` undoes all that the start has done."""
@@ -138,9 +141,8 @@ class Traffic:
         while True:
             self.check()
             late = now_ns() >= deadline
-            tallies = self._tallies(start_ns, end_ns)
-            if late or (now_ns() >= end_ns and all(_complete(each) for each in tallies)):
-                return tallies
+            if late or (now_ns() >= end_ns and self._all_arrived(start_ns, end_ns)):
+                return self._tallies(start_ns, end_ns)
             time.sleep(_LOOK_S if now_ns() >= end_ns else min(drain_s, (end_ns - now_ns()) * 1e-9 + _LOOK_S))
 
     def stop(self, *, drain_s: float = 1.0) -> tuple[StreamTally, ...]:
@@ -176,6 +178,20 @@ class Traffic:
         finally:
             self.close()
         return self._result
+
+    def lost(self) -> dict[str, LostPackets]:
+        """The packets that never arrived, by stream, once the traffic was stopped; none before.
+
+        Which packets were lost is told by the same records that :meth:`stop` counted.
+        """
+        from labctl.probe.tally import lost_packets  # noqa: PLC0415 - numpy
+
+        if self._result is None:
+            return {}
+        return {
+            each.stream.name: lost_packets(samples, each.start_ns, each.end_ns)
+            for each, samples in zip(self._result, self._final, strict=True)
+        }
 
     def check(self) -> None:
         """See that every helper process lives.
@@ -213,9 +229,15 @@ class Traffic:
         begun = time.monotonic()
         time.sleep(min(drain_s, _LATE_COPIES_S))
         while time.monotonic() - begun < drain_s:
-            if all(_complete(each) for each in self._tallies(self.started_ns, end_ns)):
+            if self._all_arrived(self.started_ns, end_ns):
                 return
             time.sleep(_LATE_COPIES_S)
+
+    def _all_arrived(self, start_ns: int, end_ns: int) -> bool:
+        from labctl.probe.tally import outstanding  # noqa: PLC0415 - numpy
+
+        samples = self._final or [each.samples() for each in self._flowing]
+        return not any(outstanding(each, start_ns, end_ns) for each in samples)
 
     def _tallies(self, start_ns: int, end_ns: int) -> tuple[StreamTally, ...]:
         from labctl.probe.tally import tally  # noqa: PLC0415 - numpy
@@ -224,10 +246,6 @@ class Traffic:
         return tuple(
             tally(stream, each, start_ns, end_ns) for stream, each in zip(self.streams, samples, strict=True)
         )
-
-
-def _complete(tally: StreamTally) -> bool:
-    return tally.received == tally.sent and not tally.generator.skipped
 
 
 def start_traffic(
@@ -279,6 +297,7 @@ def start_traffic(
             priority = sender.hear(_PATIENCE_S)["priority"]
             for each in group:
                 each.priority = priority
+        traffic.session = session
         traffic.started_ns = now_ns() + _LEAD_NS
         traffic.ends_ns = traffic.started_ns + int(longest_s * 1e9)
         for each in flowing:
@@ -308,9 +327,9 @@ def _records(streams: Sequence[Stream], longest_s: float, cleanup: contextlib.Ex
     next_port: dict[str, int] = {}
     for stream in streams:
         count = placement.packets(stream, longest_s)
-        departures = shared_memory.Sheet.new("labctl-departures", count)
+        departures = shared_memory.SampleBuffer.new("labctl-departures", count)
         cleanup.callback(departures.close)
-        arrivals = shared_memory.Sheet.new("labctl-arrivals", 4 * count)
+        arrivals = shared_memory.SampleBuffer.new("labctl-arrivals", 4 * count)
         cleanup.callback(arrivals.close)
         first = next_port.get(stream.source, _FIRST_SOURCE_PORT)
         next_port[stream.source] = first + stream.flows
@@ -344,7 +363,7 @@ def _receiver_config(each: _Flowing, netns: dict[str, int], session: int) -> dic
         "name": stream.name,
         "node": node,
         "netns_fd": netns[node],
-        "sheet_fd": each.arrivals.fd,
+        "buffer_fd": each.arrivals.fd,
         "capacity": each.arrivals.capacity,
         "proto": stream.proto,
         "family": spec.family_of(stream),
@@ -363,7 +382,7 @@ def _sender_config(each: _Flowing, netns: dict[str, int]) -> dict[str, Any]:
         "name": stream.name,
         "node": stream.source,
         "netns_fd": netns[stream.source],
-        "sheet_fd": each.departures.fd,
+        "buffer_fd": each.departures.fd,
         "capacity": each.departures.capacity,
         "proto": stream.proto,
         "family": spec.family_of(stream),

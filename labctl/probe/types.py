@@ -71,7 +71,13 @@ class LossPeriod:
 
 @dataclass(frozen=True, slots=True)
 class FlowTally:
-    """What became of one flow."""
+    """What became of one flow.
+
+    Attributes:
+        gaps: ``(from_ns, to_ns)`` of each interval between two arrivals that is longer than two packet
+            spacings, the longest 1000, in order; None where arrivals were not looked at.
+        open_gap: the last of them reaches to the end of the span.
+    """
 
     flow: int
     source_port: int
@@ -82,6 +88,8 @@ class FlowTally:
     duplicated: int
     reordered: int
     losses: tuple[LossPeriod, ...] = ()
+    gaps: tuple[tuple[int, int], ...] | None = None
+    open_gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,9 @@ class StreamTally:
     Attributes:
         delay_p50_ns, delay_p99_ns, delay_max_ns: one-way delay (RFC 7679), departure to the
             kernel's receive time stamp; 0 if nothing arrived.
+        departures: digest of all departures after the first: two streams with the same are one; empty
+            where nobody made it.
+        late: packets that arrived too late to count as received (RFC 7680); None where nobody looked.
     """
 
     stream: Stream
@@ -151,3 +162,5 @@ class StreamTally:
     generator: GeneratorHealth
     receiver: ReceiverHealth
     flows: tuple[FlowTally, ...] = field(default_factory=tuple)
+    departures: str = ""
+    late: int | None = None

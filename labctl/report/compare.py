@@ -37,7 +37,7 @@ HEADS = (
     "outage p95",
     "longest outage",
     "lost in flight",
-    "lost to repair",
+    "lost to convergence",
     "lost at returns",
     "lost elsewhere",
 )
@@ -54,7 +54,7 @@ def rows(designs: Sequence[Design]) -> list[tuple[str, ...]]:
             _outage(quantile(design, 0.95), design),
             _longest(design),
             count(design.in_flight),
-            count(design.repair),
+            count(design.convergence_loss),
             count(design.at_return),
             count(design.elsewhere),
         )
@@ -99,11 +99,11 @@ def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> 
 
 
 _TABLE_WORDS = (
-    "Flows: every flow of every stream that its scenario expects something of, once a fail-over, also those"
-    " that did not cross the victim. Packets"
-    " lost in flight: inside the dying node while the cut took effect; to repair: every other one that a"
-    " fail-over accounts for; at returns: when the node came back; elsewhere: before any fault or long after"
-    " one. All of it is measured, and made from the results' journals alone."
+    "Flows: every flow that crossed the victim or was hit, once a fail-over, of the streams that the scenario"
+    " expects something of. Packets"
+    " lost in flight: on the victim's links or inside it when it failed; to convergence: every other one"
+    " that a fail-over accounts for; at returns: when the node came back; elsewhere: before any fault or"
+    " long after one. All of it is measured, and made from the results' journals alone."
 )
 
 
@@ -190,11 +190,11 @@ def _run_facts(design: Design) -> dict[str, str]:
     path = design.topology.split(" ")[0]
     variables = (f"{key}={value}" for key, value in design.variables.items())
     runs = f"{design.runs} run{'' if design.runs == 1 else 's'}, seed {design.seed}"
-    bound = f"with 95 % confidence at most {design.bound_repair:.1%} of all"
+    bound = f"with 95 % confidence at most {design.bound_convergence:.1%} of all"
     return {
         "topology": " ".join((path, *variables)),
         "fault": f"{', '.join(design.faults) or 'none'}; {runs}, {design.started.replace('T', ' ')[:16]} UTC",
-        "fail-overs with loss to repair": f"{design.lossy_repair} of {design.trials}; {bound}",
+        "fail-overs with convergence loss": f"{design.lossy_convergence} of {design.trials}; {bound}",
         "packets": f"{count(design.sent)}; outages true to ±{span(int(design.error_s * 1e9))}",
         "its own scenario says": design.verdict,
     }

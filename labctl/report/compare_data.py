@@ -1,7 +1,7 @@
 """Several results side by side: how many flows were out how long after a fail-over. Pure.
 
 Designs with other streams, rates and numbers of flows are laid on the same axes: the share of all
-flows that the fault could have hit, over the time since its first effect.
+flows that the fault could have hit, over the time since the kernel was told of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Design", "FlowOutage", "Outage", "SharedStream", "design_of", "quant
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One flow without service at one fail-over: seconds after the fault's first effect."""
+    """One flow without service at one fail-over: seconds after the kernel was told of the fault."""
 
     begin_s: float
     end_s: float
@@ -80,16 +80,16 @@ class Design:
         started: real time of the first run's beginning, ISO 8601 in UTC.
         runs, seed: of the series.
         machine: that it ran on, and the runtime.
-        trials, lossy_repair: fail-overs that some flow crossed, and those that lost packets to repair.
-        bound_repair: with 95 % confidence, no larger share of fail-overs loses to repair.
+        trials, lossy_convergence: fail-overs that some flow crossed, and those with convergence loss.
+        bound_convergence: with 95 % confidence, no larger share of fail-overs has convergence loss.
         streams: by name.
         failovers: how many.
-        flows: flows times fail-overs: as many as could have been hit.
+        flows: that crossed a victim or were hit, over all fail-overs: rows of the result's outages.
         outages: of all fail-overs.
-        longest_s: for each flow and fail-over that was hit, the longest outage.
+        longest_s: for each of them that had one, the outage.
         error_s: outages are true to this, either way.
         sent: packets, over the whole result.
-        in_flight, repair: packets lost at fail-overs.
+        in_flight, convergence_loss: packets lost at fail-overs.
         at_return: packets lost at returns.
         elsewhere: packets lost that no action accounts for.
     """
@@ -104,8 +104,8 @@ class Design:
     seed: int | None
     machine: Mapping[str, Any]
     trials: int
-    lossy_repair: int
-    bound_repair: float
+    lossy_convergence: int
+    bound_convergence: float
     streams: Mapping[str, SharedStream]
     failovers: int
     flows: int
@@ -114,7 +114,7 @@ class Design:
     error_s: float
     sent: int
     in_flight: int
-    repair: int
+    convergence_loss: int
     at_return: int
     elsewhere: int
 
@@ -127,12 +127,8 @@ class Design:
 def design_of(result: Result, name: str = "") -> Design:
     """What is compared of a result."""
     faults = [(run, fault) for run in result.runs for fault in run.faults if fault.breaks]
-    outages: list[Outage] = []
-    longest: list[float] = []
-    for run, fault in faults:
-        for spans in _of(run, fault):
-            outages += spans
-            longest.append(max(span.end_s - span.begin_s for span in spans))
+    rows = [row for run in result.runs for row in run.outages if row.fault >= 0 and not row.unjudged]
+    outages = [one for run, fault in faults for spans in _of(run, fault) for one in spans]
     streams = [stream for run in result.runs for stream in run.judged]
     about = result.about
     topology = about.get("topology", {})
@@ -148,18 +144,20 @@ def design_of(result: Result, name: str = "") -> Design:
         seed=about.get("seed"),
         machine={**about.get("machine", {}), "runtime": about.get("runtime", "")},
         trials=result.failovers.trials,
-        lossy_repair=result.failovers.lossy_repair,
-        bound_repair=result.failovers.bound_repair,
+        lossy_convergence=result.failovers.lossy_convergence,
+        bound_convergence=result.failovers.bound_convergence,
         streams={name: _shared_stream(name, result.runs) for name in _names(result.runs)},
         failovers=len(faults),
-        flows=sum(sum(len(stream.flows) for stream in run.judged) for run, _ in faults),
+        flows=len(rows),
         outages=tuple(outages),
-        longest_s=tuple(sorted(longest)),
+        longest_s=tuple(sorted(row.outage_ns / 1e9 for row in rows if row.outage_ns)),
         error_s=max((stream.error_ns for stream in streams), default=0) / 1e9,
         sent=sum(stream.sent for stream in streams),
         in_flight=sum(fault.in_flight for _, fault in faults),
-        repair=sum(fault.repair for _, fault in faults),
-        at_return=sum(fault.repair for run in result.runs for fault in run.faults if not fault.breaks),
+        convergence_loss=sum(fault.convergence_loss for _, fault in faults),
+        at_return=sum(
+            fault.convergence_loss for run in result.runs for fault in run.faults if not fault.breaks
+        ),
         elsewhere=sum(stream.unexplained for stream in streams),
     )
 
@@ -176,11 +174,10 @@ def _shared_stream(name: str, runs: Sequence[RunResult]) -> SharedStream:
     first = found[0][1]
     longest = [FlowOutage(0.0)] * len(first.flows)
     for run, stream in found:
-        breaking = {fault.index for fault in run.faults if fault.breaks}
-        for place, flow in enumerate(stream.flows[: len(longest)]):
-            spans = [loss for loss in flow.losses if loss.step in breaking]
-            for loss in spans:
-                seen = FlowOutage(loss.outage_ns / 1e9, loss.open)
+        places = {flow.flow: place for place, flow in enumerate(stream.flows[: len(longest)])}
+        for row in run.outages:
+            if row.stream == name and row.fault >= 0 and row.flow in places:
+                seen, place = FlowOutage(row.outage_ns / 1e9, row.open), places[row.flow]
                 longest[place] = max(longest[place], seen, key=lambda one: (one.open, one.seconds))
     return SharedStream(
         name,
@@ -207,8 +204,8 @@ def _of(run: RunResult, fault: FaultResult) -> Iterator[list[Outage]]:
         for flow in stream.flows:
             spans = [
                 Outage(
-                    (loss.start_ns - fault.first_ns) / 1e9,
-                    (loss.start_ns + loss.outage_ns - fault.first_ns) / 1e9,
+                    (loss.start_ns - fault.told_ns) / 1e9,
+                    (loss.start_ns + loss.outage_ns - fault.told_ns) / 1e9,
                     loss.open,
                 )
                 for loss in flow.losses

@@ -48,15 +48,21 @@ def outage_line(result: Result) -> str:
     streams = [stream for run in result.runs for stream in run.streams]
     judged = [stream for run in result.runs for stream in run.judged]
     sent = sum(stream.sent for stream in judged)
-    flight, repair = sum(stream.in_flight for stream in judged), sum(stream.repair for stream in judged)
+    flight, lost = (
+        sum(stream.in_flight for stream in judged),
+        sum(stream.convergence_loss for stream in judged),
+    )
     trials = result.failovers.trials
     over = f" over {trials} fail-over{'' if trials == 1 else 's'}" if trials else ""
-    line = f"{count(sent)} packets{over}: {count(flight)} lost in flight, {count(repair)} to repair"
-    others = [stream for stream in streams if stream.beside]
+    line = f"{count(sent)} packets{over}: {count(flight)} lost in flight, {count(lost)} to convergence"
+    before = sum(stream.before for stream in judged)
+    if before:
+        line += f", {count(before)} before the timeline"
+    others = [stream for stream in streams if stream.unjudged]
     if others:
         names = ", ".join(dict.fromkeys(stream.name for stream in others))
-        lost = f"{count(sum(one.lost for one in others))} of {count(sum(one.sent for one in others))}"
-        line += f"; beside it {lost} of {names}, which nothing is expected of"
+        missing = f"{count(sum(one.lost for one in others))} of {count(sum(one.sent for one in others))}"
+        line += f"; not judged: {names} ({missing} lost)"
     return line
 
 
@@ -73,15 +79,18 @@ def series_lines(result: Result) -> list[str]:
             for name, value in (("p50", outages.p50_ns), ("p95", outages.p95_ns), ("max", outages.max_ns))
         )
         lines.append(
-            f"outages of {count(outages.flows)} flows that crossed a victim: {share:.1%} hit; {quantiles}"
-            f" (± {format_duration(outages.error_ns)})"
+            f"outages of {count(outages.flows)} flows that crossed a victim or were hit: {share:.1%} out;"
+            f" {quantiles} (± {format_duration(outages.error_ns)})"
+            + (f"; {outages.open} still open" if outages.open else "")
         )
     return lines
 
 
 def _statistics(what: str, numbers: FailoverStatistics) -> str:
-    null = f", {numbers.null} null" if numbers.null else ""
+    null = f", {numbers.null} not measured" if numbers.null else ""
+    doubt = f", {numbers.doubtful} in doubt" if numbers.doubtful else ""
     return (
         f"{numbers.trials} {what}{'' if numbers.trials == 1 else 's'}{null}: {numbers.lossy} with loss,"
-        f" {numbers.lossy_repair} to repair (95 % confidence: at most {numbers.bound_repair:.1%})"
+        f" {numbers.lossy_convergence} with convergence loss{doubt}"
+        f" (95 % confidence: at most {numbers.bound_convergence:.1%})"
     )

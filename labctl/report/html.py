@@ -72,19 +72,20 @@ def _tiles(result: Result) -> Markup | None:
     if not streams:
         return None
     worst = max(streams, key=lambda stream: stream.longest_outage_ns)
-    flight, repair = sum(one.in_flight for one in streams), sum(one.repair for one in streams)
+    flight, lost = sum(one.in_flight for one in streams), sum(one.convergence_loss for one in streams)
     tiles = [
         _tile(count(sum(stream.sent for stream in streams)), "packets sent"),
         _tile(count(flight), "lost in flight at a cut", "warn" if flight else ""),
-        _tile(count(repair), "lost to repair", "bad" if repair else "good"),
+        _tile(count(lost), "lost to convergence", "bad" if lost else "good"),
         _tile(bar(worst.longest_outage_ns, worst.error_ns), "longest outage of any flow"),
     ]
     if result.failovers.trials:
-        lossy = f"{result.failovers.lossy_repair} of {result.failovers.trials}"
+        lossy = f"{result.failovers.lossy_convergence} of {result.failovers.trials}"
+        bound = f"at most {result.failovers.bound_convergence:.1%} (95 % confidence)"
         tiles.append(
             _tile(
                 lossy,
-                f"fail-overs lossy to repair; at most {result.failovers.bound_repair:.1%} (95 % confidence)",
+                f"fail-overs with convergence loss; {bound}",
             )
         )
     return el("div", *tiles, class_="tiles")
@@ -101,11 +102,11 @@ def _tile(number: str, words: str, kind: str = "") -> Markup:
 
 
 def _worst(result: Result) -> RunResult:
-    """The run that is shown first: the one that lost most to repair, then in flight."""
+    """The run that is shown first: the one that lost most to convergence, then in flight."""
     return max(
         result.runs,
         key=lambda run: (
-            sum(stream.repair for stream in run.judged),
+            sum(stream.convergence_loss for stream in run.judged),
             sum(stream.in_flight for stream in run.judged),
             -run.run,
         ),
@@ -118,7 +119,7 @@ def _timeline(result: Result) -> Markup:
     title = f"What was lost when: run {worst.run}, which lost most" if several else "What was lost when"
     key = el(
         "div",
-        _key("var(--bad)", "lost to repair"),
+        _key("var(--bad)", "lost to convergence"),
         _key("var(--flight)", "lost in flight"),
         _key("var(--off)", "without power or carrier"),
         el("span", "a row is a flow; marks are drawn five pixels wide at least"),
@@ -149,7 +150,8 @@ def _zooms(result: Result) -> Markup | None:
     key = el(
         "div",
         _key(
-            "var(--flight)", "shaded: left while the cut took effect, give or take one path delay: in flight"
+            "var(--flight)",
+            "shaded: may have been in flight, by time; evidence on the links decides where there is any",
         ),
         class_="key",
     )

@@ -53,8 +53,8 @@ def _fault(suite: ET.Element, run: RunResult, fault: FaultResult) -> None:
     if fault.null:
         ET.SubElement(case, "skipped", message="null trial: no flow crossed the victim")
     lines = [
-        f"{one.stream}: {one.in_flight} lost in flight, {one.repair} to repair, {one.hit} flows hit,"
-        f" longest outage {bar(one.longest_outage_ns, one.error_ns)}"
+        f"{one.stream}: {one.in_flight} lost in flight, {one.convergence_loss} to convergence,"
+        f" {one.hit} flows hit, longest outage {bar(one.longest_outage_ns, one.error_ns)}"
         for one in fault.streams
     ]
     ET.SubElement(case, "system-out").text = _clean("\n".join(lines))

@@ -49,7 +49,7 @@ def _streams(result: Result) -> list[str]:
     if not names:
         return []
     lines = [
-        "| stream | sent | lost in flight | lost to repair | longest outage |",
+        "| stream | sent | lost in flight | convergence loss | longest outage |",
         "|---|---:|---:|---:|---:|",
     ]
     for name in names:
@@ -58,7 +58,7 @@ def _streams(result: Result) -> list[str]:
         numbers = [
             sum(one.sent for one in mine),
             sum(one.in_flight for one in mine),
-            sum(one.repair for one in mine),
+            sum(one.convergence_loss for one in mine),
         ]
         cells = [_cell(name), *map(count, numbers), bar(worst.longest_outage_ns, worst.error_ns)]
         lines.append(f"| {' | '.join(cells)} |")
@@ -68,14 +68,14 @@ def _streams(result: Result) -> list[str]:
 def _faults(result: Result) -> list[str]:
     rows = [(run.run, fault) for run in result.runs for fault in run.faults]
     if len(result.runs) > 1:
-        rows = [(run, fault) for run, fault in rows if fault.in_flight + fault.repair]
+        rows = [(run, fault) for run, fault in rows if fault.in_flight + fault.convergence_loss]
     if not rows:
         return []
-    lines = ["| run | action | at | cut within | in flight | to repair |", "|---:|---|---:|---:|---:|---:|"]
+    lines = ["| run | action | at | cut within | in flight | convergence |", "|---:|---|---:|---:|---:|---:|"]
     for run, fault in rows[:_ROWS]:
         window = span(fault.window_ns) if fault.breaks else ""
         cells = [str(run), _cell(fault_name(fault)), signed_s(fault.requested_ns), window]
-        lines.append(f"| {' | '.join([*cells, count(fault.in_flight), count(fault.repair)])} |")
+        lines.append(f"| {' | '.join([*cells, count(fault.in_flight), count(fault.convergence_loss)])} |")
     more = [f"{len(rows) - _ROWS} more in report.html"] if len(rows) > _ROWS else []
     return [*lines, "", *more]
 

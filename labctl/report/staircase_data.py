@@ -6,12 +6,13 @@ Made from the result (outages of the flows, one a tenant) and the events that th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from labctl.events import Event
     from labctl.verdict.schema import FaultResult, Result, StreamResult
@@ -149,10 +150,33 @@ def staircase_of(result: Result, events: Sequence[Event]) -> Staircase | None:
     return _staircase(service, fault, {stream.name: stream for stream in run.streams}, begin)
 
 
+_SHAPES: Mapping[str, Mapping[str, type]] = {
+    "network.started": {"index": int, "label": str},
+    "network.done": {"index": int},
+    "command": {"program": str, "ns": int, "network": int},
+    "apply": {"edit_ns": int},
+    "segment": {"segment": str, "reason": str},
+}
+"""What is read of the events that a controller writes, by kind."""
+
+
+def _legible(event: Event) -> bool:
+    """Whether a node's own event has the shape of its kind: programs in nodes write what they like."""
+    data = event.data
+    if event.kind != "node.event" or not isinstance(data, Mapping):
+        return False
+    told = data.get("data")
+    if not (isinstance(data.get("node"), str) and isinstance(data.get("kind"), str)):
+        return False
+    return isinstance(told, Mapping) and all(
+        isinstance(told.get(key), wanted) for key, wanted in _SHAPES.get(data["kind"], {}).items()
+    )
+
+
 def _service(events: Iterable[Event], asked_ns: int, begin_ns: int) -> _Service | None:
     """The events of the first controller that became active after the fault was asked for."""
     told = sorted(
-        (event for event in events if event.kind == "node.event" and event.t_ns >= asked_ns),
+        (event for event in events if _legible(event) and event.t_ns >= asked_ns),
         key=lambda event: event.t_ns,
     )
     node = next((event.data["node"] for event in told if event.data["kind"] == "service.started"), None)

@@ -92,10 +92,10 @@ svg .grid { stroke:var(--line); stroke-width:1 }
 svg .lane { fill:var(--lane); opacity:.75 }
 svg .off { fill:var(--off) }
 svg .flight { fill:var(--flight) }
-svg .repair { fill:var(--bad) }
+svg .lost { fill:var(--bad) }
 svg .period { stroke-width:3 }
 svg .period.flight { stroke:var(--flight) }
-svg .period.repair { stroke:var(--bad) }
+svg .period.lost { stroke:var(--bad) }
 svg .excused { fill:var(--flight) }
 svg .action { stroke-width:1.5 }
 svg .cut.action { stroke:var(--fg) }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["action_table", "expectation_table", "flow_table", "run_table", "stream_table"]
 
 MOST_ROWS = 400
-_BESIDE = " (beside: nothing is expected of it)"
+_UNJUDGED = " (not judged)"
 
 
 def expectation_table(result: Result) -> Markup:
@@ -32,7 +32,17 @@ def expectation_table(result: Result) -> Markup:
 def stream_table(result: Result) -> Markup:
     """One row a stream and run."""
     several = len(result.runs) > 1
-    heads = ["sent", "received", "lost", "in flight", "repair", "unexplained", "dup.", "reord."]
+    heads = [
+        "sent",
+        "received",
+        "lost",
+        "in flight",
+        "convergence",
+        "unexplained",
+        "before start",
+        "dup.",
+        "reord.",
+    ]
     heads += [
         "longest outage",
         "delay p50 / p99 / max",
@@ -42,7 +52,10 @@ def stream_table(result: Result) -> Markup:
         "overflow",
     ]
     rows = [
-        [(f"run {run.run}: " if several else "") + stream.name + _BESIDE * stream.beside, *_stream(stream)]
+        [
+            (f"run {run.run}: " if several else "") + stream.name + _UNJUDGED * stream.unjudged,
+            *_stream(stream),
+        ]
         for run in result.runs
         for stream in run.streams
     ]
@@ -57,8 +70,9 @@ def _stream(stream: StreamResult) -> list[object]:
         count(stream.received),
         count(stream.lost),
         _number(stream.in_flight, "warn"),
-        _number(stream.repair, "bad"),
+        _number(stream.convergence_loss, "bad"),
         _number(stream.unexplained, "bad"),
+        count(stream.before),
         count(stream.duplicated),
         count(stream.reordered),
         bar(stream.longest_outage_ns, stream.error_ns),
@@ -83,7 +97,7 @@ def action_table(result: Result) -> Markup:
         "flows crossed",
         "flows hit",
     ]
-    heads += ["in flight", "repair", "longest outage", "last loss after"]
+    heads += ["in flight", "convergence", "longest outage", "last loss after"]
     rows = [
         [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(fault)]
         for run in result.runs
@@ -98,7 +112,7 @@ def _action(fault: FaultResult) -> list[object]:
     crossed: object = "unseen" if fault.crossed < 0 else count(fault.crossed)
     if fault.null:
         crossed = el("span", "null trial", class_="warn")
-    repaired = max((stream.repair_ns for stream in fault.judged), default=0)
+    settled = max((stream.last_loss_ns for stream in fault.judged), default=0)
     return [
         signed_s(fault.requested_ns),
         span(fault.late_ns),
@@ -109,9 +123,9 @@ def _action(fault: FaultResult) -> list[object]:
         crossed if fault.breaks else "",
         count(sum(stream.hit for stream in fault.judged)),
         _number(fault.in_flight, "warn"),
-        _number(fault.repair, "bad"),
+        _number(fault.convergence_loss, "bad"),
         bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
-        span(repaired) if fault.in_flight + fault.repair else "",
+        span(settled) if fault.in_flight + fault.convergence_loss else "",
     ]
 
 
@@ -128,11 +142,13 @@ def flow_table(result: Result) -> Markup:
                     ports = f"{flow.source_port} → {flow.destination_port}"
                     outage = bar(loss.outage_ns, loss.error_ns) + (" (open)" if loss.open else "")
                     place = [f"{stream.name} {flow.flow}", run.run, ports, signed_s(loss.start_ns), step]
-                    rows.append([*place, count(loss.in_flight), _number(loss.repair, "bad"), outage])
+                    rows.append(
+                        [*place, count(loss.in_flight), _number(loss.convergence_loss, "bad"), outage]
+                    )
     return _table(_FLOW_HEADS, rows)
 
 
-_FLOW_HEADS = ["flow", "run", "ports", "from", "put down to", "in flight", "repair", "outage"]
+_FLOW_HEADS = ["flow", "run", "ports", "from", "put down to", "in flight", "convergence", "outage"]
 
 
 def run_table(result: Result) -> Markup:
@@ -147,12 +163,14 @@ def run_table(result: Result) -> Markup:
                 _verdict(run.verdict),
                 count(sum(stream.sent for stream in run.judged)),
                 _number(sum(stream.in_flight for stream in run.judged), "warn"),
-                _number(sum(stream.repair for stream in run.judged), "bad"),
+                _number(sum(stream.convergence_loss for stream in run.judged), "bad"),
                 bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
                 phases,
             ]
         )
-    return _table(["run", "verdict", "sent", "in flight", "repair", "longest outage", "phases, ms"], rows)
+    return _table(
+        ["run", "verdict", "sent", "in flight", "convergence", "longest outage", "phases, ms"], rows
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Markup:

@@ -61,17 +61,17 @@ def _table(*heads: str) -> Table:
 
 
 def _streams(result: Result) -> RenderableType:
-    table = _table("stream", "sent", "in flight", "repair", "flows hit", "longest outage")
+    table = _table("stream", "sent", "in flight", "convergence", "flows hit", "longest outage")
     for name in dict.fromkeys(stream.name for run in result.runs for stream in run.streams):
         mine = [stream for run in result.runs for stream in run.streams if stream.name == name]
         worst = max(mine, key=lambda stream: stream.longest_outage_ns)
-        repair = sum(stream.repair for stream in mine)
+        lost = sum(stream.convergence_loss for stream in mine)
         first = mine[0]
         table.add_row(
-            Text.assemble((name, "" if first.beside else "bold"), (f"  {_ends(first)}", "dim")),
+            Text.assemble((name, "" if first.unjudged else "bold"), (f"  {_ends(first)}", "dim")),
             count(sum(stream.sent for stream in mine)),
             _number(sum(stream.in_flight for stream in mine), "yellow"),
-            _number(repair, "red"),
+            _number(lost, "red"),
             count(sum(stream.flows_hit for stream in mine)),
             bar(worst.longest_outage_ns, worst.error_ns),
         )
@@ -79,7 +79,7 @@ def _streams(result: Result) -> RenderableType:
 
 
 def _ends(stream: StreamResult) -> str:
-    return f"{stream.source}→{stream.destination}" + (" (beside)" if stream.beside else "")
+    return f"{stream.source}→{stream.destination}" + (" (not judged)" if stream.unjudged else "")
 
 
 def _faults(result: Result) -> RenderableType:
@@ -87,8 +87,8 @@ def _faults(result: Result) -> RenderableType:
     if not rows:
         return Text("")
     many = len(result.runs) > 1
-    shown = [row for row in rows if not many or row[1].in_flight + row[1].repair > 0 or row[1].null]
-    heads = ("action", "at", "cut in", "flows", "in flight", "repair", "outage")
+    shown = [row for row in rows if not many or row[1].in_flight + row[1].convergence_loss > 0 or row[1].null]
+    heads = ("action", "at", "cut in", "flows", "in flight", "conv.", "outage")
     table = _table(*(("run", *heads) if many else heads))
     if many:
         table.columns[1].justify = "left"
@@ -114,7 +114,7 @@ def _fault(fault: FaultResult) -> list[RenderableType]:
         span(fault.window_ns) if fault.breaks else "",
         Text("null trial" if fault.null else crossed, "yellow" if fault.null else "") if fault.breaks else "",
         _number(fault.in_flight, "yellow") if fault.breaks else "",
-        _number(fault.repair, "red"),
+        _number(fault.convergence_loss, "red"),
         bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
     ]
 
@@ -153,5 +153,8 @@ def _number(value: int, style: str) -> Text:
 
 def one_line(run: RunResult) -> str:
     """A run of a series in one line, for progress."""
-    lost = sum(stream.in_flight for stream in run.judged), sum(stream.repair for stream in run.judged)
-    return f"run {run.run}: {run.verdict}, lost {lost[0]} in flight, {lost[1]} to repair"
+    lost = (
+        sum(stream.in_flight for stream in run.judged),
+        sum(stream.convergence_loss for stream in run.judged),
+    )
+    return f"run {run.run}: {run.verdict}, lost {lost[0]} in flight, {lost[1]} to convergence"

@@ -79,7 +79,11 @@ def _lane(stream: StreamResult, scale: Scale, lane: tuple[float, float], budget:
         el("tspan", stream.name, class_="name"),
         el("tspan", f"  {stream.source} → {stream.destination}  ", class_="muted"),
         el("tspan", told, class_="muted"),
-        el("tspan", f"{count(stream.repair)} to repair", class_="bad name" if stream.repair else "muted"),
+        el(
+            "tspan",
+            f"{count(stream.convergence_loss)} to convergence",
+            class_="bad name" if stream.convergence_loss else "muted",
+        ),
         x=LEFT,
         y=lane[0] - 6,
     )
@@ -92,10 +96,10 @@ def _lane(stream: StreamResult, scale: Scale, lane: tuple[float, float], budget:
 def _mark(loss: LossSpan, flow: int, scale: Scale, y: float, height: float) -> Markup:
     begin, end = scale(loss.start_ns), scale(loss.start_ns + max(loss.outage_ns, 0))
     width = max(end - begin, 5.0)
-    kind = "repair" if loss.repair else "flight"
+    kind = "lost" if loss.convergence_loss else "flight"
     text = (
         f"flow {flow}: {loss.count} lost from {signed_s(loss.start_ns)}"
-        f" ({loss.in_flight} in flight, {loss.repair} to repair),"
+        f" ({loss.in_flight} in flight, {loss.convergence_loss} to convergence),"
         f" outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
     )
     return el("rect", el("title", text), x=begin, y=y, width=width, height=height, class_=kind)

@@ -57,7 +57,7 @@ def zoom_plots(result: Result) -> list[Markup]:
     return [
         _zoom(name, moments)
         for (_, name), moments in groups.items()
-        if any(one.fault.breaks or one.fault.repair for one in moments)
+        if any(one.fault.breaks or one.fault.convergence_loss for one in moments)
     ]
 
 
@@ -70,15 +70,17 @@ def _zoom(name: str, moments: Sequence[_Moment]) -> Markup:
         _lane(moments, stream, scale, TOP + index * (LANE + GAP)) for index, stream in enumerate(streams)
     ]
     flight = sum(moment.fault.in_flight for moment in moments)
-    repair = sum(moment.fault.repair for moment in moments)
+    lost = sum(moment.fault.convergence_loss for moment in moments)
     null = sum(moment.fault.null for moment in moments)
     runs = (
         f" in {len(moments)} runs" if len(moments) > 1 else f" at {moments[0].fault.requested_ns / 1e9:.3f} s"
     )
-    told = f"{count(flight)} in flight, {count(repair)} to repair" + (f", {null} null trials" if null else "")
+    told = f"{count(flight)} in flight, {count(lost)} to convergence" + (
+        f", {null} null trials" if null else ""
+    )
     return el(
         "figure",
-        el("figcaption", el("b", name), runs, ": ", el("span", told, class_="bad" if repair else "muted")),
+        el("figcaption", el("b", name), runs, ": ", el("span", told, class_="bad" if lost else "muted")),
         el(
             "svg",
             draw_axis(scale, TOP, bottom, 6),
@@ -167,7 +169,7 @@ def _lane(moments: Sequence[_Moment], stream: str, scale: Scale, top: float) -> 
 
 def _mark(loss: LossSpan, flow: int, moment: _Moment, scale: Scale, y: float) -> Markup:
     zero = moment.fault.last_ns
-    kind = "repair" if loss.repair else "flight"
+    kind = "lost" if loss.convergence_loss else "flight"
     left = f"left {span(loss.start_ns - zero)} after the last carrier changed"
     outage = f"outage {span(loss.outage_ns)} ± {span(loss.error_ns)}"
     text = f"run {moment.run.run}, flow {flow}: {loss.count} lost, {left}; {outage}"

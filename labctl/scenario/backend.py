@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,14 +10,20 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.probe.evidence import FaultEvidence, LostPackets
+    from labctl.probe.link_watch import SeenFlows
     from labctl.probe.types import Stream, StreamTally
     from labctl.scenario.model import Action
 
-__all__ = ["RunningTraffic", "RunningWitness", "World"]
+__all__ = ["FaultRecord", "RunningTraffic", "RunningWatch", "Victim", "World"]
 
 
 class RunningTraffic(Protocol):
     """Traffic that flows."""
+
+    @property
+    def session(self) -> int:
+        """Number that every packet of it carries."""
 
     def window(self, start_ns: int, end_ns: int) -> Sequence[StreamTally]:
         """What became of the packets that left in [start_ns, end_ns).
@@ -27,22 +34,58 @@ class RunningTraffic(Protocol):
     def stop(self, *, drain_s: float) -> Sequence[StreamTally]:
         """Stop sending, wait for what is on its way, and count everything since the start."""
 
+    def lost(self) -> Mapping[str, LostPackets]:
+        """The packets that never arrived, by stream, once it was stopped."""
+
     def close(self) -> None:
         """Give everything back, whatever happened; may be called again."""
 
 
-class RunningWitness(Protocol):
-    """Somebody inside a node who notes which flows cross it."""
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """What a fault takes away.
 
-    def seen(self) -> Mapping[str, set[int]]:
-        """Flow numbers by stream, so far."""
+    Attributes:
+        names: nodes; or the two ends of a link as the scenario names them.
+        of_link: whether it is a link.
+    """
+
+    names: tuple[str, ...]
+    of_link: bool = False
+
+
+class FaultRecord(Protocol):
+    """What the links of a victim recorded round one fault."""
 
     @property
-    def dropped(self) -> int:
-        """Packets that it could not keep: above 0, a flow that is missing may have crossed after all."""
+    def crossing(self) -> SeenFlows:
+        """Which flows crossed the victim right before."""
+
+    def evidence(self, lost: Mapping[str, LostPackets]) -> FaultEvidence:
+        """Which of the lost packets were transmitted onto the victim's links."""
+
+
+class RunningWatch(Protocol):
+    """A record of the links of every victim of a run."""
+
+    def hold(self, key: int, victim: Victim) -> None:
+        """A fault begins: disturb nothing of its victim until it was recorded."""
+
+    def record_until(self, key: int, *, told_ns: int, closed_ns: int, span_ns: int) -> None:
+        """The fault has taken effect: record its victim's links until then."""
+
+    def recorded(self, key: int) -> FaultRecord:
+        """What was recorded of a fault.
+
+        Raises:
+            ProbeError: nothing was.
+        """
+
+    def refresh(self) -> None:
+        """Watch again what came back with fresh interfaces."""
 
     def close(self) -> None:
-        """Leave the node; may be called again."""
+        """Watch no more; may be called again."""
 
 
 class World(Protocol):
@@ -89,8 +132,14 @@ class World(Protocol):
             ProbeError: it cannot be sent or received at all.
         """
 
-    def witness(self, node: str, streams: Sequence[Stream]) -> RunningWitness:
-        """Begin to watch which flows cross a node."""
+    def watch(
+        self, victims: Sequence[Victim], traffic: RunningTraffic, streams: Sequence[Stream]
+    ) -> RunningWatch:
+        """Begin to record the links of these victims.
+
+        Raises:
+            LabctlError: it cannot be done at all.
+        """
 
     def act(self, action: Action, listen: Listener) -> Effect:
         """Do one thing to the lab.

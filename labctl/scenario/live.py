@@ -18,8 +18,9 @@ from labctl.lab.readiness import not_ready_reason
 from labctl.lab.state import LabDir
 from labctl.output_file import write_output
 from labctl.overlay.client.database import open_overlay
-from labctl.probe import start_traffic, witness
+from labctl.probe import start_traffic
 from labctl.scenario import overlay, ping
+from labctl.scenario.live_watch import LiveWatch
 from labctl.scenario.plan import address_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
-    from labctl.scenario.backend import RunningTraffic, RunningWitness
+    from labctl.scenario.backend import RunningTraffic, RunningWatch, Victim
     from labctl.scenario.model import Action
 
 __all__ = ["LiveWorld"]
@@ -113,9 +114,11 @@ class LiveWorld:
         """Senders and receivers in the nodes' network namespaces."""
         return start_traffic(self._netns, streams)
 
-    def witness(self, node: str, streams: Sequence[Stream]) -> RunningWitness:
-        """A capture inside the node."""
-        return witness(self._netns(node), streams)
+    def watch(
+        self, victims: Sequence[Victim], traffic: RunningTraffic, streams: Sequence[Stream]
+    ) -> RunningWatch:
+        """Rings at the far ends of the victims' links."""
+        return LiveWatch(self.runtime, self.folder, victims, traffic.session, streams)
 
     def act(self, action: Action, listen: Listener) -> Effect:
         """Power, links, processes (see :mod:`labctl.fault`), or the overlay."""

@@ -14,6 +14,7 @@ from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
 from labctl.scenario.collect import Collector
 from labctl.scenario.conditions import Waiting
+from labctl.scenario.link_evidence import LinkEvidence
 from labctl.scenario.model import Loss
 from labctl.scenario.timeline import Timeline
 
@@ -67,6 +68,7 @@ class _Run:
     emit: Listener
     traffic: RunningTraffic | None = None
     timeline: Timeline | None = None
+    links: LinkEvidence | None = None
     missed: list[str] = field(default_factory=list)
     collector: Collector = field(init=False)
 
@@ -94,7 +96,10 @@ class _Run:
                 raise ActionError(f"not steady before the first fault: {condition}: {why}")
         self._start_traffic()
         self.collector.collect()
-        self.timeline = Timeline(self.plan, self.world, self._waiting(), self.emit, self.world.now_ns())
+        assert self.links is not None  # noqa: S101 - for the type checker: traffic flows
+        self.timeline = Timeline(
+            self.plan, self.world, self._waiting(), self.emit, self.links, self.world.now_ns()
+        )
         self.tell("timeline.started", {"streams": [asdict(stream) for stream in self.plan.streams]})
         self.timeline.run()
         if self.plan.steps:
@@ -123,6 +128,8 @@ class _Run:
             return
         self.traffic = self.world.start_traffic(self.plan.streams)
         self.tell("traffic.started", {"streams": [stream.name for stream in self.plan.streams]})
+        self.links = LinkEvidence(self.world, self.traffic, self.plan.streams, self.tell)
+        self.links.start([planned.step for planned in self.plan.steps])
 
     def _wind_up(self, *, quietly: bool) -> None:
         """Heal and count, each whatever becomes of the other.
@@ -157,8 +164,12 @@ class _Run:
         try:
             tallies = self.traffic.stop(drain_s=DRAIN_S)
             self.tell("traffic.stopped", {"streams": [tally.stream.name for tally in tallies]})
+            if self.links is not None:
+                self.links.report(self.traffic.lost())
             for tally in tallies:
                 self.tell("tally", asdict(tally))
         finally:
+            if self.links is not None:
+                self.links.close()
             self.traffic.close()
             self.traffic = None

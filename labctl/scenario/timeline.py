@@ -1,4 +1,4 @@
-"""The timeline: each step at its moment on the one clock, with witnesses before each fault.
+"""The timeline: each step at its moment on the one clock.
 
 Faults in force are remembered in order, so that :meth:`Timeline.heal` can take them back in reverse
 whatever happened in between.
@@ -7,7 +7,6 @@ whatever happened in between.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError, LabctlError
@@ -15,28 +14,13 @@ from labctl.events import Event
 from labctl.scenario.model import ACTIONS, Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from labctl.events import Listener
-    from labctl.scenario.backend import RunningWitness, World
+    from labctl.scenario.backend import World
     from labctl.scenario.conditions import Measured, Waiting
+    from labctl.scenario.link_evidence import LinkEvidence
     from labctl.scenario.plan import Plan, PlannedStep
 
 __all__ = ["Timeline"]
-
-WITNESS_NS = 500_000_000
-"""How long a witness watches at least, unless the timeline leaves it less."""
-
-WITNESS_LONGEST_NS = 5_000_000_000
-WITNESS_PACKETS = 5
-"""A flow is expected to show itself so many times while a witness watches."""
-
-WITNESS_CLOSE_NS = 300_000_000
-"""A witness leaves so long before the fault: its leaving, and the counting of what is known until
-then, take some 50 ms of a processor, and shall neither disturb nor delay the fault."""
-
-DELAY_WINDOW_NS = 1_000_000_000
-"""The one-way delay before a fault is taken from the packets of so long before it."""
 
 
 @dataclass
@@ -48,6 +32,7 @@ class Timeline:
         world: the lab it is done to.
         waiting: how conditions are waited for.
         emit: told of everything.
+        links: records the links of what is taken away.
         zero_ns: the moment that ``at:`` counts from.
         in_force: faults not yet taken back, oldest first.
     """
@@ -56,6 +41,7 @@ class Timeline:
     world: World
     waiting: Waiting
     emit: Listener
+    links: LinkEvidence
     zero_ns: int
     in_force: list[Action] = field(default_factory=list)
 
@@ -65,13 +51,8 @@ class Timeline:
         Raises:
             ActionError: an action failed, or a condition was not met in time.
         """
-        witnessed: set[int] = set()
         for planned in self.plan.steps:
             due = self._due(planned)
-            if ACTIONS[planned.step.action.kind].breaks and planned.step.index not in witnessed:
-                together = self._together(planned)
-                self._witness(together, due)
-                witnessed.update(one.step.index for one in together)
             self.world.sleep_until(due)
             self._act(planned, due)
 
@@ -112,52 +93,6 @@ class Timeline:
                 )
         return self.world.now_ns() + step.plus_ns + planned.phase_ns
 
-    def _together(self, first: PlannedStep) -> list[PlannedStep]:
-        """The faults due so soon after the first that nobody could watch for each by itself."""
-        steps = self.plan.steps[first.step.index :]
-        group = [first]
-        for before, planned in pairwise(steps):
-            if before.due_ns is None or planned.due_ns is None or planned.due_ns - before.due_ns > WITNESS_NS:
-                break
-            if ACTIONS[planned.step.action.kind].breaks:
-                group.append(planned)
-        return group
-
-    def _witness(self, faults: Sequence[PlannedStep], due: int) -> None:
-        spacing = max(stream.flows * 1e9 / stream.rate_pps for stream in self.plan.streams)
-        length = min(max(WITNESS_NS, int(WITNESS_PACKETS * spacing)), WITNESS_LONGEST_NS)
-        self.world.sleep_until(due - WITNESS_CLOSE_NS - length)
-        nodes = list(dict.fromkeys(node for fault in faults for node in fault.step.action.nodes))
-        open_: dict[str, RunningWitness] = {}
-        begin = self.world.now_ns()
-        try:
-            for node in nodes:
-                open_[node] = self.world.witness(node, self.plan.streams)
-            self.world.sleep_until(due - WITNESS_CLOSE_NS)
-            watched = self.world.now_ns() - begin
-            seen = {node: witness.seen() for node, witness in open_.items()}
-            dropped = {node: witness.dropped for node, witness in open_.items()}
-        except LabctlError as error:
-            self._tell("witness.failed", {"nodes": nodes, "error": str(error)})
-            return
-        finally:
-            for witness in open_.values():
-                witness.close()
-        delays = self._delays()
-        for fault in faults:
-            for node in fault.step.action.nodes:
-                flows = {stream: sorted(numbers) for stream, numbers in seen[node].items()}
-                data = {"step": fault.step.index, "node": node, "watched_ns": watched, "flows": flows}
-                self._tell("witness", {**data, "delay_p99_ns": delays, "dropped": dropped[node]})
-
-    def _delays(self) -> dict[str, int]:
-        traffic = self.waiting.traffic
-        if traffic is None:
-            return {}
-        end = self.world.now_ns()
-        tallies = traffic.window(max(end - DELAY_WINDOW_NS, self.zero_ns), end)
-        return {tally.stream.name: tally.delay_p99_ns for tally in tallies}
-
     def _act(self, planned: PlannedStep, due: int) -> None:
         action = planned.step.action
         about = {"step": planned.step.index, "action": action.kind, "target": action.label}
@@ -175,6 +110,7 @@ class Timeline:
         if fault is not None:
             # Before it is done: half a fault must be healed, too.
             self.in_force.append(fault)
+        self.links.before(planned.step)
         try:
             effect = self.world.act(action, self.emit)
         except LabctlError as error:
@@ -183,6 +119,7 @@ class Timeline:
         if fault is None:
             self._taken_back(action)
         self._tell("action.done", {"step": planned.step.index, **asdict(effect)})
+        self.links.after(planned.step, effect)
 
     def _taken_back(self, action: Action) -> None:
         """An action may take several faults back: a link both cut and made a black hole."""

@@ -11,8 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from labctl.errors import ActionError
+import numpy as np
+
+from labctl.errors import ActionError, ProbeError
 from labctl.fault.types import CarrierChange, Effect
+from labctl.probe.evidence import EndRecord, LostPackets
+from labctl.probe.link_watch import Recorded, SeenFlows
+from labctl.probe.ring import Passages
 from labctl.probe.types import (
     FlowTally,
     GeneratorHealth,
@@ -24,9 +29,10 @@ from labctl.probe.types import (
 
 if TYPE_CHECKING:
     from labctl.events import Listener
+    from labctl.scenario.backend import RunningTraffic, Victim
     from labctl.scenario.model import Action
 
-__all__ = ["DELAY_NS", "FakeTraffic", "FakeWitness", "FakeWorld", "count"]
+__all__ = ["DELAY_NS", "FakeTraffic", "FakeWatch", "FakeWorld", "count"]
 
 DELAY_NS = 200_000
 """One-way delay of every packet that arrives."""
@@ -42,7 +48,8 @@ class FakeWorld:
     Attributes:
         nodes: their names.
         lost: says which packets are lost; asked when they are counted.
-        crossing: flows that a witness in a node sees; all of every stream if a node is not named.
+        crossing: flows seen at the links of a node; all of every stream if a node is not named.
+        watchable: whether the links can be recorded at all.
         boot_ns: from power-on to ready.
         never_ready: nodes that stay unready.
         failing: kinds of actions that raise.
@@ -56,6 +63,7 @@ class FakeWorld:
     nodes: tuple[str, ...] = ()
     lost: LossRule = lambda _stream, _flow, _t_ns: False
     crossing: Mapping[str, Mapping[str, set[int]]] = field(default_factory=dict)
+    watchable: bool = True
     boot_ns: int = 2_000_000_000
     never_ready: frozenset[str] = frozenset()
     failing: frozenset[str] = frozenset()
@@ -107,10 +115,16 @@ class FakeWorld:
         """From now on."""
         return FakeTraffic(self, tuple(streams), self.now)
 
-    def witness(self, node: str, streams: Sequence[Stream]) -> FakeWitness:
+    def watch(
+        self,
+        victims: Sequence[Victim],  # noqa: ARG002 - part of the seam
+        traffic: RunningTraffic,  # noqa: ARG002 - part of the seam
+        streams: Sequence[Stream],
+    ) -> FakeWatch:
         """Sees what ``crossing`` says."""
-        everything = {stream.name: set(range(stream.flows)) for stream in streams}
-        return FakeWitness(self.crossing.get(node, everything))
+        if not self.watchable:
+            raise ProbeError("nobody can watch here")
+        return FakeWatch(self, tuple(streams))
 
     def act(self, action: Action, listen: Listener) -> Effect:  # noqa: ARG002 - part of the seam
         """Noted, and powers noted too."""
@@ -136,18 +150,45 @@ class FakeWorld:
 
 
 @dataclass
-class FakeWitness:
-    """Has seen it all already."""
+class FakeWatch:
+    """Has seen what its world says: each flow that crosses, and no transmission of a lost packet."""
 
-    flows: Mapping[str, set[int]]
-    dropped: int = 0
+    world: FakeWorld
+    streams: tuple[Stream, ...]
+    held: dict[int, Victim] = field(default_factory=dict)
+    told: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    refreshed: int = 0
+    closed: bool = False
 
-    def seen(self) -> Mapping[str, set[int]]:
-        """What it was told."""
-        return self.flows
+    def hold(self, key: int, victim: Victim) -> None:
+        """Remembered."""
+        self.held[key] = victim
+
+    def record_until(self, key: int, *, told_ns: int, closed_ns: int, span_ns: int) -> None:
+        """Remembered."""
+        self.told[key] = (told_ns, closed_ns, span_ns)
+
+    def recorded(self, key: int) -> Recorded:
+        """As told."""
+        told_ns, closed_ns, span_ns = self.told[key]
+        flows: dict[str, set[int]] = {stream.name: set() for stream in self.streams}
+        for name in self.held[key].names:
+            everything = {stream.name: set(range(stream.flows)) for stream in self.streams}
+            for stream, numbers in self.world.crossing.get(name.partition(":")[0], everything).items():
+                flows[stream] |= numbers
+        crossing = SeenFlows(
+            told_ns - span_ns, told_ns, {name: frozenset(found) for name, found in flows.items()}, 0
+        )
+        end = EndRecord("peer1", "eth1", 0, told_ns - 2 * span_ns, closed_ns, 0, Passages.none())
+        return Recorded(crossing, (end,), self.streams, told_ns, of_link=self.held[key].of_link)
+
+    def refresh(self) -> None:
+        """Counted."""
+        self.refreshed += 1
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Remembered."""
+        self.closed = True
 
 
 @dataclass
@@ -158,6 +199,21 @@ class FakeTraffic:
     streams: tuple[Stream, ...]
     start: int
     closed: bool = False
+    session: int = 1
+
+    def lost(self) -> dict[str, LostPackets]:
+        """By the same rule as the tallies."""
+        found = {}
+        for tally in self.window(self.start, self.world.now):
+            pairs = [
+                (flow.flow, period.first_seq + index)
+                for flow in tally.flows
+                for period in flow.losses
+                for index in range(period.count)
+            ]
+            numbers = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+            found[tally.stream.name] = LostPackets(numbers[:, 0], numbers[:, 1])
+        return found
 
     def window(self, start_ns: int, end_ns: int) -> tuple[StreamTally, ...]:
         """Count a span."""

@@ -5,21 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from labctl.verdict.expect import judge_expectation
-from labctl.verdict.faults import Measured, measure, spacing_ns
+from labctl.verdict.expectations import judge_expectation
+from labctl.verdict.facts import RunFacts, make_facts
+from labctl.verdict.integrity import run_damage, series_damage
 from labctl.verdict.record import RunRecord, read_runs
 from labctl.verdict.schema import (
     FORMAT,
     Check,
     ExpectationResult,
     FailoverStatistics,
+    FaultResult,
     OutageStatistics,
     Result,
     RunResult,
     Verdict,
     worst,
 )
-from labctl.verdict.statistics import nearest_rank, upper_bound
+from labctl.verdict.statistics import nearest_rank, quantile_range, upper_bound
+from labctl.verdict.views import fault_results, outage_rows, stream_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,74 +39,77 @@ def judge(events: Sequence[Event]) -> Result:
         InputError: these are no journal's events.
     """
     records = read_runs(events)
-    runs = [measure(record) for record in records]
-    wishes = records[0].expect
-    expectations = tuple(judge_expectation(wish, runs) for wish in wishes)
-    results = tuple(_run(run) for run in runs)
+    runs = [make_facts(record) for record in records]
     header = records[0].header
-    asked = int(header["runs"])
-    checks = [*_unique_checks(results), *_series_checks(len(records), asked, records[-1].ended)]
+    expectations = tuple(judge_expectation(one, runs) for one in header.expect)
+    results = tuple(_run(facts) for facts in runs)
+    checks = [
+        *_unique_checks(results),
+        *(Check(Verdict.ERROR, str(damage)) for damage in series_damage(records)),
+        *_series_checks(len(records), header.runs, records[-1].ended),
+    ]
     verdict = worst(*(check.verdict for check in checks), *(one.verdict for one in expectations))
     return Result(
         format=FORMAT,
-        name=header["scenario"]["name"],
+        name=header.name,
         verdict=verdict,
         exit_code=verdict.exit_code,
         reasons=_reasons(verdict, checks, expectations),
         expectations=expectations,
-        failovers=_failovers(runs, breaks=True),
-        returns=_failovers(runs, breaks=False),
-        outages=_outages(runs),
+        failovers=_failovers(results, breaks=True),
+        returns=_failovers(results, breaks=False),
+        outages=_outages(results),
         runs=results,
-        runs_asked=asked,
-        about={
-            **{
-                key: header[key]
-                for key in ("scenario", "topology", "lab", "machine", "versions", "seed", "clock")
-            },
-            **records[0].about,
-        },
+        runs_asked=header.runs,
+        about={**header.about, **records[0].about},
     )
 
 
-def _run(run: Measured) -> RunResult:
-    record = run.run
-    expectations = tuple(judge_expectation(wish, [run]) for wish in record.expect if not wish.bound)
-    checks = tuple(_checks(run))
-    clock = record.header["clock"]
-    begin = record.zero_ns or clock["monotonic_ns"]
-    real_s = (clock["realtime_ns"] + begin - clock["monotonic_ns"]) / 1e9
+def _run(facts: RunFacts) -> RunResult:
+    record = facts.run
+    header = record.header
+    expectations = tuple(judge_expectation(one, [facts]) for one in header.expect if not one.bound)
+    faults, streams = fault_results(facts), stream_results(facts)
+    checks = tuple(_checks(facts, faults))
+    begin = record.zero_ns or header.monotonic_ns
     return RunResult(
-        run=record.header["run"],
+        run=header.run,
         verdict=worst(*(check.verdict for check in checks), *(one.verdict for one in expectations)),
-        started=datetime.fromtimestamp(real_s, UTC).isoformat(timespec="milliseconds"),
-        length_ns=max((tally.end_ns for tally in record.tallies), default=begin) - begin,
+        started=_real_time(header.realtime_ns + begin - header.monotonic_ns),
+        length_ns=max([begin, *(tally.end_ns for tally in record.tallies.values())]) - begin,
         checks=checks,
         expectations=expectations,
-        faults=run.faults,
-        streams=run.streams,
+        faults=faults,
+        streams=streams,
+        facts=tuple(cell for cells in facts.cells.values() for cell in cells),
+        outages=outage_rows(facts),
     )
 
 
-def _checks(run: Measured) -> Iterator[Check]:
+_LAST_NS = 253_402_300_799_000_000_000
+"""The last second of the year 9999: what a damaged clock tells beyond it is shown as that."""
+
+
+def _real_time(real_ns: int) -> str:
+    moment = datetime.fromtimestamp(min(max(real_ns, 0), _LAST_NS) / 1e9, UTC)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _checks(facts: RunFacts, faults: Sequence[FaultResult]) -> Iterator[Check]:
     """What keeps a run from being a measurement of what was asked. Only failed checks are told."""
-    record = run.run
+    record = facts.run
+    yield from (Check(Verdict.ERROR, str(damage)) for damage in run_damage(record))
     yield from _ending(record)
-    if not record.expect:
+    for change in record.disturbed:
+        yield Check(Verdict.ERROR, f"somebody else changed the lab during the run: {change}")
+    if not record.header.expect:
         yield Check(Verdict.INCONCLUSIVE, "the scenario expects nothing: nothing was judged")
-    yield from _traffic_checks(run)
-    for fault in run.faults:
+    yield from _traffic_checks(facts)
+    for fault in faults:
         told, awaited = fault.carriers
         if fault.breaks and not fault.silent and told < max(awaited, 1):
             reason = f"{fault.action} {fault.label} had no effect at {awaited - told or 'any'} of its peers"
             yield Check(Verdict.ERROR, reason)
-    breaking = [fault for fault in run.faults if fault.breaks]
-    # Whoever expects that others lose nothing does not ask how those who crossed were repaired.
-    repaired = not all(wish.off_path for wish in record.expect)
-    if repaired and breaking and all(fault.crossed <= 0 for fault in breaking):
-        watched = any(fault.crossed == 0 for fault in breaking)
-        reason = "no flow crossed the victim" if watched else "nobody saw which flows crossed the victim"
-        yield Check(Verdict.INCONCLUSIVE, f"{reason}: the run says nothing of a repair")
     for missed in record.missed:
         if missed.when == "after":
             verdict = Verdict.ERROR if missed.kind == "ready" else Verdict.FAIL
@@ -119,19 +125,19 @@ def _ending(record: RunRecord) -> Iterator[Check]:
         yield Check(Verdict.ERROR, "the journal ends in the middle of the run: labctl was killed")
 
 
-def _traffic_checks(run: Measured) -> Iterator[Check]:
-    record = run.run
+def _traffic_checks(facts: RunFacts) -> Iterator[Check]:
+    record = facts.run
     if record.ended != "done":
         return  # it has been told why
-    for name in record.streams:
-        tally = run.tallies.get(name)
+    for name in record.header.streams:
+        tally = facts.tallies.get(name)
         if tally is None or tally.sent == 0:
             yield Check(Verdict.INCONCLUSIVE, f"stream {name} sent nothing")
             continue
         silent = sum(flow.sent == 0 for flow in tally.flows) + tally.stream.flows - len(tally.flows)
         if silent:
             yield Check(Verdict.INCONCLUSIVE, f"{silent} flows of stream {name} sent nothing")
-    if not record.streams:
+    if not record.header.streams:
         yield Check(Verdict.INCONCLUSIVE, "there was no traffic")
 
 
@@ -167,42 +173,35 @@ def _reasons(
     return tuple(check.reason for check in told if check.verdict != Verdict.PASS)
 
 
-def _failovers(runs: Sequence[Measured], *, breaks: bool) -> FailoverStatistics:
-    trials = null = lossy = lossy_repair = 0
-    for run in runs:
-        for fault in run.faults:
-            if fault.breaks != breaks:
-                continue
-            if breaks and fault.crossed <= 0:
-                null += 1
-                continue
-            trials += 1
-            lossy += fault.in_flight + fault.repair > 0
-            lossy_repair += fault.repair > 0
-    return FailoverStatistics(trials, null, lossy, lossy_repair, upper_bound(lossy_repair, trials))
+def _failovers(runs: Sequence[RunResult], *, breaks: bool) -> FailoverStatistics:
+    """Fail-overs that were measured, or that lost packets; of returns all."""
+    faults = [fault for run in runs for fault in run.faults if fault.breaks == breaks]
+    trials = [fault for fault in faults if fault.measured or not fault.breaks]
+    lossy = sum(fault.convergence_loss > 0 for fault in trials)
+    doubtful = sum(fault.convergence_loss == 0 and fault.classes.doubtful > 0 for fault in trials)
+    return FailoverStatistics(
+        trials=len(trials),
+        null=len(faults) - len(trials),
+        lossy=sum(fault.in_flight + fault.convergence_loss > 0 for fault in trials),
+        lossy_convergence=lossy,
+        doubtful=doubtful,
+        bound_convergence=upper_bound(lossy + doubtful, len(trials)),
+    )
 
 
-def _outages(runs: Sequence[Measured]) -> OutageStatistics:
-    longest: list[int] = []
-    error = 0
-    for run in runs:
-        for name, tally in run.tallies.items():
-            if name in run.beside:
-                continue
-            error = max(error, spacing_ns(tally))
-            for fault, crossed in zip(run.faults, run.crossed, strict=True):
-                if not fault.breaks or crossed is None:
-                    continue
-                for number, pairs in enumerate(run.losses[name].owners):
-                    spans = [span.outage_ns for owner, span in pairs if owner == fault.index]
-                    if spans or number in crossed.get(name, ()):
-                        longest.append(max(spans, default=0))
+def _outages(runs: Sequence[RunResult]) -> OutageStatistics:
+    rows = [row for run in runs for row in run.outages if row.fault >= 0 and not row.unjudged]
+    values = [row.outage_ns for row in rows]
+    longest = max(rows, key=lambda row: row.outage_ns, default=None)
     return OutageStatistics(
-        flows=len(longest),
-        hit=sum(value > 0 for value in longest),
-        p50_ns=nearest_rank(longest, 0.5),
-        p95_ns=nearest_rank(longest, 0.95),
-        p99_ns=nearest_rank(longest, 0.99),
-        max_ns=max(longest, default=0),
-        error_ns=error,
+        flows=len(rows),
+        hit=sum(value > 0 for value in values),
+        open=sum(row.open for row in rows),
+        p50_ns=nearest_rank(values, 0.5),
+        p95_ns=nearest_rank(values, 0.95),
+        p99_ns=nearest_rank(values, 0.99),
+        max_ns=max(values, default=0),
+        p50_range_ns=quantile_range(values, 0.5),
+        p95_range_ns=quantile_range(values, 0.95),
+        error_ns=longest.error_ns if longest else 0,
     )

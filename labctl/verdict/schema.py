@@ -1,4 +1,4 @@
-"""The result: what a verdict says. Frozen data, plain JSON, one schema; format 1.
+"""The result: what a verdict says. Frozen data, plain JSON, one schema; format 2.
 
 Times are nanoseconds after the zero of the run's timeline unless they say otherwise; counts are
 packets. A *fail-over* is an action that takes something away (power-off, link-cut), a *return* one
@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from labctl.verdict.rows import FactCell, LossCounts, LossSpan, OutageRow
+
 __all__ = [
     "FORMAT",
     "Check",
     "ExpectationResult",
+    "FactCell",
     "FailoverStatistics",
     "FaultResult",
     "FaultStream",
     "FlowResult",
+    "LossCounts",
     "LossSpan",
+    "OutageRow",
     "OutageStatistics",
     "Result",
     "RunResult",
@@ -30,7 +35,7 @@ __all__ = [
     "worst",
 ]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Verdict(StrEnum):
@@ -81,34 +86,13 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class LossSpan:
-    """One loss period of one flow (RFC 3357), told apart.
+class FlowResult:
+    """One flow (5-tuple) over a whole run.
 
     Attributes:
-        count: lost packets in a row; ``in_flight + repair``.
-        start_ns: departure of the first.
-        end_ns: departure of the last.
-        outage_ns: loss-derived outage; true to ``error_ns`` either way.
-        error_ns: the flow's packet spacing.
+        longest_outage_ns: of any fail-over; plus or minus ``error_ns``.
         open: it had not ended when the traffic did.
-        step: the action that it is put down to, as an index into the run's ``faults``; -1: none.
     """
-
-    first_seq: int
-    count: int
-    in_flight: int
-    repair: int
-    start_ns: int
-    end_ns: int
-    outage_ns: int
-    error_ns: int
-    open: bool
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class FlowResult:
-    """One flow (5-tuple) over a whole run."""
 
     flow: int
     source_port: int
@@ -117,11 +101,13 @@ class FlowResult:
     received: int
     lost: int
     in_flight: int
-    repair: int
+    convergence_loss: int
+    before: int
     duplicated: int
     reordered: int
     longest_outage_ns: int
     error_ns: int
+    open: bool
     losses: tuple[LossSpan, ...] = ()
 
 
@@ -130,14 +116,17 @@ class StreamResult:
     """One stream over a whole run.
 
     Attributes:
-        in_flight: lost in the dying box or on the way into it; see :mod:`labctl.verdict.classify`.
-        repair: every other lost packet.
-        unexplained: those of ``repair`` that no action accounts for.
-        flows_hit: flows that lost a packet at least.
+        in_flight: on the victim's links or inside it when it failed; see ``labctl.verdict.attribution``.
+        convergence_loss: every other packet lost after the timeline began.
+        unexplained: those of ``convergence_loss`` that no action accounts for.
+        before: lost before the timeline began.
+        classes: the same, each class by itself.
+        flows_hit: flows that lost a packet after the timeline began.
         longest_outage_ns: of any flow; plus or minus ``error_ns``.
+        open: flows with an outage that had not ended when the traffic did.
         generator: fields of :class:`labctl.probe.types.GeneratorHealth`.
         receiver: fields of :class:`labctl.probe.types.ReceiverHealth`.
-        beside: no expectation is about it: it is shown, and counts in none of the sums over streams.
+        unjudged: no expectation is about it: it is shown, and counts in none of the sums over streams.
     """
 
     name: str
@@ -150,20 +139,23 @@ class StreamResult:
     received: int
     lost: int
     in_flight: int
-    repair: int
+    convergence_loss: int
     unexplained: int
+    before: int
+    classes: LossCounts
     duplicated: int
     reordered: int
     flows_hit: int
     longest_outage_ns: int
     error_ns: int
+    open: int
     delay_p50_ns: int
     delay_p99_ns: int
     delay_max_ns: int
     generator: Mapping[str, Any]
     receiver: Mapping[str, Any]
     flows: tuple[FlowResult, ...] = ()
-    beside: bool = False
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,21 +163,28 @@ class FaultStream:
     """What one action did to one stream.
 
     Attributes:
-        crossed: flows that the witness saw cross the victim just before; -1 if nobody watched.
-        hit: flows that lost a packet.
-        repair_ns: from the first effect to the departure of the last lost packet; 0 if none was.
-        beside: no expectation is about the stream.
+        crossed: flows that were seen crossing the victim just before; -1 if nobody can say.
+        hit: flows that lost a packet to the action.
+        population: flows that crossed or were hit: what shares are of.
+        longest_outage_ns: of any flow at this fail-over; plus or minus ``error_ns``.
+        last_loss_ns: from the first effect to the departure of the last lost packet; 0 if none was.
+        longest_pause_ns: the longest stall of the sender around the action.
+        unjudged: no expectation is about the stream.
     """
 
     stream: str
     crossed: int
     hit: int
+    population: int
     in_flight: int
-    repair: int
+    convergence_loss: int
+    classes: LossCounts
     longest_outage_ns: int
     error_ns: int
-    repair_ns: int
-    beside: bool = False
+    open: bool
+    last_loss_ns: int
+    longest_pause_ns: int
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +195,23 @@ class FaultResult:
         index: place in the run's ``faults``.
         step: place in the scenario's timeline; -1 for a heal at the end.
         breaks: it takes something away: a fail-over.
-        silent: the peers are not told of it: carrier stays.
+        silent: the peers are not notified: carrier stays.
         target: as the fault calls it: node, or both ends of a link with their interfaces.
         label: as the scenario calls it.
         phase_ns: how much later than written.
         late_ns: how much later than due it was begun.
         requested_ns, first_ns, last_ns, done_ns: see :class:`labctl.fault.types.Effect`.
-        window_ns: from the moment before which it cannot have taken effect (the kernel was told to
-            take the links down) to the last carrier change: what the cut itself explains.
-        excused_from_ns, excused_to_ns: packets that left in this span count as in flight, by the
-            longest path delay of any stream.
+        told_ns: when the kernel was told; the fault took no effect before this.
+        window_ns: from that moment to the last carrier change: what the cut itself explains.
+        excused_from_ns, excused_to_ns: packets that left in this span may have been in flight, by the
+            longest path delay of any stream. Where there is evidence it decides, and not this span.
         carriers: how many peers told of it, and of how many that was awaited.
-        crossed: flows that crossed the victim, all streams; -1 if nobody watched.
-        null: no flow crossed the victim: the trial says nothing of a repair.
-        stalled_ns: how long senders stalled between the fault and its proven repair, all streams
+        crossed: flows that were seen crossing the victim, all streams; -1 if nobody can say.
+        null: no flow crossed the victim and none was hit: the trial says nothing of the design.
+        measured: it says something of the design; else ``unmeasured`` says why it does not.
+        evidence: what was put onto the victim's links was watched: ``complete``, ``partial`` or ``none``.
+        stalled_ns: how long senders stalled between the fault and its proven end, all streams
             together: what they may have hidden is unknown.
-        slow: the cut took so long that what was lost meanwhile may as well be repair.
     """
 
     index: int
@@ -226,6 +226,7 @@ class FaultResult:
     due_ns: int
     late_ns: int
     requested_ns: int
+    told_ns: int
     first_ns: int
     last_ns: int
     done_ns: int
@@ -235,16 +236,19 @@ class FaultResult:
     carriers: tuple[int, int]
     crossed: int
     null: bool
+    measured: bool
+    unmeasured: str
+    evidence: str
     stalled_ns: int
-    slow: bool
     in_flight: int
-    repair: int
+    convergence_loss: int
+    classes: LossCounts
     streams: tuple[FaultStream, ...] = ()
 
     @property
     def judged(self) -> tuple[FaultStream, ...]:
         """The streams that some expectation is about: what the sums are over."""
-        return tuple(stream for stream in self.streams if not stream.beside)
+        return tuple(stream for stream in self.streams if not stream.unjudged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +259,9 @@ class ExpectationResult:
         measured: what was measured, for people.
         low, high: what was measured is no less and no more than this, once all is counted that the
             measurement itself may have lost or hidden; ``limit`` is what they are held against.
-        unit: of these three: ``packets``, ``flows`` (beyond the longest outage allowed) or
+        unit: of these three: ``packets``, ``flows`` (beyond the longest outage allowed), ``ns`` or
             ``share`` (of fail-overs, at 95 % confidence).
+        advice: what would make an INCONCLUSIVE one tell; empty otherwise.
     """
 
     text: str
@@ -269,6 +274,7 @@ class ExpectationResult:
     high: float
     limit: float
     unit: str
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +285,8 @@ class RunResult:
         verdict: of this run taken by itself.
         started: real time of its beginning, ISO 8601 in UTC.
         length_ns: from the zero of the timeline to the last packet.
+        facts: the table that every figure of the run is a query of.
+        outages: of every flow at every fail-over that it crossed or was hit by.
     """
 
     run: int
@@ -289,11 +297,13 @@ class RunResult:
     expectations: tuple[ExpectationResult, ...]
     faults: tuple[FaultResult, ...]
     streams: tuple[StreamResult, ...]
+    facts: tuple[FactCell, ...] = ()
+    outages: tuple[OutageRow, ...] = ()
 
     @property
     def judged(self) -> tuple[StreamResult, ...]:
         """The streams that some expectation is about: what the sums are over."""
-        return tuple(stream for stream in self.streams if not stream.beside)
+        return tuple(stream for stream in self.streams if not stream.unjudged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,38 +311,47 @@ class FailoverStatistics:
     """Fail-overs (or returns) over all runs.
 
     Attributes:
-        trials: that some flow crossed.
-        null: that no flow crossed, or that nobody watched: not among ``trials``.
+        trials: that were measured, or that lost packets.
+        null: that no flow crossed and that hit none, or that say nothing: not among ``trials``.
         lossy: trials with any loss.
-        lossy_repair: trials with loss to repair.
-        bound_repair: with 95 % confidence, no larger share of fail-overs loses to repair
-            (Clopper-Pearson, one-sided; 1 - 0.05^(1/n) when none did); 1 without trials.
+        lossy_convergence: trials with convergence loss.
+        doubtful: trials more that may have had convergence loss.
+        bound_convergence: with 95 % confidence, no larger share of fail-overs has convergence loss
+            (Clopper-Pearson, one-sided; 1 - 0.05^(1/n) when none did), doubtful ones counted
+            against the design; 1 without trials. It assumes that the fail-overs are independent.
     """
 
     trials: int
     null: int
     lossy: int
-    lossy_repair: int
-    bound_repair: float
+    lossy_convergence: int
+    doubtful: int
+    bound_convergence: float
 
 
 @dataclass(frozen=True, slots=True)
 class OutageStatistics:
-    """Longest outage of each flow that crossed the victim, at each fail-over of all runs (RFC 6412).
+    """Outage of each flow that crossed a victim or was hit, at each fail-over of all runs (RFC 6412).
 
     Attributes:
         flows: how many such.
-        hit: of these, with a packet lost.
+        hit: of these, with an outage.
+        open: of these, with one that had not ended when the traffic did.
         p50_ns, p95_ns, p99_ns, max_ns: nearest rank.
-        error_ns: plus or minus, the largest packet spacing.
+        p50_range_ns, p95_range_ns: with 95 % confidence the quantile lies in this (order statistics of
+            independent flows; flows of one fail-over are not, so take it as the least it can be).
+        error_ns: plus or minus, of the longest one.
     """
 
     flows: int
     hit: int
+    open: int
     p50_ns: int
     p95_ns: int
     p99_ns: int
     max_ns: int
+    p50_range_ns: tuple[int, int]
+    p95_range_ns: tuple[int, int]
     error_ns: int
 
 

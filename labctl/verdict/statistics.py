@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CONFIDENCE", "lower_bound", "nearest_rank", "trials_needed", "upper_bound"]
+__all__ = ["CONFIDENCE", "lower_bound", "nearest_rank", "quantile_range", "trials_needed", "upper_bound"]
 
 CONFIDENCE = 0.95
 
@@ -52,6 +53,24 @@ def nearest_rank(values: Sequence[int], quantile: float) -> int:
     ordered = sorted(values)
     # Less a hair: 0.95 * 20 must be the 19th, whatever binary fractions make of it.
     return ordered[max(math.ceil(quantile * len(ordered) - 1e-9), 1) - 1]
+
+
+def quantile_range(values: Sequence[int], quantile: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
+    """Between which of the values a quantile of what they were drawn from lies; 0 to 0 of nothing.
+
+    Distribution-free, by order statistics: how many of ``n`` independent values lie below a quantile
+    is binomial. Where too few values bound it, it ends at the smallest or the largest of them.
+    """
+    if not values:
+        return 0, 0
+    ordered, count, tail = sorted(values), len(values), (1 - confidence) / 2
+
+    def at_most(rank: int) -> float:
+        return _at_most(_log_combinations(rank, count), count, quantile)
+
+    low = bisect_right(range(count), tail, key=at_most) - 1
+    high = bisect_left(range(count), 1 - tail, key=at_most)
+    return ordered[max(low, 0)], ordered[min(high, count - 1)]
 
 
 def _at_most(ways: Sequence[float], trials: int, share: float) -> float:

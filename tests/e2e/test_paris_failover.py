@@ -88,7 +88,7 @@ def test_tenants_come_back_in_the_order_of_the_range_the_queue_last_and_none_is_
     assert stairs.queue_s > stairs.networks_s
     assert all(t.answered_s is not None and t.answered_s < stairs.queue_s for t in stairs.tenants)
     # The node that returns stands by, and nobody notices.
-    assert sum(fault.repair for run in result.runs for fault in run.faults if not fault.breaks) == 0
+    assert sum(fault.convergence_loss for run in result.runs for fault in run.faults if not fault.breaks) == 0
     assert not any(event.kind == "collect.failed" for event in events)
     assert host.settled(before) == before
 

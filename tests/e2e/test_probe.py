@@ -13,7 +13,7 @@ from probebed import Bed, bed, children_of
 
 from labctl.errors import ProbeError
 from labctl.linux import netns
-from labctl.probe import capture, compile_packet, send_frames, start_traffic, witness
+from labctl.probe import capture, compile_packet, send_frames, start_traffic
 from labctl.probe.spec import flow_packet
 
 if TYPE_CHECKING:
@@ -150,44 +150,6 @@ def test_traffic_that_ended_by_itself_is_an_error_not_a_shorter_measurement(rout
             traffic.window(traffic.started_ns, traffic.started_ns + 500_000_000)
         with pytest.raises(ProbeError, match=r"ended by itself, after 0\.3 s"):
             traffic.stop()
-
-
-def test_a_witness_tells_which_flows_cross_a_node(routed: Bed) -> None:
-    streams = [
-        *routed.both_ways(),
-        routed.stream("six", "a", "b", family=6, rate_pps=500.0, flows=8),
-        routed.stream("ping", "b", "a", proto="icmp", rate_pps=100.0, flows=3),
-    ]
-    with witness(routed.netns("m"), streams) as middle, start_traffic(routed.netns, streams[1:]) as traffic:
-        time.sleep(0.6)
-        told = middle.seen()
-        assert middle.dropped == 0
-        traffic.stop()
-        silent_since = time.monotonic_ns() + 50_000_000
-        time.sleep(0.1)
-        assert all(not flows for flows in middle.seen(silent_since).values())
-    assert told == {"in": set(), "out": set(range(64)), "six": set(range(8)), "ping": set(range(3))}
-
-
-def test_a_witness_looks_into_vxlan(routed: Bed) -> None:
-    from scapy.layers.inet import IP, UDP  # noqa: PLC0415
-    from scapy.layers.l2 import Ether  # noqa: PLC0415
-    from scapy.layers.vxlan import VXLAN  # noqa: PLC0415
-
-    stream = routed.stream("in", "a", "b")
-    frames = [
-        Ether(dst="ff:ff:ff:ff:ff:ff")
-        / IP(dst="10.77.1.1")
-        / UDP(dport=4789)
-        / VXLAN(vni=1)
-        / Ether()
-        / inner
-        for inner in (flow_packet(stream, 1, flow, 2, 3) for flow in (5, 9))
-    ]
-    with witness(routed.netns("m"), [stream]) as middle:
-        send_frames(routed.netns("a"), "eth1", frames)
-        time.sleep(0.05)
-        assert middle.seen() == {"in": {5, 9}}
 
 
 def test_crafted_frames_leave_as_they_are_and_stamped_ones_count(routed: Bed) -> None:

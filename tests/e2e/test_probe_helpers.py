@@ -18,7 +18,7 @@ from probebed import Bed, bed, children_of
 from labctl.errors import ProbeError
 from labctl.probe import payload, shared_memory, start_traffic
 from labctl.probe.mmsg import Inbox
-from labctl.probe.receiver import Lane, open_socket
+from labctl.probe.receiver import ReceivedStream, open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def test_traffic_outlives_the_thread_that_started_it(routed: Bed) -> None:
 
 def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
     """A buffer far too small, on loopback: every packet is either handed over or counted."""
-    sheet = shared_memory.Sheet.new("test", 4000)
+    buffer = shared_memory.SampleBuffer.new("test", 4000)
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
     config = {
         "netns_fd": here,
@@ -110,7 +110,7 @@ def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
         "family": 4,
         "address": "127.0.0.1",
         "port": 50500,
-        "sheet_fd": sheet.fd,
+        "buffer_fd": buffer.fd,
         "capacity": 4000,
         "session": 7,
         "stream": 8,
@@ -120,7 +120,7 @@ def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
     sock, port = open_socket(config)
     with sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        lane = Lane(config, sock)
+        lane = ReceivedStream(config, sock)
         for k in range(1000):
             sender.sendto(payload.payload(7, 8, k % 4, k // 4), ("127.0.0.1", port))
         inbox = Inbox(512, 96)
@@ -128,7 +128,7 @@ def test_what_the_receiver_cannot_keep_is_counted_to_the_packet() -> None:
             lane.take(inbox, got, 0)
         lane.note(0)
     os.close(here)
-    assert sheet.words[shared_memory.OVERFLOWED] > 0
-    assert sheet.words[shared_memory.COUNT] + sheet.words[shared_memory.OVERFLOWED] == 1000
-    assert sheet.words[shared_memory.FOREIGN] == 0
+    assert buffer.words[shared_memory.OVERFLOWED] > 0
+    assert buffer.words[shared_memory.COUNT] + buffer.words[shared_memory.OVERFLOWED] == 1000
+    assert buffer.words[shared_memory.FOREIGN] == 0
     assert lane.log[: lane.count, 0].tolist() == list(range(lane.count))

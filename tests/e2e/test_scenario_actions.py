@@ -133,5 +133,5 @@ def test_the_repair_finds_a_silent_gateway_and_a_silent_link_before_bgp_does(hos
     hit = [fault for fault in result["runs"][0]["faults"] if fault["breaks"]]
     assert [fault["crossed"] > 0 for fault in hit] == [True, True]
     # Something was lost: it is a real silence.
-    assert all(fault["repair"] > 0 for fault in hit)
+    assert all(fault["convergence_loss"] > 0 for fault in hit)
     assert result["verdict"] == "PASS", result["reasons"]

@@ -84,8 +84,8 @@ def test_pass_when_another_gateway_takes_over(lab: Machine) -> None:
     assert run["faults"][0]["crossed"] > 0
     for stream in run["streams"]:
         assert stream["sent"] > 5000
-        assert stream["lost"] == stream["in_flight"] + stream["repair"]
-        assert stream["repair"] == 0
+        assert stream["lost"] == stream["in_flight"] + stream["convergence_loss"]
+        assert stream["convergence_loss"] == 0
     assert not (lab.cwd / "out" / "logs").exists()
     for name in ("journal.jsonl", "report.html", "junit.xml", "summary.md"):
         assert (lab.cwd / "out" / name).stat().st_size > 0
@@ -100,7 +100,7 @@ def test_fail_when_nobody_can_take_over(lab: Machine) -> None:
     streams = {stream["name"]: stream for stream in result["runs"][0]["streams"]}
     # Cut for one and a half seconds at 2,000 packets a second; and the routing has to come back.
     for stream in streams.values():
-        assert stream["repair"] > 3000
+        assert stream["convergence_loss"] > 3000
         assert stream["longest_outage_ns"] > 1_500_000_000
         assert stream["unexplained"] == 0
         assert stream["flows_hit"] == 32

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightings import with_evidence
+
 from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
 from labctl.testing.backend import FakeWorld
 from labctl.testing.series import play
@@ -35,6 +37,7 @@ class Bench:
         flows: of each stream.
         timeline: gw1 off after 2 s and on again after 4 s.
         world: the lab; change it as wanted before :meth:`judge`.
+        onto_link_ms: for so long after the cut the victim's neighbours go on sending to it.
     """
 
     out: Path
@@ -48,6 +51,7 @@ class Bench:
         Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
     )
     world: FakeWorld = field(default_factory=lambda: FakeWorld(nodes=("ext1", "srv1", "gw1")))
+    onto_link_ms: float = 1.0
 
     def scenario(self) -> Scenario:
         """The scenario as it would be loaded."""
@@ -71,8 +75,15 @@ class Bench:
         return play(self.scenario(), self.world, self.out, **options)
 
     def judge(self, **options: Any) -> Result:
-        """Run it and judge the journal."""
-        return judge(self.events(**options))
+        """Run it and judge the journal, with evidence of what was on the victim's links.
+
+        Packets that leave within ``self.onto_link_ms`` of the cut were put onto a link of the victim.
+        """
+        return judge(self.seen(**options))
+
+    def seen(self, **options: Any) -> list[Event]:
+        """Run it; the journal with evidence."""
+        return with_evidence(self.events(**options), until_ms=self.onto_link_ms)
 
     def lose(
         self,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.probe.schedule import Schedule
-from labctl.probe.tally import Samples, tally
+from labctl.probe.tally import TMAX_NS, Samples, lost_packets, outstanding, tally
 from labctl.probe.types import Stream
 
 MS = 1_000_000
@@ -237,3 +237,60 @@ def test_very_many_loss_periods_are_cut_to_the_longest_while_counts_stay_exact()
     assert len(losses) == 10_000
     assert max(loss.count for loss in losses) == 5
     assert [loss.first_seq for loss in losses] == sorted(loss.first_seq for loss in losses)
+
+
+def test_a_packet_later_than_tmax_is_lost_in_the_middle_too() -> None:
+    schedule = Schedule(0, MS, 1)
+    late = [k * MS for k in range(3000)]
+    counted = tally(
+        stream(1), samples(schedule, late, [(k, t + 1) for k, t in enumerate(late)]), 0, 3000 * MS
+    )
+    assert (counted.late, counted.lost) == (0, 0)
+    arrivals = sorted(
+        [(k, t + (TMAX_NS + 1 if 100 <= k < 110 else 1)) for k, t in enumerate(late)], key=lambda row: row[1]
+    )
+    counted = tally(stream(1), samples(schedule, late, arrivals), 0, 3000 * MS)
+    assert (counted.late, counted.lost, counted.delay_max_ns) == (10, 10, 1)
+    assert [period.count for period in counted.flows[0].losses] == [10]
+
+
+def test_a_freeze_is_a_gap_of_arrivals_and_a_stall_of_the_sender_is_none() -> None:
+    schedule = Schedule(0, MS, 1)
+    departures = [k * MS for k in range(2000)]
+    frozen = [(k, max(t + 1, 900 * MS) if t >= 300 * MS else t + 1) for k, t in enumerate(departures)]
+    (flow,) = tally(stream(1), samples(schedule, departures, frozen), 0, 2000 * MS).flows
+    assert flow.gaps == ((299 * MS + 1, 900 * MS),)
+    assert (flow.lost, flow.open_gap) == (0, False)
+    stalled = [t if t < 300 * MS else t + 600 * MS for t in departures]
+    (flow,) = tally(
+        stream(1), samples(schedule, stalled, [(k, t + 1) for k, t in enumerate(stalled)]), 0, 2600 * MS
+    ).flows
+    assert flow.gaps == ()
+
+
+def test_what_does_not_come_back_is_an_open_gap() -> None:
+    schedule = Schedule(0, MS, 1)
+    departures = [k * MS for k in range(1000)]
+    arrivals = [(k, t + 1) for k, t in enumerate(departures) if k < 400]
+    (flow,) = tally(stream(1), samples(schedule, departures, arrivals), 0, 1000 * MS).flows
+    assert flow.gaps == ((399 * MS + 1, 1000 * MS),)
+    assert flow.open_gap
+
+
+def test_the_digest_of_departures_tells_streams_apart() -> None:
+    schedule = Schedule(0, MS, 1)
+    one, moved = [7, MS + 3, 2 * MS], [8, MS + 4, 2 * MS + 1]
+    digests = {tally(stream(1), samples(schedule, each, []), 0, 10 * MS).departures for each in (one, moved)}
+    assert len(digests) == 1, "the same departures, later"
+    assert tally(stream(1), samples(schedule, [7, MS + 2, 2 * MS], []), 0, 10 * MS).departures not in digests
+
+
+def test_lost_packets_are_named_and_those_that_came_too_late_are_among_them() -> None:
+    schedule = Schedule(START, 1e6, 2)
+    departures = [START + k * MS for k in range(2000)]
+    arrivals = [(k, t + (TMAX_NS + 1 if k == 7 else 200_000)) for k, t in enumerate(departures) if k != 12]
+    arrivals.sort(key=lambda pair: pair[1])
+    taken = samples(schedule, departures, arrivals)
+    lost = lost_packets(taken, START, START + 2000 * MS)
+    assert sorted(zip(lost.flow.tolist(), lost.sequence.tolist(), strict=True)) == [(0, 6), (1, 3)]
+    assert outstanding(taken, START, START + 2000 * MS) == 1, "what came late is awaited no longer"

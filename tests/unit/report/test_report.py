@@ -74,13 +74,13 @@ def checked(html: str) -> _Checker:
 
 
 def test_the_terminal_tells_losses_apart_and_why(bench: Bench) -> None:
-    bench.world.window_ns = 5_000_000
+    bench.onto_link_ms = 1.9
     told = text_of(bench.lose(0, 40).judge())
     stream = bench.judge().runs[0].streams[0]
     assert stream.in_flight > 0
-    assert re.search(rf"in +ext1→srv1 +[\d,]+ +{stream.in_flight} +{stream.repair} ", told)
+    assert re.search(rf"in +ext1→srv1 +[\d,]+ +{stream.in_flight} +{stream.convergence_loss} ", told)
     assert "FAIL  convergence-loss: all, packets: 0:" in told
-    assert "1 fail-over: 1 with loss, 1 to repair" in told
+    assert "1 fail-over: 1 with loss, 1 with convergence loss" in told
 
 
 def test_the_terminal_keeps_within_80_columns_without_cutting_anything(bench: Bench) -> None:
@@ -108,15 +108,13 @@ def test_the_page_fetches_nothing_and_runs_nothing(bench: Bench) -> None:
 
 
 def test_the_page_draws_every_loss_in_its_kind(bench: Bench) -> None:
-    bench.world.window_ns = 5_000_000
+    bench.onto_link_ms = 1.9
     html = page(bench.lose(0, 40).judge())
     run = bench.judge().runs[0]
     losses = [loss for stream in run.streams for flow in stream.flows for loss in flow.losses]
-    drawn = re.findall(
-        r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*" class="(repair|flight)">', html
-    )
+    drawn = re.findall(r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*" class="(lost|flight)">', html)
     assert len(drawn) == len(losses) > 0
-    assert drawn.count("repair") == sum(loss.repair > 0 for loss in losses)
+    assert drawn.count("lost") == sum(loss.convergence_loss > 0 for loss in losses)
 
 
 def test_what_users_write_is_escaped_everywhere(bench: Bench) -> None:

@@ -198,7 +198,7 @@ def test_what_the_numbers_depend_on_stands_beside_them(bench: Bench) -> None:
     (facts,) = run_facts([design])
     assert facts["fault"].startswith("power-off gw1; 1 run, seed 11, ")
     # One fail-over, and it lost packets: no share of fail-overs can be ruled out.
-    assert facts["fail-overs with loss to repair"] == "1 of 1; with 95 % confidence at most 100.0% of all"
+    assert facts["fail-overs with convergence loss"] == "1 of 1; with 95 % confidence at most 100.0% of all"
     assert "kernel" in compare_page([design], {})
 
 
@@ -248,3 +248,15 @@ def test_a_folder_without_results_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing-here"):
         command([tmp_path / "nothing-here"], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("data", [{}, {"index": "one"}, {"program": 1, "ns": None}, [], None])
+def test_what_a_program_in_a_node_wrote_in_another_shape_is_passed_over(bench: Bench, data: object) -> None:
+    events = out_of_service(bench, [0, 1]).events()
+    zero = next(event.t_ns for event in events if event.kind == "timeline.started")
+    strange = [
+        Event("node.event", zero + 3 * SECOND, {"node": "nc2", "kind": kind, "data": data})
+        for kind in ("network.started", "network.done", "command", "apply", "segment")
+    ]
+    told = [*events, *controller(zero, 2), *strange, Event("node.event", zero, {"node": 1})]
+    assert staircase_of(judge(events), told) == staircase_of(judge(events), told[: -len(strange) - 1])

@@ -74,26 +74,53 @@ def test_events_stand_in_the_order_of_time(tmp_path: Path) -> None:
     assert [event.t_ns for event in inside] == sorted(event.t_ns for event in inside)
 
 
-def test_every_fault_has_witnesses_before_it(tmp_path: Path) -> None:
+def test_of_every_fault_it_is_told_which_flows_crossed_its_victim(tmp_path: Path) -> None:
     events = play(scenario(), world(crossing={"gw1": {"there": {1, 3}}}), tmp_path)
-    told = [
-        (event.data["step"], event.data["node"], event.data["flows"]["there"])
-        for event in of_kind(events, "witness")
+    told = [(event.data["step"], event.data["flows"]["there"]) for event in of_kind(events, "witness")]
+    assert told == [(0, [1, 3]), (2, [0, 1, 2, 3])]
+    done = {event.data["step"]: event.data for event in of_kind(events, "action.done")}
+    for event in of_kind(events, "witness"):
+        assert event.data["by"] == "interfaces"
+        assert event.data["until_ns"] == done[event.data["step"]]["requested_ns"]
+        assert event.data["until_ns"] - event.data["since_ns"] >= SECOND
+
+
+def test_the_evidence_of_every_fault_stands_before_the_tallies(tmp_path: Path) -> None:
+    kinds = [event.kind for event in play(scenario(), world(), tmp_path)]
+    assert kinds.count("evidence") == 2
+    assert max(at for at, kind in enumerate(kinds) if kind == "evidence") < kinds.index("tally")
+
+
+def test_links_that_cannot_be_watched_are_told_of_and_delay_nothing(tmp_path: Path) -> None:
+    watched, not_watched = tmp_path / "a", tmp_path / "b"
+    moments = [
+        [event.t_ns for event in of_kind(play(scenario(), made, out), "action.started")]
+        for made, out in ((world(), watched), (world(watchable=False), not_watched))
     ]
-    assert told == [(0, "gw1", [1, 3]), (2, "a", [0, 1, 2, 3]), (2, "gw2", [0, 1, 2, 3])]
-    assert all(event.data["watched_ns"] >= SECOND // 5 for event in of_kind(events, "witness"))
+    assert moments[0] == moments[1]
+    failed = of_kind(read_journal(not_watched / "journal.jsonl"), "witness.failed")
+    assert [(event.data["step"], event.data["error"]) for event in failed] == [
+        (0, "nobody can watch here"),
+        (2, "nobody can watch here"),
+    ]
 
 
-def test_two_faults_at_once_are_both_witnessed_before_the_first(tmp_path: Path) -> None:
+def test_a_silent_fault_has_no_evidence_of_its_links(tmp_path: Path) -> None:
+    frozen = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=2 * SECOND),)
+    events = play(scenario(frozen), world(), tmp_path)
+    assert of_kind(events, "witness")
+    assert not of_kind(events, "evidence")
+
+
+def test_two_faults_at_once_are_healed_in_the_reverse_order(tmp_path: Path) -> None:
     both = (
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
         Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND),
     )
     events = play(scenario(both), world(), tmp_path)
-    order = [(event.kind, event.data.get("step")) for event in of_kind(events, "witness", "action.started")]
-    assert order == [("witness", 0), ("witness", 1), ("action.started", 0), ("action.started", 1)]
+    assert [event.data["step"] for event in of_kind(events, "evidence")] == [0, 1]
     heals = [event.data["target"] for event in of_kind(events, "heal.done")]
-    assert heals == ["gw2", "gw1"], "healed in the reverse order"
+    assert heals == ["gw2", "gw1"]
 
 
 @pytest.mark.parametrize("failing", ["power-on", "link-cut"])

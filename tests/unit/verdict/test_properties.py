@@ -1,184 +1,139 @@
-"""What must hold of every verdict: pure, conserving, and never the better for more loss."""
+"""What must hold of every verdict: pure, conserving, and never the better for more loss or less evidence."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from by_hand import FLOWS, JOURNALS, LOST, MS, PACKETS, SPACING, expected, journal, journal_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from labctl.events import Event
-from labctl.probe.types import GeneratorHealth, ReceiverHealth, Stream
-from labctl.testing.backend import count
 from labctl.verdict import Result, Verdict, judge
+from labctl.verdict.attribution import LossClass
 from labctl.verdict.schema import json_schema
 
 if TYPE_CHECKING:
     from make_believe import Bench
 
-MS = 1_000_000
-ZERO = 1_000_000 * MS
-FLOWS, SPACING = 4, 2 * MS
-PACKETS = [(number % FLOWS, ZERO + number * SPACING) for number in range(100)]
-STREAM = Stream("s", "a", "b", "10.0.0.1", "10.0.0.2", rate_pps=1e9 / SPACING, flows=FLOWS)
 RANK = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.ERROR]
 
-
-def journal(
-    lost: set[int],
-    faults: list[tuple[int, int, str]],
-    wishes: list[dict[str, Any]],
-    crossed: list[int],
-    health: tuple[int, int, int],
-) -> list[Event]:
-    """A journal of one stream over 200 ms, written by hand: no runner in between."""
-    overflowed, backlog, late = health
-    wanted = {PACKETS[number] for number in lost}
-    end = ZERO + len(PACKETS) * SPACING
-    tally = count(STREAM, PACKETS, lambda flow, moment: (flow, moment) in wanted, ZERO, end)
-    tally = replace(
-        tally,
-        generator=GeneratorHealth(len(PACKETS), 0, 0, 0, late, late),
-        receiver=ReceiverHealth(overflowed=overflowed, backlog_dropped=backlog),
-    )
-    header = {
-        "format": 1, "scenario": {"name": "s", "path": "", "text": ""}, "topology": {}, "lab": {},
-        "traffic": [asdict(STREAM)], "steps": [], "expect": wishes, "machine": {}, "versions": {},
-        "seed": 1, "run": 0, "runs": 1, "clock": {"monotonic_ns": ZERO, "realtime_ns": 0},
-    }  # fmt: skip
-    events = [Event("run.header", ZERO, header), Event("timeline.started", ZERO, {})]
-    moment = ZERO
-    for step, (wait, window, action) in enumerate(faults):
-        moment += wait * MS
-        about = {"step": step, "action": action, "target": "gw", "mode": "", "due_ns": moment, "phase_ns": 0}
-        if action == "power-off":
-            flows = {"s": crossed}
-            seen = {"step": step, "node": "gw", "watched_ns": MS, "flows": flows, "delay_p99_ns": {"s": MS}}
-            events.append(Event("witness", moment, seen))
-        carriers = [{"node": "r", "interface": "eth1", "t_ns": moment + window * MS}]
-        effect = {
-            "action": action, "target": "gw", "requested_ns": moment, "first_ns": moment,
-            "carriers": carriers,
-            "last_ns": moment + window * MS, "done_ns": moment + window * MS, "detail": {},
-        }  # fmt: skip
-        events += [
-            Event("action.started", moment, about),
-            Event("action.done", moment, {"step": step, **effect}),
-        ]
-    return [*events, Event("tally", end, json.loads(json.dumps(asdict(tally)))), Event("run.done", end, {})]
-
-
-def wish(kind: str, **limits: Any) -> dict[str, Any]:
-    """An expectation of the stream as it stands in a header."""
-    limits = {"packets": 0, "longest_ns": 0, "quantile": 0.5, "bound": 0.0, **limits}
-    return {"kind": kind, "streams": ["s"], "text": "it", **limits}
-
-
-LOST = st.sets(st.integers(0, 99), max_size=40)
-FAULTS = st.lists(
-    st.tuples(st.integers(0, 150), st.integers(0, 20), st.sampled_from(["power-off", "power-on"])), max_size=3
-)
-WISH = st.fixed_dictionaries(
-    {
-        "kind": st.sampled_from(["loss", "convergence-loss", "outage"]),
-        "streams": st.just(["s"]),
-        "packets": st.integers(0, 20),
-        "longest_ns": st.integers(0, 60 * MS),
-        "quantile": st.sampled_from([0.5, 0.9, 1.0]),
-        "bound": st.sampled_from([0.0, 0.0, 0.3, 0.8]),
-        "text": st.just("it"),
-    }
-)
-JOURNALS = st.tuples(
-    FAULTS,
-    st.lists(WISH, min_size=1, max_size=2),
-    st.lists(st.integers(0, FLOWS - 1), unique=True),
-    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 3 * MS)),
-)
-
 # One flow loses a packet just before a power cut and goes on losing: the period began before the
-# action, and its later packets are excused by it.
-BEGUN_BEFORE: tuple[Any, ...] = (
-    [(2, 5, "power-off")],
-    [wish("loss", bound=0.0)],
-    [],
-    (0, 0, 0),
-)
+# action, and its later packets may be excused by it.
+CUT = (2, 5, "power-off", "none")
+BEGUN_BEFORE: tuple[Any, ...] = ([CUT], [expected("loss")], [], (0, 0, 0), 0)
+TWO_CUTS: tuple[Any, ...] = ([CUT, (0, 5, "power-off", "none")], [expected("loss")], [], (0, 0, 0), 0)
 
 
 @given(LOST, JOURNALS)
 def test_the_same_journal_gives_the_same_result(lost: set[int], rest: Any) -> None:
-    events = journal(lost, *rest)
+    events = journal_of(lost, rest)
     assert judge(events) == judge([Event(event.kind, event.t_ns, dict(event.data)) for event in events])
 
 
 @given(LOST, JOURNALS)
 @example({0, 1, 2, 3, 4}, BEGUN_BEFORE)
 @example({0, 4}, BEGUN_BEFORE)
-@example({0, 4}, ([(2, 5, "power-off"), (0, 5, "power-off")], [wish("loss")], [], (0, 0, 0)))
+@example({0, 4}, TWO_CUTS)
 def test_every_lost_packet_is_told_once(lost: set[int], rest: Any) -> None:
-    run = judge(journal(lost, *rest)).runs[0]
+    run = judge(journal_of(lost, rest)).runs[0]
     (stream,) = run.streams
     assert stream.sent == stream.received + stream.lost
-    assert stream.lost == stream.in_flight + stream.repair == len(lost)
-    assert stream.unexplained <= stream.repair
-    spans = [span for flow in stream.flows for span in flow.losses]
-    assert sum(span.count for span in spans) == len(lost)
-    assert sum(span.in_flight for span in spans) == stream.in_flight
-    assert all(span.count == span.in_flight + span.repair for span in spans)
-    put_down = sum(fault.in_flight + fault.repair for fault in run.faults)
-    assert put_down + stream.unexplained == stream.lost
+    assert stream.lost == stream.in_flight + stream.convergence_loss + stream.before == len(lost)
+    by_flow = Counter(PACKETS[number][0] for number in lost)
     for flow in stream.flows:
-        assert flow.lost == flow.in_flight + flow.repair == sum(span.count for span in flow.losses)
-
-
-def test_a_packet_excused_in_a_period_that_began_before_the_cut_is_the_fail_overs() -> None:
-    # One packet is lost before the cut and one in flight at it, in a single loss period.
-    expected = wish("loss", packets=0, bound=0.8)
-    result = judge(journal({0, 4}, [(2, 5, "power-off")], [expected], [0, 1, 2, 3], (0, 0, 0)))
-    (fault,) = result.runs[0].faults
-    (stream,) = result.runs[0].streams
-    assert (fault.in_flight, fault.repair, stream.unexplained) == (1, 0, 1)
-    assert result.failovers.lossy == 1
-    assert result.verdict == Verdict.FAIL
+        cells = [cell for cell in run.facts if cell.flow == flow.flow]
+        assert flow.lost == by_flow[flow.flow] == sum(cell.packets for cell in cells)
+        assert flow.lost == flow.in_flight + flow.convergence_loss + flow.before
+        assert sum(span.count for span in flow.losses) == flow.lost
+        assert sum(span.in_flight for span in flow.losses) == flow.in_flight
+    keys = [(cell.stream, cell.flow, cell.fault, cell.loss_class, cell.rule) for cell in run.facts]
+    assert len(set(keys)) == len(keys)
+    put_down = sum(fault.in_flight + fault.convergence_loss for fault in run.faults)
+    assert put_down + stream.unexplained + stream.before == stream.lost
+    assert all(cell.doubtful <= cell.packets for cell in run.facts)
 
 
 @given(LOST, LOST, JOURNALS)
 def test_more_loss_is_never_better(lost: set[int], more: set[int], rest: Any) -> None:
-    fewer, worse = judge(journal(lost, *rest)), judge(journal(lost | more, *rest))
-    assert RANK.index(worse.verdict) >= RANK.index(fewer.verdict), (fewer.reasons, worse.reasons)
+    fewer, worse = judge(journal_of(lost, rest)), judge(journal_of(lost | more, rest))
     for one, other in zip(fewer.expectations, worse.expectations, strict=True):
         assert RANK.index(other.verdict) >= RANK.index(one.verdict), (one, other)
+    assert RANK.index(worse.verdict) >= RANK.index(fewer.verdict), (fewer.reasons, worse.reasons)
+
+
+@given(LOST, JOURNALS, st.sampled_from(["evidence", "witness"]), st.integers(0, 2))
+def test_less_evidence_never_makes_a_pass(lost: set[int], rest: Any, kind: str, place: int) -> None:
+    events = journal_of(lost, rest)
+    places = [index for index, event in enumerate(events) if event.kind == kind]
+    gone = places[place : place + 1]
+    fewer = judge([event for index, event in enumerate(events) if index not in gone])
+    whole = judge(events)
+    for one, other in zip(whole.expectations, fewer.expectations, strict=True):
+        assert other.verdict != Verdict.PASS or one.verdict == Verdict.PASS, (one, other)
 
 
 @given(LOST, JOURNALS)
-def test_only_what_left_while_a_cut_took_effect_is_in_flight(lost: set[int], rest: Any) -> None:
-    events = journal(lost, *rest)
-    (stream,) = judge(events).runs[0].streams
-    cuts = [
-        event.data for event in events if event.kind == "action.done" and event.data["action"] == "power-off"
-    ]
-    excused = sum(
-        any(cut["requested_ns"] - MS <= PACKETS[number][1] <= cut["last_ns"] + MS for cut in cuts)
-        for number in lost
+def test_no_share_is_above_one(lost: set[int], rest: Any) -> None:
+    result = judge(journal_of(lost, rest))
+    run = result.runs[0]
+    for fault in run.faults:
+        for stream in fault.streams:
+            assert stream.hit <= stream.population <= FLOWS
+    rows = [(row.stream, row.flow, row.fault) for row in run.outages]
+    assert len(set(rows)) == len(rows), "a flow counts once at a fail-over"
+    outages = result.outages
+    assert outages.open <= outages.hit <= outages.flows == sum(fault >= 0 for _, _, fault in rows)
+    for one in result.expectations:
+        if one.unit == "flows":
+            assert one.low <= max(len(rows), FLOWS)
+
+
+@given(LOST, JOURNALS)
+def test_in_flight_for_sure_is_only_what_was_seen_on_a_link_of_the_victim(lost: set[int], rest: Any) -> None:
+    events = journal_of(lost, rest)
+    run = judge(events).runs[0]
+    seen = sum(
+        len(rows) for event in events if event.kind == "evidence" for rows in event.data["lost"].values()
     )
-    assert stream.in_flight == excused
+    sure = sum(
+        cell.packets - cell.doubtful
+        for cell in run.facts
+        if cell.loss_class in (LossClass.IN_NODE, LossClass.DEAD_LINK)
+    )
+    assert sure <= seen
 
 
 @given(LOST, JOURNALS)
 def test_a_pass_means_that_something_was_measured(lost: set[int], rest: Any) -> None:
-    faults, wishes, crossed, _ = rest
-    result = judge(journal(lost, *rest))
+    faults, expectations, crossed, _, before_ms = rest
+    result = judge(journal_of(lost, rest))
     if result.verdict == Verdict.PASS:
-        assert crossed or not any(action == "power-off" for _, _, action in faults)
-        for wish, one in zip(wishes, result.expectations, strict=True):
-            assert one.high <= one.limit
-            if wish["kind"] == "loss" and not wish["bound"]:
-                assert len(lost) <= wish["packets"]
+        assert crossed or not any(action != "power-on" for _, _, action, _ in faults)
+        counted = sum(number * SPACING >= before_ms * MS for number in lost)
+        for one, told in zip(expectations, result.expectations, strict=True):
+            assert told.high <= told.limit
+            if one["kind"] == "loss" and not one["bound"]:
+                assert counted <= one["packets"]
+
+
+def test_a_packet_excused_in_a_period_that_began_before_the_cut_is_the_fail_overs() -> None:
+    # One packet is lost before the cut and one in flight at it, in a single loss period.
+    limit = expected("loss", packets=0, bound=0.8)
+    result = judge(journal({0, 4}, [(6, 5, "power-off", "whole")], [limit], [0, 1, 2, 3], (0, 0, 0)))
+    (fault,) = result.runs[0].faults
+    (stream,) = result.runs[0].streams
+    assert (fault.in_flight, fault.convergence_loss, stream.unexplained) == (0, 1, 1)
+    result = judge(journal({0, 4}, [(8, 5, "power-off", "whole")], [limit], [0, 1, 2, 3], (0, 0, 0)))
+    (fault,) = result.runs[0].faults
+    assert (fault.in_flight, fault.convergence_loss) == (1, 0)
+    assert result.failovers.lossy == 1
+    assert result.verdict == Verdict.FAIL
 
 
 def test_the_result_is_what_its_schema_says(bench: Bench) -> None:
@@ -197,3 +152,9 @@ def test_events_that_are_unknown_to_it_change_nothing(bench: Bench, kind: str) -
     position = next(index for index, event in enumerate(events) if event.kind == kind) + 1
     strange = Event("overlay.something", 0, {"any": "thing"})
     assert judge([*events[:position], strange, *events[position:]]) == judge(events)
+
+
+def test_the_journal_by_hand_is_whole() -> None:
+    result = judge(journal(set(), [CUT], [expected("loss")], [0, 1], (0, 0, 0)))
+    assert result.verdict == Verdict.PASS, result.reasons
+    assert replace(result).runs[0].faults[0].measured

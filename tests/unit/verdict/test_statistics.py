@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.verdict.statistics import lower_bound, nearest_rank, trials_needed, upper_bound
+from labctl.verdict.statistics import (
+    lower_bound,
+    nearest_rank,
+    quantile_range,
+    trials_needed,
+    upper_bound,
+)
 
 
 @given(st.integers(1, 5000))
@@ -73,3 +79,17 @@ def test_nearest_rank_leaves_no_more_above_it_than_allowed(values: list[int], qu
 def test_nearest_rank_of_round_numbers() -> None:
     assert [nearest_rank(range(1, 21), share) for share in (0.5, 0.95, 0.96, 1.0)] == [10, 19, 20, 20]
     assert nearest_rank([], 0.5) == 0
+
+
+def test_quantile_range_as_in_tables() -> None:
+    # 95 % for the median of n values: the 2nd to the 9th of 10, the 40th to the 61st of 100 (Conover).
+    assert quantile_range(range(1, 11), 0.5) == (2, 9)
+    assert quantile_range(range(1, 101), 0.5) == (40, 61)
+    assert quantile_range([], 0.5) == (0, 0)
+    assert quantile_range([7], 0.95) == (7, 7)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1), st.sampled_from([0.5, 0.95]))
+def test_a_quantile_lies_within_its_range(values: list[int], quantile: float) -> None:
+    low, high = quantile_range(values, quantile)
+    assert low <= nearest_rank(values, quantile) <= high
