@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from labctl.linux.features import LackingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,14 +38,6 @@ class Status(StrEnum):
     OK = "ok"
     MISSING = "missing"
     OPTIONAL = "optional-missing"
-
-
-class LackingError(Exception):
-    """Raised by a probe: what it looked for is not there; the text says what was seen instead."""
-
-    def __init__(self, seen: str, fix: str = "") -> None:
-        self.fix = fix
-        super().__init__(seen)
 
 
 @dataclass(frozen=True, slots=True)

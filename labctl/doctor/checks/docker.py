@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from labctl.doctor.checks.kernel import run
 from labctl.doctor.checks.programs import OnPath
 from labctl.doctor.model import Check, LackingError, Purpose
 from labctl.errors import LabctlError
+from labctl.linux.features import run
 from labctl.runtime.containerlab.binary import find_program
 from labctl.runtime.containerlab.docker import Engine
 

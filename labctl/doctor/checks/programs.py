@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl.doctor.checks.kernel import run
 from labctl.doctor.model import ALL, Check, LackingError, Purpose
+from labctl.linux.features import run
 
 __all__ = ["CHECKS", "FRR_DAEMONS"]
 

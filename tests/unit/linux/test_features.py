@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.doctor.checks.kernel import Trial, in_new_namespace, run
-from labctl.doctor.model import LackingError
+from labctl.linux.features import LackingError, Trial, in_new_namespace, run
 
 
 def test_a_command_that_fails_is_told_by_its_last_words() -> None:
