@@ -16,7 +16,7 @@ from labctl.linux.features import LackingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ALL", "Check", "Finding", "LackingError", "Purpose", "Status"]
+__all__ = ["ALL", "Check", "Finding", "Group", "LackingError", "Purpose", "Status"]
 
 
 class Purpose(StrEnum):
@@ -24,12 +24,22 @@ class Purpose(StrEnum):
 
     EMBEDDED = "embedded"
     CONTAINERLAB = "containerlab"
-    TESTS = "tests"
     OVERLAY = "overlay"
     PARIS = "paris"
+    TESTS = "tests"
 
 
 ALL = frozenset(Purpose)
+
+
+class Group(StrEnum):
+    """The headings under which checks are shown, in this order."""
+
+    MACHINE = "machine"
+    KERNEL = "kernel"
+    TOOLS = "tools"
+    CONTAINERS = "containers"
+    LEGACY = "legacy controllers"
 
 
 class Status(StrEnum):
@@ -53,16 +63,18 @@ class Check:
         useful: purposes that are better with it.
         packages: Debian and Ubuntu packages that bring it; ``a|b`` is whichever of the two there is.
         fix: what to do where no package helps.
+        order: place in its group, the smallest first; equal ones stand by name. Who gives none is last.
     """
 
     name: str
-    group: str
+    group: Group
     reason: str
     probe: Callable[[], str]
     needed: frozenset[Purpose] = frozenset()
     useful: frozenset[Purpose] = frozenset()
     packages: tuple[str, ...] = ()
     fix: str = ""
+    order: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ class Finding:
     """
 
     name: str
-    group: str
+    group: Group
     status: Status
     seen: str
     reason: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.doctor.checks import docker, host, kernel, nova, programs
+import labctl.doctor.checks
+from labctl.doctor.discover import discover
 from labctl.doctor.model import ALL, Check, Finding, LackingError, Purpose, Status
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ _IMPLIES = {Purpose.OVERLAY: Purpose.EMBEDDED, Purpose.PARIS: Purpose.EMBEDDED}
 
 def checks() -> tuple[Check, ...]:
     """Every check, in the order in which they are shown."""
-    groups = (host, kernel, programs, docker, nova)
-    return tuple(check for group in groups for check in group.CHECKS)
+    return discover(labctl.doctor.checks)
 
 
 def examine(purposes: frozenset[Purpose], among: Iterable[Check] | None = None) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from labctl.cli.app import load_command
 from labctl.doctor import run
-from labctl.doctor.model import ALL, Check, LackingError, Purpose, Status
+from labctl.doctor.model import ALL, Check, Group, LackingError, Purpose, Status
 from labctl.doctor.run import checks, examine, healthy, packages_of
 
 EMBEDDED = frozenset({Purpose.EMBEDDED})
@@ -29,9 +29,9 @@ def absent_with_fix() -> str:
     raise LackingError("too old", "get a newer one")
 
 
-NEEDED = Check("n", "g", "r", absent, needed=EMBEDDED, packages=("x-new|x",), fix="f")
-ENGINE = Check("e", "g", "r", absent, needed=CONTAINERLAB, packages=("docker.io",))
-NICE = Check("u", "g", "r", absent, useful=ALL, fix="f")
+NEEDED = Check("n", Group.TOOLS, "r", absent, needed=EMBEDDED, packages=("x-new|x",), fix="f")
+ENGINE = Check("e", Group.TOOLS, "r", absent, needed=CONTAINERLAB, packages=("docker.io",))
+NICE = Check("u", Group.TOOLS, "r", absent, useful=ALL, fix="f")
 
 
 def test_what_is_there_is_ok_and_says_what_it_is() -> None:
