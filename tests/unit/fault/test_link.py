@@ -196,3 +196,11 @@ def test_a_node_given_back_leaves_the_black_hole_of_its_link(bed: Bed) -> None:
     assert [bed.hole(end) for end in ("a:lt1", "a:lt2", "b:lt1")] == [True, False, True]
     assert bed.in_force == [f"link-blackhole {AB}"]
     assert restore_node(bed.runtime, bed.lab, "a", silent).detail["already"] is True
+
+
+def test_a_link_given_back_leaves_the_black_hole_of_its_node(bed: Bed) -> None:
+    blackhole_node(bed.runtime, bed.lab, "a", silent)
+    _hole(bed)
+    _restore(bed)
+    assert [bed.hole(end) for end in ("a:lt1", "a:lt2", "b:lt1")] == [True, True, False]
+    assert bed.in_force == ["node-blackhole a"]
