@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 from labctl.model.lab import Endpoint, LinkPlan
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from labctl.clab.definition import Bind, Definition, NodeDefinition, digest_of
 from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
 from labctl.clab.links import UnsupportedLinkError, read_link
+from labctl.document.document import Document, read_document
+from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
-from labctl.load.document import Document, read_document
-from labctl.load.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labctl.clab.links import Fault
-    from labctl.load.document import Position
+    from labctl.document.document import Position
     from labctl.model.lab import Endpoint, LinkPlan
 
 __all__ = ["definition_from", "is_definition", "parse_definition", "read_definition"]

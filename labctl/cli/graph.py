@@ -54,12 +54,15 @@ def command(
 
 
 def _load(path: Path, sets: list[str]) -> Lab:
+    from labctl.clab import labels
     from labctl.lab.loaded import load_lab_file
 
     loaded = load_lab_file(path, sets=sets)
     if loaded.definition is None:
         return loaded.lab
-    # The shape of a node is that of its role, if the file is one of ours.
-    roles = [spec.labels.get("labctl-role", spec.kind) for spec in loaded.definition.nodes]
-    nodes = tuple(replace(node, role=role) for node, role in zip(loaded.lab.nodes, roles, strict=True))
+    # A file of ours says of each node its role, and what it acts as, which is its shape in the drawing.
+    nodes = tuple(
+        replace(node, role=spec.labels.get(labels.ROLE, spec.kind), acts_as=labels.acts_as(spec) or "")
+        for node, spec in zip(loaded.lab.nodes, loaded.definition.nodes, strict=True)
+    )
     return replace(loaded.lab, nodes=nodes)

@@ -9,10 +9,10 @@ import typer
 
 from labctl.cli.console import out_json
 
-__all__ = ["Kind", "command", "schema"]
+__all__ = ["SchemaKind", "command", "schema"]
 
 
-class Kind(StrEnum):
+class SchemaKind(StrEnum):
     """What there is a schema of."""
 
     TOPOLOGY = "topology"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 def command(
     kind: Annotated[
-        Kind, typer.Argument(metavar="topology|scenario|result", help="What the schema is wanted of.")
+        SchemaKind, typer.Argument(metavar="topology|scenario|result", help="What the schema is wanted of.")
     ],
 ) -> None:
     """Print the JSON Schema of a file format.
@@ -33,16 +33,16 @@ def command(
     out_json(schema(kind))
 
 
-def schema(kind: Kind) -> dict[str, Any]:
+def schema(kind: SchemaKind) -> dict[str, Any]:
     """The JSON Schema (2020-12) of topologies, scenarios or results."""
-    if kind is Kind.TOPOLOGY:
-        from labctl.load.roles import known_roles
+    if kind is SchemaKind.TOPOLOGY:
         from labctl.load.schema import json_schema as topology_schema
+        from labctl.roles.catalog import load_roles
 
-        roles = known_roles()
+        roles = load_roles()
         keys = dict.fromkeys(key for role in roles.values() for key in role.node_keys)
         return topology_schema(tuple(keys), tuple(roles))
-    if kind is Kind.SCENARIO:
+    if kind is SchemaKind.SCENARIO:
         from labctl.scenario.schema import json_schema as scenario_schema
 
         return scenario_schema()

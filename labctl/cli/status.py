@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from labctl.clab import labels
 from labctl.clab.definition import NodeDefinition
 from labctl.cli.console import out, out_json, table
 from labctl.cli.params import Json, LabOrFile
@@ -58,7 +59,7 @@ def describe(name_or_topology: str | None) -> dict[str, Any]:
         nodes.append(
             {
                 "node": node,
-                "role": spec.labels.get("labctl-role", spec.kind) if spec else "",
+                "role": spec.labels.get(labels.ROLE, spec.kind) if spec else "",
                 "status": state.status.value,
                 "pid": state.init_pid,
                 "ready": not lacking[node],

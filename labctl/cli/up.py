@@ -1,7 +1,7 @@
 """labctl up: bring a lab up."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,9 @@ from labctl import signals
 from labctl.cli.console import need_root, out_json, say
 from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Templates, Timeout
 from labctl.cli.progress import watching
-from labctl.cli.resolve import planned_nodes
-from labctl.lab.state import LabDir
+
+if TYPE_CHECKING:
+    from labctl.clab.definition import Definition
 
 __all__ = ["command"]
 
@@ -40,13 +41,15 @@ def command(
         lab = bring_up(loaded, runtime=runtime, timeout_s=timeout, listen=listen)
         signals.done()  # the lab is up: 130 would say that it is not
     seconds = time.monotonic() - begin
+    from labctl.lab.definition_cache import definition_of
+
     if json:
         from labctl.cli.status import describe
 
         out_json({**describe(lab.name), "seconds": round(seconds, 3)})
         return
     nodes = list(progress.nodes)
-    victim = _victim(lab) or (nodes[-1] if nodes else "NODE")
+    victim = _victim(definition_of(lab)) or (nodes[-1] if nodes else "NODE")
     say(f"{lab.name} is up on {lab.record().runtime}: {len(nodes)} nodes ready in {seconds:.1f} s")
     if runtime == "auto":
         say(f"  ({lab.record().runtime}, because {progress.reason})")
@@ -59,11 +62,15 @@ def command(
         say(f"  {line}")
 
 
-def _victim(lab: LabDir) -> str:
-    """A node whose loss is worth a try: a gateway, else a router that is no host's only way."""
-    nodes = planned_nodes(lab).values()
-    gateways = [node for node in nodes if node.role == "gateway"]
-    routers = [node for node in nodes if node.role == "router"]
-    inner = [node for node in routers if all(port.peer_role != "host" for port in node.interfaces)]
-    worth = gateways or inner or routers
-    return worth[0].name if worth else ""
+def _victim(definition: "Definition") -> str:
+    """A node whose loss is worth a try: a gateway, else a router that is no end system's only way."""
+    from labctl.clab import labels
+    from labctl.model.topology import Behaviour
+
+    end_systems = {node.name for node in definition.nodes if labels.is_end_system(node)}
+    routers = [node.name for node in definition.nodes if labels.forwards(node)]
+    gateways = [node.name for node in definition.nodes if labels.acts_as(node) is Behaviour.GATEWAY]
+    linked = [{link.a.node, link.b.node} for link in definition.links]
+    at_the_edge = {name for pair in linked if pair & end_systems for name in pair}
+    worth = gateways or [name for name in routers if name not in at_the_edge] or routers
+    return worth[0] if worth else ""

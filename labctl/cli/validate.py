@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli.console import say, warn
 from labctl.cli.params import Sets, Templates
 from labctl.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from labctl.roles.requirements import Requirement
+
+    Needs = list[tuple[str, Requirement]]
 
 __all__ = ["command", "validate"]
 
@@ -24,7 +29,8 @@ def command(
 ) -> None:
     """Check topologies and scenarios; print every problem.
 
-    Nothing is made or changed. Exit code 0 when all is well, 2 when it is not.
+    Nothing is made or changed. Exit code 0 when all is well, 2 when it is not. What this machine lacks
+    for the embedded runtime is told too, with its fix; it is no problem of the file.
     """
     validate(files, set_ or (), templates or ())
 
@@ -40,23 +46,28 @@ def validate(files: Sequence[Path], set_: Sequence[str] = (), templates: Sequenc
     Raises:
         InputError: the problems of all files together.
     """
+    from labctl.lab.needs import lacks
+
     problems: list[Problem] = []
     for file in files:
         try:
-            said = _checked(file, set_, templates)
+            said, needs = _checked(file, set_, templates)
         except InputError as error:
             problems += error.problems
         else:
             say(f"{file}: {said}")
+            for line in lacks(needs):
+                say(f"{file}: --runtime netns cannot run it here: {line}")
     if problems:
         raise InputError(problems)
 
 
-def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
-    """Load a file by its kind; what it holds, in a few words."""
+def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> "tuple[str, Needs]":
+    """Load a file by its kind; what it holds, in a few words, and what its nodes need of a machine."""
     if file.name.endswith(_DEFINITION_SUFFIXES):
         return _definition(file)
-    from labctl.load.document import read_document
+    from labctl.document.document import read_document
+    from labctl.lab.needs import needs_of
     from labctl.scenario.load import load_scenario, looks_like_scenario
 
     document = read_document(file)
@@ -64,21 +75,25 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> str:
         scenario, loaded = load_scenario(file, sets, templates=templates)
         warn(scenario.warnings)
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
-        return f"scenario {scenario.name} on lab {loaded.lab.name}, {streams}, {steps}"
+        needs = [] if loaded.definition is not None else needs_of(loaded.lab)
+        return f"scenario {scenario.name} on lab {loaded.lab.name}, {streams}, {steps}", needs
     from labctl.load import load_topology
 
     lab = load_topology(file, sets, templates=templates)
-    return f"topology {lab.name}, {_counted(len(lab.nodes), 'node')}, {_counted(len(lab.links), 'link')}"
+    nodes, links = _counted(len(lab.nodes), "node"), _counted(len(lab.links), "link")
+    return f"topology {lab.name}, {nodes}, {links}", needs_of(lab)
 
 
-def _definition(file: Path) -> str:
+def _definition(file: Path) -> "tuple[str, Needs]":
+    from labctl.clab.labels import requirements
     from labctl.clab.parse import read_definition
-    from labctl.load.document import read_document
+    from labctl.document.document import read_document
 
     read_document(file)  # what is no readable YAML is told in the same words as for the other kinds
     definition = read_definition(file)
     nodes, links = len(definition.nodes), len(definition.links)
-    return f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(links, 'link')}"
+    said = f"containerlab file {definition.name}, {_counted(nodes, 'node')}, {_counted(links, 'link')}"
+    return said, [(node.name, each) for node in definition.nodes for each in requirements(node)]
 
 
 def _counted(number: int, noun: str) -> str:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from labctl.linux.features import LackingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ALL", "Check", "Finding", "LackingError", "Purpose", "Status"]
+__all__ = ["ALL", "CheckGroup", "Finding", "LackingError", "MachineCheck", "Purpose", "Status"]
 
 
 class Purpose(StrEnum):
@@ -22,12 +24,22 @@ class Purpose(StrEnum):
 
     EMBEDDED = "embedded"
     CONTAINERLAB = "containerlab"
-    TESTS = "tests"
     OVERLAY = "overlay"
     PARIS = "paris"
+    TESTS = "tests"
 
 
 ALL = frozenset(Purpose)
+
+
+class CheckGroup(StrEnum):
+    """The headings under which checks are shown, in this order."""
+
+    MACHINE = "machine"
+    KERNEL = "kernel"
+    TOOLS = "tools"
+    CONTAINERS = "containers"
+    ROLES = "roles"
 
 
 class Status(StrEnum):
@@ -38,16 +50,8 @@ class Status(StrEnum):
     OPTIONAL = "optional-missing"
 
 
-class LackingError(Exception):
-    """Raised by a probe: what it looked for is not there; the text says what was seen instead."""
-
-    def __init__(self, seen: str, fix: str = "") -> None:
-        self.fix = fix
-        super().__init__(seen)
-
-
 @dataclass(frozen=True, slots=True)
-class Check:
+class MachineCheck:
     """One thing to look for.
 
     Attributes:
@@ -59,16 +63,18 @@ class Check:
         useful: purposes that are better with it.
         packages: Debian and Ubuntu packages that bring it; ``a|b`` is whichever of the two there is.
         fix: what to do where no package helps.
+        order: place in its group, the smallest first; equal ones stand by name. Who gives none is last.
     """
 
     name: str
-    group: str
+    group: CheckGroup
     reason: str
     probe: Callable[[], str]
     needed: frozenset[Purpose] = frozenset()
     useful: frozenset[Purpose] = frozenset()
     packages: tuple[str, ...] = ()
     fix: str = ""
+    order: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Finding:
     """
 
     name: str
-    group: str
+    group: CheckGroup
     status: Status
     seen: str
     reason: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.doctor.checks import docker, host, kernel, nova, programs
-from labctl.doctor.model import ALL, Check, Finding, LackingError, Purpose, Status
+import labctl.doctor.checks
+from labctl.doctor.discover import discover
+from labctl.doctor.model import ALL, Finding, LackingError, MachineCheck, Purpose, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +17,12 @@ _IMPLIES = {Purpose.OVERLAY: Purpose.EMBEDDED, Purpose.PARIS: Purpose.EMBEDDED}
 """On containerlab what these need is in their images; so whoever asks for them means this machine's own."""
 
 
-def checks() -> tuple[Check, ...]:
+def checks() -> tuple[MachineCheck, ...]:
     """Every check, in the order in which they are shown."""
-    groups = (host, kernel, programs, docker, nova)
-    return tuple(check for group in groups for check in group.CHECKS)
+    return discover(labctl.doctor.checks)
 
 
-def examine(purposes: frozenset[Purpose], among: Iterable[Check] | None = None) -> tuple[Finding, ...]:
+def examine(purposes: frozenset[Purpose], among: Iterable[MachineCheck] | None = None) -> tuple[Finding, ...]:
     """Try everything that these purposes need or are better with.
 
     Args:
@@ -49,7 +49,7 @@ def packages_of(findings: Iterable[Finding], status: Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(package for packages in wanted for package in packages))
 
 
-def _try(check: Check, must: frozenset[Purpose]) -> Finding:
+def _try(check: MachineCheck, must: frozenset[Purpose]) -> Finding:
     needed_for = tuple(sorted(check.needed))
     try:
         seen = check.probe()

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-SHAPES = {"host": "ellipse", "switch": "parallelogram", "gateway": "hexagon"}
+SHAPES = {"host": "ellipse", "guest": "ellipse", "switch": "parallelogram", "gateway": "hexagon"}
+"""By what a node acts as."""
 
 
 def draw(lab: Lab) -> str:
@@ -18,7 +19,7 @@ def draw(lab: Lab) -> str:
     for node in lab.nodes:
         facts = [node.name, node.role, str(node.loopback4.ip) if node.loopback4 else ""]
         label = "\\n".join(_quoted(fact)[1:-1] for fact in facts if fact)
-        shape = SHAPES.get(node.role, "box")
+        shape = SHAPES.get(node.acts_as, "box")
         lines.append(f'  {_quoted(node.name)} [shape={shape}, label="{label}"];')
     for link in lab.links:
         a, b = link.a, link.b

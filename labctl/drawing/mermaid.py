@@ -9,14 +9,15 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-SHAPES = {"host": ("([", "])"), "switch": ("[/", "/]"), "gateway": ("{{", "}}")}
+SHAPES = {"host": ("([", "])"), "guest": ("([", "])"), "switch": ("[/", "/]"), "gateway": ("{{", "}}")}
+"""By what a node acts as."""
 
 
 def draw(lab: Lab) -> str:
     """The flowchart; node names are quoted, since Mermaid has words of its own (end, graph)."""
     lines = ["flowchart LR"]
     for node in lab.nodes:
-        left, right = SHAPES.get(node.role, ("[", "]"))
+        left, right = SHAPES.get(node.acts_as, ("[", "]"))
         name = node.name.replace('"', "#quot;")
         lines.append(f'  n{node.index}{left}"{name}"{right}')
     index = {node.name: node.index for node in lab.nodes}

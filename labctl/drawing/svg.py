@@ -23,13 +23,13 @@ STYLE = """
   svg { background: #fff } text { font: 12px system-ui, sans-serif; text-anchor: middle; fill: #1b1f24 }
   .address, .end { font-size: 9px; fill: #59636e } line { stroke: #818b98; stroke-width: 1.3 }
   rect { fill: #f6f8fa; stroke: #59636e; stroke-width: 1.3 }
-  .host rect { fill: #ddf4ff; stroke: #0969da } .gateway rect { fill: #fff1e5; stroke: #bc4c00 }
+  .host rect, .guest rect { fill: #ddf4ff; stroke: #0969da } .gateway rect { fill: #fff1e5; stroke: #bc4c00 }
   .switch rect { fill: #dafbe1; stroke: #1a7f37 }
   .end { paint-order: stroke; stroke: #fff; stroke-width: 3px }
   @media (prefers-color-scheme: dark) {
     svg { background: #0d1117 } text { fill: #e6edf3 }
     .address, .end { fill: #9198a1 } .end { stroke: #0d1117 }
-    rect { fill: #161b22; stroke: #9198a1 } .host rect { fill: #0c2d6b; stroke: #4493f8 }
+    rect { fill: #161b22; stroke: #9198a1 } .host rect, .guest rect { fill: #0c2d6b; stroke: #4493f8 }
     .gateway rect { fill: #5a1e02; stroke: #db6d28 } .switch rect { fill: #033a16; stroke: #3fb950 }
   }"""
 
@@ -75,7 +75,7 @@ def _box(node: NodePlan, x: float, y: float) -> str:
     facts += [f"AS {node.asn}"] if node.asn else []
     name_y = y - 2 if address else y + 4
     return (
-        f'<g class="{escape(node.role)}"><title>{escape(" · ".join(filter(None, facts)))}</title>'
+        f'<g class="{escape(node.acts_as)}"><title>{escape(" · ".join(filter(None, facts)))}</title>'
         f'<rect x="{x - WIDTH / 2:.1f}" y="{y - HEIGHT / 2:.1f}" width="{WIDTH}" height="{HEIGHT}" rx="7"/>'
         f'<text x="{x:.1f}" y="{name_y:.1f}">{escape(node.name)}</text>'
         f'<text class="address" x="{x:.1f}" y="{y + 12:.1f}">{escape(address)}</text></g>'

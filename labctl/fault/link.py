@@ -97,7 +97,9 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
     with lock_nodes(lab, (link.a.node, link.b.node)):
         was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
         if was_hole:
-            _open_ends(runtime, lab, (link.a, link.b))
+            # An end on a node that is a black hole itself stays one.
+            still = [end for end in (link.a, link.b) if not _in_force(lab, NODE_BLACKHOLE, end.node)]
+            _open_ends(runtime, lab, still)
             clear(lab, BLACKHOLE, name)
         seen: tuple[CarrierChange, ...] = ()
         if was_cut:
@@ -200,7 +202,7 @@ def close_again(lab: LabDir, netns: Path, ends: Iterable[Endpoint]) -> None:
             blackhole.close(netns, end.interface)
 
 
-def _open_ends(runtime: Runtime, lab: LabDir, ends: list[Endpoint] | tuple[Endpoint, ...]) -> None:
+def _open_ends(runtime: Runtime, lab: LabDir, ends: list[Endpoint]) -> None:
     for where, names in _by_place(runtime, lab, ends).items():
         blackhole.open_again(where, *names)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.clab.labels import acts_as, is_end_system
 from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault import routes
@@ -23,8 +24,10 @@ from labctl.fault.registry import Fault, faults, record
 from labctl.lab.definition_cache import definition_of
 from labctl.linux import netlink
 from labctl.linux.netns import inside
+from labctl.model.topology import Behaviour
 
 if TYPE_CHECKING:
+    from labctl.clab.definition import NodeDefinition
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
     from labctl.model.lab import Endpoint, LinkPlan
@@ -34,14 +37,23 @@ __all__ = ["CUT", "EndDown", "admin_down_end", "set_end_down", "set_ends_up"]
 CUT = "link-cut"
 """What a link without carrier is called in the registry."""
 
-_ORDER = {"host": 0, "switch": 1}
+_END_SYSTEM, _SWITCH, _FORWARDER = range(3)
 
 
 def admin_down_end(lab: LabDir, link: LinkPlan) -> Endpoint:
-    """Which end goes down in a cut: a host's before a switch's before a router's, else the second."""
+    """Which end goes down in a cut: an end system's before a switch's before a router's, else the second.
+
+    What a node is follows from what it acts as and from its traits, whatever its role is called.
+    """
     definition = definition_of(lab)
-    rank = {end: _ORDER.get(definition.node(end.node).labels.get("labctl-role", ""), 2) for end in link.ends}
-    return link.a if rank[link.a] < rank[link.b] else link.b
+    a, b = (_rank(definition.node(end.node)) for end in link.ends)
+    return link.a if a < b else link.b
+
+
+def _rank(spec: NodeDefinition) -> int:
+    if is_end_system(spec):
+        return _END_SYSTEM
+    return _SWITCH if acts_as(spec) is Behaviour.SWITCH else _FORWARDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,13 +180,14 @@ def _cut(
     node, definition = fault.target, definition_of(lab)
     netns = runtime.netns(lab, node)
     peers = _places(runtime, lab, far_ends(definition, node))
-    record(lab, fault)
-    pin(netns, lab.parked / node)
+    # What can be refused is prepared first: a cut that cannot be made leaves no fault in force.
     with (
         CarrierWatch(peers, carrier=False) as watch,
         node_links.LinkDown(netns, [end.interface for end in own_ends(definition, node)]) as links,
         BoundedFreeze(runtime.states(lab)[node].init_pid) as freezing,
     ):
+        record(lab, fault)
+        pin(netns, lab.parked / node)
         # On a busy machine it would be tens of milliseconds before this thread runs again after a wait.
         # Up to the peers' word: a thread that is put aside while it holds the interpreter delays the watch.
         with realtime(_PRIORITY):

@@ -64,7 +64,7 @@ def load_lab_file(
         InputError: every problem of the file and of the other arguments.
     """
     from labctl.clab.parse import definition_from, is_definition  # noqa: PLC0415 - brings YAML in
-    from labctl.load.document import read_document  # noqa: PLC0415
+    from labctl.document.document import read_document  # noqa: PLC0415
 
     document = read_document(path)
     if not is_definition(path):

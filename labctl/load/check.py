@@ -11,8 +11,8 @@ from labctl.model.topology import Behaviour
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.model.topology import EndpointRequest, Given, LinkRequest, NodeRequest, Path
 
 __all__ = ["check"]

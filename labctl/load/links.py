@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 from labctl.load.names import interface_fault
 from labctl.load.nodes import ENOUGH
 from labctl.load.ranges import RangeError, expand
@@ -15,8 +15,8 @@ from labctl.model.topology import MAX_LINKS, MAX_NODES, EndpointRequest, Given, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.load.nodes import NodeSection
     from labctl.load.schema import LinkModel
 

@@ -12,8 +12,8 @@ from labctl.model.topology import MAX_NODES, NodeRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
     from labctl.load.schema import NodeModel
     from labctl.model.topology import Path
 
@@ -105,7 +105,11 @@ class NodeSection:
         given |= {extra: (value, (*path, extra)) for extra, value in (model.model_extra or {}).items()}
         for setting, (value, place) in given.items():
             request = request.with_given(setting, value, place)
-        self.requests[name] = replace(request, params={**request.params, **model.vars})
+        self.requests[name] = replace(
+            request,
+            params={**request.params, **model.vars},
+            param_places={**request.param_places, **{var: (*path, "vars", var) for var in model.vars}},
+        )
         return True
 
     def _broken(self, request: NodeRequest, key: str) -> NodeRequest:

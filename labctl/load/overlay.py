@@ -6,27 +6,28 @@ A role says by its var ``overlay`` what its nodes are to the overlay: ``compute`
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
+from labctl.document.hints import nearest
 from labctl.errors import InputError
-from labctl.load.hints import nearest
 from labctl.load.ranges import RangeError, expand
 from labctl.model.topology import MAX_NODES, Behaviour, EndpointRequest, Given, LinkRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping
 
+    from labctl.document.document import Document
     from labctl.errors import Problem
-    from labctl.load.document import Document
-    from labctl.load.roles import Role
+    from labctl.load.schema import OverlayModel
     from labctl.model.lab import Lab, NodePlan
     from labctl.model.topology import NodeRequest, Path
     from labctl.overlay.config.model import VmPort
+    from labctl.overlay.config.topology_section import SectionError, SectionFault
+    from labctl.roles.model import Role
 
-__all__ = ["GUEST_INTERFACE", "PART", "link_guests", "part_of", "with_overlay"]
+__all__ = ["GUEST_INTERFACE", "PART", "link_guests", "part_of", "section_problems", "with_overlay"]
 
 PART = "overlay"
 """The role var that says what a node is to the overlay."""
@@ -35,7 +36,6 @@ GUEST_INTERFACE = "eth0"
 DATABASE_PORT = 2181
 _DEALT = ("host", "network")
 _IPV4 = 4
-_WHERE = re.compile(r"(tenant|network|group|host|vm-port|subnet) '?([a-z0-9-]+)'?")
 
 
 def part_of(role: Role | None) -> str:
@@ -67,7 +67,7 @@ def link_guests(
     dealer = _Dealer()
     for name, node in list(nodes.items()):
         role = roles.get(node.role)
-        if role is None or role.behaviour is not Behaviour.GUEST:
+        if role is None or role.acts_as is not Behaviour.GUEST:
             continue
         for key in _DEALT:
             given = node.given(key)
@@ -111,32 +111,50 @@ class _Dealer:
         return names[turn % len(names)]
 
 
-def with_overlay(document: Document, lab: Lab, nodes: Mapping[str, NodeRequest]) -> Lab:
+def with_overlay(
+    document: Document, lab: Lab, nodes: Mapping[str, NodeRequest], section: OverlayModel | None
+) -> Lab:
     """A planned lab with its overlay planned too, and the guests' addresses known.
 
     Args:
-        document: for the section, and for positions.
+        document: for positions.
         lab: planned; it is returned as it is where there is neither a section nor a node for one.
         nodes: every node as it was asked for, by name.
+        section: as validated; None if there is none.
 
     Raises:
-        InputError: every problem of the section.
+        InputError: every problem of the section, and of the nodes that it is about.
     """
-    given = document.data.get("overlay")
     parts = {node.name: str(node.params.get(PART, "")) for node in lab.nodes}
-    if given is None and not any(parts.values()):
+    if section is None and not any(parts.values()):
         return lab
     # Most topologies have no overlay, and need not wait for what it brings in.
     from labctl.overlay.config.model import GatewaySet, VmPort  # noqa: PLC0415
-    from labctl.overlay.config.topology_section import LabFacts, plan_overlay, underlay_of  # noqa: PLC0415
+    from labctl.overlay.config.topology_section import LabFacts, SectionError, plan_overlay  # noqa: PLC0415
 
-    section = _expanded(document, given or {})
-    plain = {
+    written = _expanded(document, section)
+    plain = _facts(lab, parts, written.plain)
+    try:
+        items = plan_overlay(written.plain, LabFacts.parse(plain))
+    except SectionError as error:
+        raise InputError([*written.problems, *written.placed(error, nodes)]) from error
+    if written.problems:
+        raise InputError(written.problems)
+    ports = {item.name: item for item in items if isinstance(item, VmPort)}
+    plain["anycast"] = next(str(item.anycast) for item in items if isinstance(item, GatewaySet))
+    addressed = tuple(_addressed(node, ports.get(node.name)) for node in lab.nodes)
+    return replace(lab, nodes=addressed, overlay=plain)
+
+
+def _facts(lab: Lab, parts: Mapping[str, str], section: dict[str, Any]) -> dict[str, Any]:
+    """What the seed of a state database is told; see :mod:`labctl.overlay.store.seed`."""
+    from labctl.overlay.config.topology_section import underlay_of  # noqa: PLC0415 - see with_overlay
+
+    version = underlay_of(section).version
+    return {
         "section": section,
         "hosts": [
-            _host(node, parts[node.name], underlay_of(section).version)
-            for node in lab.nodes
-            if parts[node.name] in _AGENTS
+            _host(node, parts[node.name], version) for node in lab.nodes if parts[node.name] in _AGENTS
         ],
         "link_mtu": _link_mtu(lab, parts),
         "vms": [_vm(node) for node in lab.nodes if parts[node.name] == "vm"],
@@ -147,26 +165,71 @@ def with_overlay(document: Document, lab: Lab, nodes: Mapping[str, NodeRequest])
             if parts[node.name] == "controller" and node.loopback4
         ],
     }
-    _check_networks(document, section, lab, nodes)
+
+
+def section_problems(document: Document, section: OverlayModel | None) -> list[Problem]:
+    """What is wrong with a section by itself, for a topology whose nodes cannot be planned."""
+    if section is None:
+        return []
+    from labctl.overlay.config.topology_section import LabFacts, SectionError, plan_overlay  # noqa: PLC0415
+
+    written = _expanded(document, section)
     try:
-        items = plan_overlay(section, LabFacts.parse(plain))
-    except InputError as error:
-        raise InputError(_placed(document, problem) for problem in error.problems) from error
-    ports = {item.name: item for item in items if isinstance(item, VmPort)}
-    plain["anycast"] = next(str(item.anycast) for item in items if isinstance(item, GatewaySet))
-    addressed = tuple(_addressed(node, ports.get(node.name)) for node in lab.nodes)
-    return replace(lab, nodes=addressed, overlay=plain)
+        plan_overlay(written.plain, LabFacts())
+    except SectionError as error:
+        return [*written.problems, *written.placed(error, {})]
+    return written.problems
 
 
 _AGENTS = frozenset({"compute", "gateway"})
 
 
-def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The section with the ranges in the tenants' names expanded."""
-    section = dict(given)
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A section, and where its parts stand in the document.
+
+    Attributes:
+        document: for positions.
+        plain: with the ranges in the tenants' names expanded.
+        keys: for each tenant that the section names, the key that names it.
+        problems: of the ranges.
+    """
+
+    document: Document
+    plain: dict[str, Any]
+    keys: dict[str, str]
+    problems: list[Problem]
+
+    def placed(self, error: SectionError, nodes: Mapping[str, NodeRequest]) -> list[Problem]:
+        """The faults of planning, each where it stands; one that holds for a whole range comes once."""
+        return list(dict.fromkeys(self._problem(fault, nodes) for fault in error.faults))
+
+    def _problem(self, fault: SectionFault, nodes: Mapping[str, NodeRequest]) -> Problem:
+        path = self._path(fault.path, nodes)
+        # A value is pointed at itself; what has more in it, or nothing, by its key.
+        value = self.document.at(*path).data if self.document.has(path) else None
+        is_scalar = value is not None and not isinstance(value, dict | list)
+        return self.document.problem(path, fault.message, fault.hint, key=not is_scalar)
+
+    def _path(self, path: Path, nodes: Mapping[str, NodeRequest]) -> Path:
+        if path[:1] in (("hosts",), ("vms",)):
+            node = nodes[str(path[1])]
+            given = node.given(str(path[-1]))
+            return node.path if given is None else given.path
+        if path[:1] == ("tenants",):
+            # Those that are only counted stand nowhere else.
+            key = self.keys.get(str(path[1]))
+            return ("overlay", "networks") if key is None else ("overlay", "tenants", key, *path[2:])
+        return ("overlay", *path)
+
+
+def _expanded(document: Document, model: OverlayModel | None) -> _Written:
+    """The section as plain values."""
+    plain = {} if model is None else model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    keys: dict[str, str] = {}
     tenants: dict[str, Any] = {}
     problems = []
-    for key, value in (given.get("tenants") or {}).items():
+    for key, value in (plain.get("tenants") or {}).items():
         path = ("overlay", "tenants", key)
         try:
             names = expand(key, MAX_NODES)
@@ -177,11 +240,10 @@ def _expanded(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
         if twice:
             problems.append(document.problem(path, f"tenant {twice[0]!r} is there already", key=True))
         tenants |= dict.fromkeys(names, value)
-    if problems:
-        raise InputError(problems)
+        keys = dict.fromkeys(names, key) | keys
     if tenants:
-        section["tenants"] = tenants
-    return section
+        plain["tenants"] = tenants
+    return _Written(document, plain, keys, problems)
 
 
 def _host(node: NodePlan, kind: str, version: int) -> dict[str, str]:
@@ -217,45 +279,6 @@ def _vm(node: NodePlan) -> dict[str, Any]:
         "mac": mac,
         "groups": [groups] if isinstance(groups, str) else list(groups),
     }
-
-
-def _check_networks(
-    document: Document, section: Mapping[str, Any], lab: Lab, nodes: Mapping[str, NodeRequest]
-) -> None:
-    """Guests on networks that nobody has: told where the guest is."""
-    known = list(_networks(section))
-    problems = []
-    for node in lab.nodes:
-        given = nodes[node.name].given("network")
-        if given is not None and given.value not in known and node.params.get(PART) == "vm":
-            message = f"unknown network {given.value!r}"
-            problems.append(document.problem(given.path, message, nearest(given.value, known)))
-    if problems:
-        raise InputError(problems)
-
-
-def _networks(section: Mapping[str, Any]) -> Iterable[str]:
-    named = section.get("tenants") or {}
-    counted = [f"t{number}" for number in range(1, (section.get("networks") or 0) + 1)]
-    for tenant in dict.fromkeys((*counted, *named)):
-        yield from ((named.get(tenant) or {}).get("networks") or {f"{tenant}-net": None})
-
-
-def _placed(document: Document, problem: Problem) -> Problem:
-    """A problem of the section, at the part of it that it names."""
-    path: Sequence[str | int] = ("overlay",)
-    found = _WHERE.search(problem.message)
-    tenants = (document.data.get("overlay") or {}).get("tenants") or {}
-    if found and found[1] == "tenant":
-        path = ("overlay", "tenants", found[2])
-    elif found:
-        for name, tenant in tenants.items():
-            for kind in ("networks", "groups"):
-                if found[2] in ((tenant or {}).get(kind) or {}):
-                    path = ("overlay", "tenants", name, kind, found[2])
-    elif problem.message.partition(":")[0] in (document.data.get("overlay") or {}):
-        path = ("overlay", problem.message.partition(":")[0])
-    return document.problem(path, problem.message, problem.hint, key=True)
 
 
 def _addressed(node: NodePlan, port: VmPort | None) -> NodePlan:

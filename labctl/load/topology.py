@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from labctl.document.document import Document, read_document
+from labctl.document.hints import nearest
+from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
 from labctl.load.check import check
-from labctl.load.document import Document, read_document
-from labctl.load.hints import nearest
 from labctl.load.links import LinkSection
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeSection
-from labctl.load.overlay import link_guests, with_overlay
-from labctl.load.problems import problems_from
-from labctl.load.roles import Role, known_roles, template_folders
+from labctl.load.overlay import link_guests, section_problems, with_overlay
+from labctl.load.role_vars import check_role_vars
 from labctl.load.schema import AddressingModel, LinkValue, NodeModel, RoleModel, TopologyModel
 from labctl.load.variables import read_vars, substituted
 from labctl.model.plan import PlanError, plan
 from labctl.model.topology import NODE_SETTINGS, AddressPools, LabRequest, NodeRequest
+from labctl.roles.catalog import load_roles
+from labctl.roles.folders import template_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from labctl.model.lab import Lab
+    from labctl.roles.model import Role
 
 __all__ = ["lab_from", "load_topology", "topology_from"]
 
@@ -83,7 +86,7 @@ def lab_from(
         InputError: every problem of the file and of ``sets``.
     """
     folders = template_folders(document, templates)
-    lab = topology_from(document, sets, name, roles=known_roles(folders))
+    lab = topology_from(document, sets, name, roles=load_roles(folders))
     return replace(lab, templates=tuple(str(folder) for folder in folders))
 
 
@@ -148,12 +151,14 @@ class _Loader:
         ]
         asked = [self._node(request, model) for request in nodes.requests.values()]
         self._complain_of_roles()
+        self._problems += check_role_vars(self._document, nodes.requests, self._roles, model)
         self._problems += check(self._document, asked, links.requests)
         pools = self._pools(model)
         if self._problems or model is None:
-            raise InputError(self._problems)
+            also = section_problems(self._document, model.overlay) if model else []
+            raise InputError([*self._problems, *also])
         topology = LabRequest(name, tuple(asked), tuple(links.requests), self._vars, pools)
-        return with_overlay(self._document, self._plan(topology), nodes.requests)
+        return with_overlay(self._document, self._plan(topology), nodes.requests, model.overlay)
 
     def _shape(self, data: dict[str, Any]) -> tuple[TopologyModel | None, set[tuple[str | int, ...]]]:
         """Validate the whole; which nodes and links are broken if it is not sound."""
@@ -216,7 +221,7 @@ class _Loader:
         shared = defaults.vars if defaults else {}
         params = {**role.vars, **shared, **settings.vars, **request.params, **extras}
         image = request.image or settings.image or (defaults.image if defaults else None) or ""
-        return replace(request, behaviour=role.behaviour, image=image, params=params)
+        return replace(request, behaviour=role.acts_as, image=image, params=params)
 
     def _extras(self, request: NodeRequest, role: Role | None) -> dict[str, Any]:
         """What was given under the role's own keys; complains of keys that nobody knows."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
-from labctl.load.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labctl.load.document import Document, Position
-    from labctl.load.tree import Scalar
+    from labctl.document.document import Document, Position
+    from labctl.document.tree import Scalar
 
 __all__ = ["MAX_FILLED", "Filler", "read_vars", "substituted"]
 

@@ -101,6 +101,7 @@ class NodeRequest(_Request):
         params: the user's ``vars``; over the role's defaults, once the role is known.
         extras: what was given under keys that only a role knows.
         path: to the key that first named the node.
+        param_places: where the user gave each of his ``vars`` for this node.
     """
 
     name: str
@@ -113,6 +114,7 @@ class NodeRequest(_Request):
     params: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
     path: Path = ()
+    param_places: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     def with_given(self, setting: str, value: Any, path: Path) -> NodeRequest:  # noqa: ANN401 - any setting
         """The same with one setting more, or another; what is none of every node is an extra."""

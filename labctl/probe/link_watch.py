@@ -7,7 +7,7 @@ far ends, in the namespaces of the victim's neighbours: they live through the vi
 A thread reads what passed ten times a second and gives slots back once they are older than
 :data:`KEPT_NS`. From the moment a fault begins (:meth:`LinkWatch.hold`) until some time after it was
 recorded whole, the rings of its victim are left alone: neither reading nor giving back takes processor
-time from the repair that is measured.
+time from the convergence that is measured.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ _SECONDS_OF_ROOM = 3.0
 _FULL = 0.6  # share of a ring that is kept at most: the rest is room for what comes
 _DIRECTIONS = 2
 _UNDISTURBED_NS = 500_000_000
-"""So long after a fault was recorded its rings are read: the repair has the processor until then."""
+"""So long after a fault was recorded its rings are read: convergence has the processor until then."""
+
+_QUIET_NS = 1_000_000_000
+"""For so long after a fault began nothing is read at all. An action that takes longer (a graceful
+shutdown, a fence that waits for its asker) must not fill the rings: from then on they are read again."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,7 +118,6 @@ class _Watched:
     ring: Ring
     open_ns: int
     last_seen: dict[int, Ints]
-    holds: int = 0
     kept_since_ns: int = 0
 
 
@@ -124,11 +127,13 @@ class _Held:
 
     Attributes:
         ends: of its victim.
+        since_ns: when it began.
         overrun: frames lost at each end by then; ``lost`` between then and the end of the record.
         last_seen: when each flow was seen last before the fault began, by stream.
     """
 
     ends: tuple[WatchedEnd, ...]
+    since_ns: int
     overrun: dict[WatchedEnd, int]
     last_seen: dict[int, Ints]
     told_ns: int = 0
@@ -168,9 +173,10 @@ class LinkWatch:
     def refresh(self, ends: Iterable[WatchedEnd]) -> None:
         """Open rings that are closed or went deaf: a node whose power returned has fresh interfaces."""
         with self._lock:
+            held = {(end.node, end.interface) for held in self._held.values() for end in held.ends}
             for node, interface in sorted({(end.node, end.interface) for end in ends}):
                 old = self._rings.get((node, interface))
-                if old is not None and (old.holds or old.ring.hears):
+                if old is not None and ((node, interface) in held or old.ring.hears):
                     continue
                 if old is not None:
                     old.ring.close()
@@ -191,11 +197,10 @@ class LinkWatch:
                 watched = self._rings.get((end.node, end.interface))
                 if watched is None:
                     continue
-                watched.holds += 1
                 overrun[end] = watched.ring.overrun()
                 for number, seen in last.items():
                     np.maximum(seen, watched.last_seen[number], out=seen)
-            self._held[key] = _Held(tuple(ends), overrun, last)
+            self._held[key] = _Held(tuple(ends), now_ns(), overrun, last)
 
     def record_until(self, key: int, *, told_ns: int, closed_ns: int, span_ns: int) -> None:
         """The fault has taken effect: record its links up to a moment, then read them.
@@ -209,6 +214,14 @@ class LinkWatch:
         with self._lock:
             held = self._held[key]
             held.told_ns, held.closed_ns, held.span_ns = told_ns, closed_ns, span_ns
+            # What was read while a long action went on.
+            for end in held.overrun:
+                watched = self._rings.get((end.node, end.interface))
+                if watched is None:
+                    continue
+                for number, seen in held.last_seen.items():
+                    late = watched.last_seen[number]
+                    np.maximum(seen, np.where(late < told_ns, late, 0), out=seen)
 
     def recorded(self, key: int, *, of_link: bool = False) -> Recorded:
         """What was recorded; of a fault whose record is not over yet, what there is.
@@ -269,8 +282,13 @@ class LinkWatch:
                 held.lost = self._overruns(held)
             if held.closed_ns and now >= held.closed_ns + _UNDISTURBED_NS:
                 self._release(key, held)
-        for watched in self._rings.values():
-            if not watched.holds:
+        if any(now < held.since_ns + _QUIET_NS for held in self._held.values() if not held.closed_ns):
+            return
+        recorded = {
+            (end.node, end.interface) for held in self._held.values() if held.closed_ns for end in held.ends
+        }
+        for place, watched in self._rings.items():
+            if place not in recorded:
                 _take(watched, self._session)
                 at_most = int(watched.ring.slots * _FULL)
                 watched.kept_since_ns = watched.ring.give_back(now - KEPT_NS, at_most=at_most)
@@ -299,10 +317,6 @@ class LinkWatch:
         unwatched = sum(record.open_ns == 0 for record in records)
         crossing = SeenFlows(since, held.told_ns, flows, sum(lost.values()) + unwatched)
         self._recorded[key] = Recorded(crossing, tuple(records), self._streams, held.told_ns, of_link=False)
-        for end in held.overrun:
-            watched = self._rings.get((end.node, end.interface))
-            if watched is not None and watched.holds:
-                watched.holds -= 1
         del self._held[key]
 
     def _record_of(self, end: WatchedEnd, held: _Held, lost: Mapping[WatchedEnd, int]) -> EndRecord:

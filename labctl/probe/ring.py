@@ -229,9 +229,9 @@ class Ring:
         ends = _MAC_AT + head["kept"].astype(np.int64)
         fields = np.zeros(len(rows), dtype=_PAYLOAD)
         kinds = np.zeros(len(rows), dtype=np.uint8)
-        for end in np.unique(ends):
+        for end in set(ends.tolist()):  # np.unique would import numpy.ma first: 30 ms
             of_this = ends == end
-            start = int(end) - payload.LENGTH
+            start = end - payload.LENGTH
             taken = np.ascontiguousarray(frames[of_this, start : start + _PAYLOAD.itemsize])
             fields[of_this] = taken.view(_PAYLOAD)[:, 0]
             kinds[of_this] = frames[of_this, start - _ICMP_TYPE_BEFORE]

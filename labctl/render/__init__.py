@@ -1,7 +1,7 @@
 """Model -> definition: a containerlab file and a folder a node.
 
-:func:`render` writes them; :mod:`labctl.render.roles` says how a role is made of files,
-:mod:`labctl.model.routing` what its templates can ask.
+:func:`render` writes them; what a role is made of stands in :mod:`labctl.roles`,
+in :mod:`labctl.model.routing` what its templates can ask.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from labctl.model.routing import plan_routing
 from labctl.render.definition import definition_context
 from labctl.render.environment import Templates
 from labctl.render.folder import MARK, OutFile, write_folder
-from labctl.render.roles import load_role
-from labctl.render.shipped import folder
+from labctl.roles.catalog import load_role
+from labctl.roles.folders import shipped_templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from labctl.model.lab import Lab, NodePlan
     from labctl.model.routing import RoutingPlan
-    from labctl.render.roles import Role
+    from labctl.roles.model import Role
 
 __all__ = ["render", "render_files"]
 
@@ -53,9 +53,9 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
 
 def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFile]:
     """What :func:`render` would write: content and whether it is a program, by relative path."""
-    folders = (*overlays, *map(Path, lab.templates), folder("templates"))
+    folders = (*overlays, *map(Path, lab.templates), shipped_templates())
     roles = {name: load_role(name, folders) for name in dict.fromkeys(node.role for node in lab.nodes)}
-    templates = Templates(folders)
+    templates = Templates(folders, {name: role.lineage for name, role in roles.items()})
     routing = plan_routing(lab)
     files = {
         node.name: _node_files(_context(lab, node, routing[node.name], roles[node.role]), templates)

@@ -6,13 +6,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from labctl import __version__
+from labctl.roles.expressions import holds
+from labctl.roles.requirements import requirements_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labctl.model.lab import Lab
+    from labctl.model.lab import Lab, NodePlan
     from labctl.model.routing import RoutingPlan
-    from labctl.render.roles import Role
+    from labctl.roles.model import Role
 
 __all__ = ["binds_of", "definition_context", "with_tag"]
 
@@ -32,12 +34,14 @@ def definition_context(
         routing: by name of the node.
 
     Returns:
-        ``lab``; ``roles``, the groups of the file; ``binds`` and ``deferred_up``, by name of the node;
-        ``with_tag``.
+        ``lab``; ``roles``, the groups of the file; ``role_requires``, by name of the role; ``node_requires``,
+        ``binds`` and ``deferred_up``, by name of the node; ``with_tag``.
     """
     return {
         "lab": lab,
         "roles": [roles[name] for name in sorted({node.role for node in lab.nodes})],
+        "role_requires": {name: _role_requires(role) for name, role in roles.items()},
+        "node_requires": {node.name: _node_requires(node, roles[node.role]) for node in lab.nodes},
         "binds": {node.name: binds_of(node.name, files[node.name]) for node in lab.nodes},
         "deferred_up": {node.name: routing[node.name].deferred_up for node in lab.nodes},
         "with_tag": with_tag,
@@ -73,3 +77,16 @@ def with_tag(image: str) -> str:
     """An image reference with labctl's version as its tag where it has none."""
     has_tag = ":" in image.rpartition("/")[2] or "@" in image
     return image if has_tag else f"{image}:{__version__}"
+
+
+def _role_requires(role: Role) -> str:
+    """What every node of a role needs of a machine."""
+    return requirements_text(each for each in role.requires if not each.when)
+
+
+def _node_requires(node: NodePlan, role: Role) -> str:
+    """What a node needs of a machine, where that is not what every node of its role needs; else empty."""
+    given = {**role.vars, **node.params}
+    if not any(each.when and holds(each.when, given) for each in role.requires):
+        return ""
+    return requirements_text(each for each in role.requires if holds(each.when, given))

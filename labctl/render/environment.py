@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from labctl.errors import RenderError
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +57,9 @@ class Templates:
     ``shipped/<name>``.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], lineages: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Take the folders, and by name of each role in use the roles that it is made from, itself first."""
+        known = lineages or {}
         self._folders = tuple(folders)
         self._environment = jinja2.Environment(
             loader=jinja2.FunctionLoader(self._load),
@@ -70,6 +72,8 @@ class Templates:
         # A mapping stays in its order: that of the overlay's tenants decides what each is given.
         self._environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.filters.update(yaml=yaml_word, shell=shell_words, quote=shlex.quote)
+        # What a node is does not hang on its role's name: a role that extends another is one of its kind.
+        self._environment.tests["of_role"] = lambda node, role: role in known.get(node.role, (node.role,))
 
     def render(self, name: str, context: Mapping[str, Any], node: str = "") -> str:
         """Fill in one template.

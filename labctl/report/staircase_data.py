@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.events import Event
     from labctl.verdict.schema import FaultResult, Result, StreamResult
 
-__all__ = ["PYTHON", "Kind", "Staircase", "Tenant", "staircase_of"]
+__all__ = ["PYTHON", "CommandKind", "Staircase", "TenantOutage", "staircase_of"]
 
 GATEWAYS, MACHINES = "gateways", "machines"
 """Streams with a flow a tenant."""
@@ -26,7 +26,7 @@ PYTHON = "edit of the rules (Python)"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CommandKind:
     """All commands of one kind: how many, and seconds in all."""
 
     name: str
@@ -35,7 +35,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
+class TenantOutage:
     """One tenant, by its place in the range.
 
     Attributes:
@@ -85,8 +85,8 @@ class Staircase:
     read_s: float | None
     networks_s: float | None
     queue_s: float | None
-    kinds: tuple[Kind, ...]
-    tenants: tuple[Tenant, ...]
+    kinds: tuple[CommandKind, ...]
+    tenants: tuple[TenantOutage, ...]
     error_s: float
 
     @property
@@ -210,7 +210,7 @@ def _staircase(
     )
 
 
-def _kinds(service: _Service) -> tuple[Kind, ...]:
+def _kinds(service: _Service) -> tuple[CommandKind, ...]:
     found: dict[str, tuple[int, float]] = {}
     for kind, _, data in service.events:
         if kind == "command":
@@ -219,13 +219,13 @@ def _kinds(service: _Service) -> tuple[Kind, ...]:
         elif kind == "apply" and data["edit_ns"]:
             count, seconds = found.get(PYTHON, (0, 0.0))
             found[PYTHON] = (count + 1, seconds + data["edit_ns"] / 1e9)
-    kinds = (Kind(name, count, seconds) for name, (count, seconds) in found.items())
+    kinds = (CommandKind(name, count, seconds) for name, (count, seconds) in found.items())
     return tuple(sorted(kinds, key=lambda kind: -kind.seconds))
 
 
 def _tenants(
     service: _Service, fault: FaultResult, streams: Mapping[str, StreamResult], begin_ns: int
-) -> tuple[Tenant, ...]:
+) -> tuple[TenantOutage, ...]:
     begun = {
         data["index"]: (t_s, data["label"]) for kind, t_s, data in service.events if kind == "network.started"
     }
@@ -242,7 +242,7 @@ def _tenants(
         stopped, answered = gateways.get(index, (None, None))
         spent = commands.get(index, [])
         found.append(
-            Tenant(
+            TenantOutage(
                 index=index,
                 label=begun[index][1] if index in begun else f"flow {index}",
                 stopped_s=stopped,

@@ -10,7 +10,7 @@ from labctl.report.markup import Markup, el, join
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labctl.report.staircase_data import Staircase, Tenant
+    from labctl.report.staircase_data import Staircase, TenantOutage
 
 __all__ = ["cost_plot", "staircase_plot"]
 
@@ -46,7 +46,7 @@ def _end(stairs: Staircase) -> float:
     return max([time for time in times if time is not None], default=1.0)
 
 
-def _row(tenant: Tenant, scale: Scale, top: float, height: float) -> Markup:
+def _row(tenant: TenantOutage, scale: Scale, top: float, height: float) -> Markup:
     pieces = []
     if tenant.stopped_s is not None:
         begin = scale(tenant.stopped_s * 1e9)

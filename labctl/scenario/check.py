@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.load.hints import nearest
+from labctl.document.hints import nearest
 from labctl.overlay.client.command import UnknownCommandError, parse_command
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.durations import format_duration

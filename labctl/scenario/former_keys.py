@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.document.document import Document
+from labctl.document.tree import MappingEntry, Value, ValueKind
 from labctl.errors import InputError, Problem
-from labctl.load.document import Document
-from labctl.load.tree import Entry, Kind, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,17 +64,17 @@ def _renamed_places(root: Value) -> Iterator[tuple[Value, Mapping[str, str]]]:
     for condition in _items(root, "steady"):
         yield condition, _CONDITION
     for step in _items(root, "timeline"):
-        after = step.entries.get("after") if step.kind == Kind.MAPPING else None
-        if after is not None and after.value.kind == Kind.MAPPING:
+        after = step.entries.get("after") if step.kind == ValueKind.MAPPING else None
+        if after is not None and after.value.kind == ValueKind.MAPPING:
             yield after.value, _CONDITION
     for expectation in _items(root, "expect"):
         yield expectation, _EXPECTATION
 
 
 def _items(root: Value, section: str) -> Iterator[Value]:
-    entry = root.entries.get(section) if root.kind == Kind.MAPPING else None
-    if entry is not None and entry.value.kind == Kind.LIST:
-        yield from (item for item in entry.value.items if item.kind == Kind.MAPPING)
+    entry = root.entries.get(section) if root.kind == ValueKind.MAPPING else None
+    if entry is not None and entry.value.kind == ValueKind.LIST:
+        yield from (item for item in entry.value.items if item.kind == ValueKind.MAPPING)
 
 
 def _with_key(mapping: Value, old: str, new: str) -> Value:
@@ -93,7 +93,7 @@ def _rebuilt(value: Value, replaced: Mapping[int, Value]) -> Value:
         found.scalar,
         [_rebuilt(item, replaced) for item in found.items],
         {
-            key: Entry(entry.line, entry.column, _rebuilt(entry.value, replaced))
+            key: MappingEntry(entry.line, entry.column, _rebuilt(entry.value, replaced))
             for key, entry in found.entries.items()
         },
         found.size,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from labctl.clab.parse import is_definition
+from labctl.document.document import read_document
+from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
 from labctl.lab.loaded import LoadedLab, load_lab_file
-from labctl.load.document import read_document
-from labctl.load.problems import problems_from
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
 from labctl.scenario.former_keys import with_current_keys
 from labctl.scenario.model import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from labctl.load.document import Document
+    from labctl.document.document import Document
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 

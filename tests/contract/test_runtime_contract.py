@@ -136,7 +136,7 @@ def test_power_off_takes_carrier_from_every_peer_and_nothing_else(subject: Subje
         assert "fd77::2/64" in told
 
 
-def test_power_on_brings_the_same_cables_back(subject: Subject) -> None:
+def test_power_on_brings_the_same_links_back(subject: Subject) -> None:
     before = _identities(subject)
     for _ in range(2):
         subject.power_off("a")

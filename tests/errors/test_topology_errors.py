@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from labctl.document.document import read_document
 from labctl.errors import InputError
-from labctl.load.document import read_document
-from labctl.load.roles import Role
 from labctl.load.topology import topology_from
 from labctl.model.topology import Behaviour
+from labctl.roles.model import Role
 
 BAD = sorted((Path(__file__).parent / "topology").glob("*.yml"))
 ROLES = {

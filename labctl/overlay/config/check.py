@@ -12,7 +12,8 @@ from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from labctl.overlay.config import check_whole
-from labctl.overlay.config.codec import class_name, kind_of
+from labctl.overlay.config.breach import Breach
+from labctl.overlay.config.codec import class_name
 from labctl.overlay.config.model import (
     GatewaySet,
     Group,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     _Index = Mapping[type[Item], Mapping[str, Item]]
 
-__all__ = ["breaches"]
+__all__ = ["Breach", "breaches"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _IP6_BITS = 64
@@ -46,18 +47,18 @@ _MAX_PORT, _MAX_PROTO, _MIN_MTU, _MAX_MTU = 65535, 255, 1280, 65535
 _VERSIONS = (4, 6)
 
 
-def breaches(items: Iterable[Item]) -> list[str]:
+def breaches(items: Iterable[Item]) -> list[Breach]:
     """What is wrong with a set of items; empty if nothing is."""
-    found: list[str] = []
+    found: list[Breach] = []
     index: dict[type[Item], dict[str, Item]] = {}
     for item in items:
         known = index.setdefault(type(item), {})
         if item.name in known:
-            found.append(f"{kind_of(item)} {item.name!r} stands there twice")
+            found.append(Breach(item, "stands there twice"))
         known[item.name] = item
     for known in index.values():
         for item in known.values():
-            found += [f"{kind_of(item)} {item.name!r}: {breach}" for breach in _of_one(item, index)]
+            found += [Breach(item, breach) for breach in _of_one(item, index)]
     found += check_whole.breaches_between(index)
     return found
 

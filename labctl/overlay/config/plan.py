@@ -50,8 +50,12 @@ __all__ = [
     "plan_host",
     "plan_network",
     "plan_peering",
+    "plan_rule",
     "plan_tenant",
     "plan_vm",
+    "ports_of",
+    "protocol_of",
+    "remote_of",
 ]
 
 PROVIDER, UPLINK, GATEWAYS = "provider", "uplink", "gateways"
@@ -196,12 +200,12 @@ def plan_rule(edit: Edit, group: str, spec: RuleSpec) -> tuple[str, ...]:
 
 
 def _rules(edit: Edit, group: str, spec: RuleSpec) -> Iterable[Rule]:
-    low, high = _ports(spec)
-    prefix, remote_group = _remote(edit, spec.remote)
+    low, high = ports_of(spec)
+    prefix, remote_group = remote_of(edit, spec.remote)
     for version in (_V4, _V6):
         if prefix is not None and prefix.version != version:
             continue
-        proto = _proto(spec.proto)
+        proto = protocol_of(spec.proto)
         if proto == _ICMP and version == _V6:
             proto = _ICMP6
         said = f"{spec.allow}:{proto}:{low}:{high}:{prefix or remote_group}:{version}"
@@ -209,7 +213,12 @@ def _rules(edit: Edit, group: str, spec: RuleSpec) -> Iterable[Rule]:
         yield Rule(name, group, spec.allow, version, proto, low, high, prefix, remote_group)
 
 
-def _proto(text: str) -> int:
+def protocol_of(text: str) -> int:
+    """The number of a protocol of IP, by its name or itself; 0 for any.
+
+    Raises:
+        InputError: it is neither.
+    """
     if text in _PROTOCOLS:
         return _PROTOCOLS[text]
     if text.isdecimal():
@@ -217,18 +226,28 @@ def _proto(text: str) -> int:
     raise _refuse(f"{text!r} is no protocol", f"one of {', '.join(_PROTOCOLS)}, or a number")
 
 
-def _ports(spec: RuleSpec) -> tuple[int, int]:
+def ports_of(spec: RuleSpec) -> tuple[int, int]:
+    """Lowest and highest port of a rule, or type and code of ICMP; -1 for any.
+
+    Raises:
+        InputError: they are none.
+    """
     if not spec.ports:
         return -1, -1
     low, _, high = spec.ports.partition("-")
     if not low.isdecimal() or (high and not high.isdecimal()):
         raise _refuse(f"{spec.ports!r} is no port or range of ports", "such as 80 or 8000-8100")
-    if _proto(spec.proto) == _ICMP:
+    if protocol_of(spec.proto) == _ICMP:
         return int(low), int(high) if high else -1
     return int(low), int(high or low)
 
 
-def _remote(edit: Edit, text: str) -> tuple[IPv4Network | IPv6Network | None, str]:
+def remote_of(edit: Edit, text: str) -> tuple[IPv4Network | IPv6Network | None, str]:
+    """The prefix or the security group that a rule names; None and nothing for anybody.
+
+    Raises:
+        InputError: it names neither.
+    """
     if not text or text == "any":
         return None, ""
     if edit.has(Group, text):

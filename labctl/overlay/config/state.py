@@ -155,7 +155,7 @@ class Edit:
         """
         found = breaches(self.items())
         if found:
-            raise InputError(Problem("overlay", 0, 0, breach) for breach in found)
+            raise InputError(Problem("overlay", 0, 0, str(breach)) for breach in found)
         return by_document(self.items())
 
 

@@ -1,18 +1,22 @@
 """The ``overlay:`` section of a topology, and the nodes that it is about, to model items.
 
-Told in docs/overlay.md. What is planned here is what a fresh state database begins with.
+Told in docs/overlay.md. What is planned here is what a fresh state database begins with. The shape of the
+section (keys, types, prefixes) was checked when the topology was loaded, by the models of
+:mod:`labctl.load.schema`; inside nodes, where neither they nor pydantic are, it is taken as it comes. What
+only planning can tell is told with the path of what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError, Problem
-from labctl.overlay.config.model import Direction, HostKind, Item
+from labctl.overlay.config.check import breaches
+from labctl.overlay.config.codec import class_name
+from labctl.overlay.config.model import Direction, Group, HostKind, Item, Network, Tenant
 from labctl.overlay.config.plan import (
     PrefixPools,
     RuleSpec,
@@ -22,17 +26,33 @@ from labctl.overlay.config.plan import (
     plan_host,
     plan_network,
     plan_peering,
+    plan_rule,
     plan_tenant,
     plan_vm,
+    ports_of,
+    protocol_of,
+    remote_of,
 )
 from labctl.overlay.config.state import Edit, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from labctl.overlay.config.model import Address
 
-__all__ = ["HostFact", "LabFacts", "Underlay", "VmFact", "plan_overlay", "pools_of", "underlay_of"]
+    Path = tuple[str | int, ...]
+
+__all__ = [
+    "HostFact",
+    "LabFacts",
+    "SectionError",
+    "SectionFault",
+    "Underlay",
+    "VmFact",
+    "plan_overlay",
+    "pools_of",
+    "underlay_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,8 @@ _UNDERLAYS = {
     "ipv6": Underlay(6, "2001:2::ffff:1", 70),
 }
 _LINK_MTU = 1500
-_KEYS = ("underlay", "anycast", "ipv4", "ipv6", "mtu", "networks", "tenants")
+_LISTED = 12
+"""So many known names are listed in a hint."""
 
 
 def underlay_of(section: Mapping[str, Any]) -> Underlay:
@@ -87,7 +108,7 @@ class VmFact:
 
     Attributes:
         name: of the node, and of its port.
-        host: the compute node that it is cabled to.
+        host: the compute node that it is linked to.
         network: where it is.
         mac: of its interface.
         groups: security groups; empty for the tenant's default one.
@@ -122,190 +143,198 @@ class LabFacts:
         return cls(hosts, vms, int(plain.get("link_mtu", 0)))
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Reads the section; collects every problem before it gives up."""
+@dataclass(frozen=True, slots=True)
+class SectionFault:
+    """One thing wrong with a section, or with a node that it is about.
 
-    problems: list[Problem] = field(default_factory=list)
+    Attributes:
+        path: keys and indices from the section's root; ``("hosts", NODE)`` and ``("vms", NODE, ...)`` lead
+            to a node, and to a key of it.
+        message: what is wrong.
+        hint: the nearest valid name, or the fix; empty without one.
+    """
 
-    def wrong(self, where: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem("overlay", 0, 0, f"{where}: {message}" if where else message, hint))
+    path: Path
+    message: str
+    hint: str = ""
 
-    def known(self, where: str, given: object, keys: Sequence[str]) -> Mapping[str, Any]:
-        """The value as a mapping with no other keys than these."""
-        if given is None:
-            return {}
-        if not isinstance(given, Mapping):
-            self.wrong(where, "expected a mapping")
-            return {}
-        for key in given:
-            if str(key) not in keys:
-                near = get_close_matches(str(key), keys, 1)
-                self.wrong(where, f"unknown key {key!r}", f"did you mean {near[0]!r}?" if near else "")
-        return given
 
-    def named(self, where: str, given: object) -> Mapping[str, Any]:
-        """The value as a mapping from names."""
-        if given is None:
-            return {}
-        if isinstance(given, Mapping):
-            return {str(name): value for name, value in given.items()}
-        self.wrong(where, "expected a mapping from names")
-        return {}
+class SectionError(InputError):
+    """A section cannot be planned; every fault with its path."""
 
-    def prefix(self, where: str, given: object, version: int) -> IPv4Network | IPv6Network | None:
-        try:
-            made = ip_network(str(given))
-        except ValueError as error:
-            self.wrong(where, str(error))
-            return None
-        if made.version != version:
-            self.wrong(where, f"{made} is no IPv{version} prefix")
-            return None
-        return made
+    def __init__(self, faults: Iterable[SectionFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(
+            Problem("overlay", 0, 0, f"{'.'.join(map(str, fault.path))}: {fault.message}", fault.hint)
+            for fault in self.faults
+        )
 
-    def addresses(self, where: str, given: object) -> tuple[Address, ...]:
-        found: list[Address] = []
-        for one in given if isinstance(given, Sequence) and not isinstance(given, str) else (given,):
-            try:
-                found.append(ip_address(str(one)))
-            except ValueError as error:
-                self.wrong(where, str(error))
-        return tuple(found)
 
-    def attempt(self, action: Callable[..., object], *args: object, **options: object) -> None:
-        """Do something; what is wrong with it is one more problem."""
+class _Plan(Edit):
+    """A change in the making that knows where in the section each of its items comes from."""
+
+    def __init__(self) -> None:
+        super().__init__(State())
+        self.faults: list[SectionFault] = []
+        self._path: Path = ()
+        self._origins: dict[tuple[type[Item], str], Path] = {}
+
+    def put(self, *items: Item) -> None:
+        """Add items, or replace those of the same class and name."""
+        for item in items:
+            self._origins.setdefault((type(item), item.name), self._path)
+        super().put(*items)
+
+    def wrong(self, path: Path, message: str, hint: str = "") -> None:
+        """Note a fault."""
+        self.faults.append(SectionFault(path, message, hint))
+
+    def attempt(self, path: Path, action: Callable[..., object], *args: object, **options: object) -> bool:
+        """Do something for what stands at ``path``; whether nothing was wrong with it."""
+        self._path = path
         try:
             action(*args, **options)
         except InputError as error:
-            self.problems.extend(error.problems)
+            self.faults += [SectionFault(path, each.message, each.hint) for each in error.problems]
+            return False
+        return True
 
-    def number(self, where: str, given: object, least: int) -> int:
-        if isinstance(given, int) and not isinstance(given, bool) and given >= least:
-            return given
-        self.wrong(where, f"expected a whole number of at least {least}, not {given!r}")
-        return least
+    def refers(self, path: Path, kind: type[Item], name: str) -> bool:
+        """Whether there is an item of that name; if not, that is a fault of what stands at ``path``."""
+        if self.has(kind, name):
+            return True
+        known = sorted(item.name for item in self.items() if isinstance(item, kind))
+        near = get_close_matches(name, known, 1)
+        listed = f"known: {', '.join(known)}" if 0 < len(known) <= _LISTED else ""
+        hint = f"did you mean {near[0]!r}?" if near else listed
+        self.wrong(path, f"there is no {class_name(kind)} {name!r}", hint)
+        return False
+
+    def broken_rules(self) -> Iterator[SectionFault]:
+        """The rules of the model that the whole breaks, each where its item comes from."""
+        for breach in breaches(self.items()):
+            path = self._origins.get((type(breach.item), breach.item.name), ())
+            # A fault of a node's own is the same for all nodes of a range; others name the item.
+            yield SectionFault(path, breach.text if path[:1] in _OF_NODES else str(breach))
+
+
+_OF_NODES = (("hosts",), ("vms",))
 
 
 def plan_overlay(section: Mapping[str, Any], facts: LabFacts) -> tuple[Item, ...]:
     """Everything that a fresh state database holds; the same for the same arguments.
 
     Args:
-        section: the ``overlay:`` section as plain YAML values.
+        section: the ``overlay:`` section as plain values, its shape checked.
         facts: what the lab's nodes say.
 
     Raises:
-        InputError: with every problem of the section, or every rule of the model that it breaks.
+        SectionError: with every fault of the section, or every rule of the model that it breaks.
     """
-    reader = _Reader()
-    top = reader.known("", section, _KEYS)
-    edit = Edit(State())
-    pools = _pools(reader, top)
-    underlay = underlay_of(top)
-    for address in reader.addresses("anycast", top.get("anycast", underlay.anycast)):
-        _check_anycast(reader, address, underlay, pools, facts)
-        plan_base(edit, address, mtu=pools.mtu)
+    plan = _Plan()
+    pools, underlay = pools_of(section), underlay_of(section)
+    anycast = ip_address(str(section.get("anycast") or underlay.anycast))
+    _check_anycast(plan, anycast, underlay, pools, facts)
+    plan.attempt(("anycast",), plan_base, plan, anycast, mtu=pools.mtu)
     if facts.link_mtu and pools.mtu + underlay.overhead > facts.link_mtu:
         most = facts.link_mtu - underlay.overhead
         tunnel = f"tunnels over IPv{underlay.version} take {underlay.overhead} bytes"
-        reader.wrong("mtu", f"{pools.mtu} does not fit links of {facts.link_mtu}, {tunnel}", f"{most} would")
+        plan.wrong(
+            ("mtu",),
+            f"an MTU of {pools.mtu} does not fit links of {facts.link_mtu}: {tunnel}",
+            f"{most} would",
+        )
     for host in facts.hosts:
         if not host.tunnel:
-            reader.wrong(f"host {host.name}", f"it has no IPv{underlay.version} address for tunnels")
+            plan.wrong(("hosts", host.name), f"it has no IPv{underlay.version} address for tunnels")
             continue
-        for address in reader.addresses(f"host {host.name}", host.tunnel):
-            plan_host(edit, host.name, HostKind(host.kind), address)
-    _tenants(reader, edit, top, pools)
+        kind, tunnel_address = HostKind(host.kind), ip_address(host.tunnel)
+        plan.attempt(("hosts", host.name), plan_host, plan, host.name, kind, tunnel_address)
+    _tenants(plan, section, pools)
     for vm in facts.vms:
-        reader.attempt(plan_vm, edit, VmSpec(vm.name, vm.network, vm.host, vm.mac, vm.groups))
-    if reader.problems:
-        raise InputError(reader.problems)
-    edit.checked()
-    return tuple(edit.items())
+        _vm(plan, vm)
+    faults = plan.faults or list(plan.broken_rules())
+    if faults:
+        raise SectionError(faults)
+    return tuple(plan.items())
 
 
 def _check_anycast(
-    reader: _Reader, address: Address, underlay: Underlay, pools: PrefixPools, facts: LabFacts
+    plan: _Plan, address: Address, underlay: Underlay, pools: PrefixPools, facts: LabFacts
 ) -> None:
+    path = ("anycast",)
     if address.version != underlay.version:
-        reader.wrong("anycast", f"{address} is no IPv{underlay.version} address, as the underlay's are")
+        plan.wrong(
+            path, f"anycast address {address} is no IPv{underlay.version} address, as the underlay's are"
+        )
     elif address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
-        reader.wrong("anycast", f"{address} is no address that can be routed to")
+        plan.wrong(path, f"anycast address {address} is no address that can be routed to")
     elif address in (pools.ipv4 if isinstance(address, IPv4Address) else pools.ipv6):
-        reader.wrong("anycast", f"{address} lies among the networks' own addresses")
+        plan.wrong(path, f"anycast address {address} lies among the networks' own addresses")
     else:
         holder = next((host.name for host in facts.hosts if host.tunnel == str(address)), "")
         if holder:
-            reader.wrong("anycast", f"{address} is {holder}'s own address")
+            plan.wrong(path, f"anycast address {address} is {holder}'s own address")
 
 
 def pools_of(section: Mapping[str, Any]) -> PrefixPools:
-    """Where further networks of a lab get their prefixes; the section was planned before."""
-    return _pools(_Reader(), section)
-
-
-def _pools(reader: _Reader, top: Mapping[str, Any]) -> PrefixPools:
+    """Where the networks of a lab get their prefixes, and their MTU."""
     base = PrefixPools()
-    four = reader.prefix("ipv4", top.get("ipv4", base.ipv4), 4)
-    six = reader.prefix("ipv6", top.get("ipv6", base.ipv6), 6)
     return PrefixPools(
-        four if isinstance(four, IPv4Network) else base.ipv4,
-        six if isinstance(six, IPv6Network) else base.ipv6,
-        reader.number("mtu", top.get("mtu", _LINK_MTU - underlay_of(top).overhead), 1280),
+        IPv4Network(str(section.get("ipv4") or base.ipv4)),
+        IPv6Network(str(section.get("ipv6") or base.ipv6)),
+        int(section.get("mtu") or _LINK_MTU - underlay_of(section).overhead),
     )
 
 
-def _tenants(reader: _Reader, edit: Edit, top: Mapping[str, Any], pools: PrefixPools) -> None:
-    named = reader.named("tenants", top.get("tenants"))
-    counted = [f"t{n}" for n in range(1, reader.number("networks", top.get("networks", 0), 0) + 1)]
+def _tenants(plan: _Plan, section: Mapping[str, Any], pools: PrefixPools) -> None:
+    named: Mapping[str, Any] = section.get("tenants") or {}
+    counted = [f"t{n}" for n in range(1, (section.get("networks") or 0) + 1)]
     for name in dict.fromkeys((*counted, *named)):
-        plan = reader.known(f"tenant {name}", named.get(name), ("networks", "groups", "peers"))
-        networks = reader.named(f"tenant {name}: networks", plan.get("networks"))
-        if not networks:
-            networks = {f"{name}-net": None}
-        reader.attempt(plan_tenant, edit, name)
-        for network, given in networks.items():
-            options = _network(reader, network, given)
-            reader.attempt(plan_network, edit, name, network, pools, **options)
-        for group, rules in reader.named(f"tenant {name}: groups", plan.get("groups")).items():
-            specs = _rules(reader, f"group {group}", rules)
-            reader.attempt(plan_group, edit, name, group, specs)
-    for name, given in named.items():
-        peers = given.get("peers", []) if isinstance(given, Mapping) else []
-        if not isinstance(peers, list):
-            reader.wrong(f"tenant {name}: peers", "expected a list of tenants")
-            continue
-        for peer in peers:
-            plan_peering(edit, name, str(peer))
+        _tenant(plan, name, named.get(name) or {}, pools)
+    for name, tenant in named.items():
+        for index, peer in enumerate((tenant or {}).get("peers") or ()):
+            path = ("tenants", name, "peers", index)
+            if plan.refers(path, Tenant, peer):
+                plan.attempt(path, plan_peering, plan, name, peer)
 
 
-def _network(reader: _Reader, name: str, given: object) -> dict[str, object]:
-    where = f"network {name}"
-    plan = reader.known(where, given, ("ipv4", "ipv6", "dns"))
-    prefixes = [
-        prefix
-        for key, version in (("ipv4", 4), ("ipv6", 6))
-        if key in plan and (prefix := reader.prefix(where, plan[key], version)) is not None
+def _tenant(plan: _Plan, name: str, given: Mapping[str, Any], pools: PrefixPools) -> None:
+    path: Path = ("tenants", name)
+    plan.attempt(path, plan_tenant, plan, name)
+    networks: Mapping[str, Any] = given.get("networks") or {f"{name}-net": None}
+    for network, options in networks.items():
+        own = options or {}
+        prefixes = [ip_network(str(own[key])) for key in ("ipv4", "ipv6") if own.get(key) is not None]
+        dns = [ip_address(str(address)) for address in own.get("dns") or ()]
+        where = (*path, "networks", network)
+        plan.attempt(where, plan_network, plan, name, network, pools, prefixes=prefixes, dns=dns)
+    for group, rules in (given.get("groups") or {}).items():
+        where = (*path, "groups", group)
+        if plan.attempt(where, plan_group, plan, name, group, ()):
+            for index, rule in enumerate(rules):
+                _rule(plan, (*where, index), group, rule)
+
+
+def _rule(plan: _Plan, path: Path, group: str, given: Mapping[str, Any]) -> None:
+    allow = Direction(given["allow"])
+    own, other = ("from", "to") if allow is Direction.IN else ("to", "from")
+    if given.get(other) is not None:
+        plan.wrong((*path, other), f"a rule that allows {allow} has no {other!r}", f"known: {own}")
+        return
+    proto, ports, remote = given.get("proto", "any"), given.get("ports", ""), given.get(own) or ""
+    spec = RuleSpec(allow, str(proto), str(ports), str(remote))
+    sound = [
+        plan.attempt((*path, "proto"), protocol_of, spec.proto),
+        plan.attempt((*path, "ports"), ports_of, replace(spec, proto="any")),
+        plan.attempt((*path, own), remote_of, plan, spec.remote),
     ]
-    return {"prefixes": prefixes, "dns": reader.addresses(where, plan["dns"]) if "dns" in plan else ()}
+    if all(sound):
+        plan.attempt(path, plan_rule, plan, group, spec)
 
 
-def _rules(reader: _Reader, where: str, given: object) -> tuple[RuleSpec, ...]:
-    if not isinstance(given, list):
-        reader.wrong(where, "expected a list of rules")
-        return ()
-    found: list[RuleSpec] = []
-    for rule in given:
-        plan = reader.known(where, rule, ("allow", "proto", "ports", "from", "to"))
-        allow = str(plan.get("allow", ""))
-        if allow not in tuple(Direction):
-            reader.wrong(where, f"allow is 'in' or 'out', not {allow!r}")
-            continue
-        other = "to" if allow == Direction.IN else "from"
-        if other in plan:
-            reader.wrong(where, f"a rule that allows {allow} has no {other!r}")
-        remote = str(plan.get("from", plan.get("to", "")))
-        found.append(
-            RuleSpec(Direction(allow), str(plan.get("proto", "any")), str(plan.get("ports", "")), remote)
-        )
-    return tuple(found)
+def _vm(plan: _Plan, vm: VmFact) -> None:
+    path: Path = ("vms", vm.name)
+    sound = [plan.refers((*path, "groups"), Group, group) for group in vm.groups]
+    if plan.refers((*path, "network"), Network, vm.network) and all(sound):
+        plan.attempt(path, plan_vm, plan, VmSpec(vm.name, vm.network, vm.host, vm.mac, vm.groups))

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         sys.stderr.write(f"seed: {error}\n")
         return 2
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"seed: {InputError([Problem(str(arguments), 0, 0, str(error))])}\n")
         return 2
     return _write(servers, items)

@@ -20,8 +20,8 @@ import labctl
 from labctl import __version__
 from labctl.errors import HostError, LabctlError
 from labctl.events import Event
-from labctl.render.shipped import folder
 from labctl.runtime.containerlab.docker import Engine
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from labctl.clab.definition import digest_of
+from labctl.document.files import read_text
 from labctl.errors import ActionError, HostError, LabctlError, LabError, LabExistsError, NodeError
 from labctl.events import Event
 from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import unpin
-from labctl.load.files import read_text
 from labctl.runtime.containerlab import links
 from labctl.runtime.containerlab.binary import Outcome, Program, find_program, stop_running
 from labctl.runtime.containerlab.cleanup import Leftovers, remove_unmoved_links, unmoved_links

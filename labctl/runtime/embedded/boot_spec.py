@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.clab import labels
 from labctl.clab.definition import DEFERRED_UP
 from labctl.errors import HostError, NodeError
 from labctl.lab import node_groups
+from labctl.lab.needs import lacks
 from labctl.runtime.embedded import capabilities, rootfs
 from labctl.runtime.embedded.nsenter import clean_environment, program
 
@@ -29,18 +31,6 @@ both ends of a veth have the same, the kernel takes up to a second to act on a l
 
 _NEEDED = (("tini", "tini"), ("nsenter", "util-linux"), ("setpriv", "util-linux"), ("ip", "iproute2"))
 _FRR = Path("/usr/lib/frr/zebra")
-_OVERLAY = "labctl doctor --install --for overlay"
-_OF_IMAGE = {
-    "labctl/overlay": (
-        (Path(__file__).parents[2] / "overlay" / "datapath" / "flowcache.bpf.o", "make datapath"),
-    ),
-    "labctl/controller": (
-        (Path("/usr/bin/java"), _OVERLAY),
-        (Path("/usr/share/java/zookeeper.jar"), _OVERLAY),
-    ),
-    "labctl/vm": ((Path("/usr/sbin/udhcpc"), _OVERLAY),),
-}
-"""What our images bring besides the usual programs, and how it comes to this machine."""
 _PLAIN_IMAGES = ("alpine", "busybox", "debian", "ubuntu", "netshoot", "network-multitool", "iperf3", "fedora")
 
 BRIDGE_BOOT = """
@@ -68,6 +58,8 @@ def missing(definition: Definition | None) -> tuple[str, ...]:
     found += definition.unsupported if definition else ()
     for node in definition.nodes if definition else ():
         found += [f"node {node.name}: {line}" for line in _node_lacks(node)]
+    nodes = definition.nodes if definition else ()
+    found += lacks((node.name, each) for node in nodes for each in labels.requirements(node))
     return tuple(found)
 
 
@@ -84,15 +76,10 @@ def _node_lacks(node: NodeDefinition) -> list[str]:
             f"what image {node.image or '(none)'} starts by itself is not known to the embedded runtime: "
             "give the node a `cmd`, or use --runtime containerlab"
         )
-    if (
-        _is_frr(node) or any(bind.target.rstrip("/") == "/etc/frr" for bind in node.binds)
-    ) and not _FRR.exists():
+    # A node of ours says itself what it requires.
+    has_frr = _is_frr(node) or any(bind.target.rstrip("/") == "/etc/frr" for bind in node.binds)
+    if has_frr and not _FRR.exists() and not labels.requirements(node):
         found.append("FRR is not installed on this machine: apt-get install frr")
-    found += [
-        f"there is no {file}: {fix}"
-        for file, fix in _OF_IMAGE.get(node.image.partition(":")[0], ())
-        if not file.exists()
-    ]
     found += [
         f"capability {name} cannot be given on this machine" for name in capabilities.lacking(node.cap_add)
     ]

@@ -262,12 +262,7 @@ def skeleton() -> list[tuple[str, int, int, int]]:
     for parent in ("/run", "/var/log"):
         with os.scandir(parent) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and entry.name not in (
-                    "labctl",
-                    "netns",
-                    "docker",
-                    "user",
-                ):
+                if entry.is_dir(follow_symlinks=False) and entry.name not in _OURS:
                     status = entry.stat(follow_symlinks=False)
                     found.append((entry.path, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid))
     return sorted(found)

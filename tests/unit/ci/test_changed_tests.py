@@ -54,7 +54,7 @@ def test_nothing_changed_reaches_nothing(tool: ModuleType) -> None:
 
 def test_what_imports_a_module_is_reached_however_indirectly(tool: ModuleType) -> None:
     reached = tool.reached_modules({"labctl.errors"})
-    assert {"labctl.errors", "labctl.load.document", "labctl.cli.up"} <= reached
+    assert {"labctl.errors", "labctl.document.document", "labctl.cli.up"} <= reached
     assert "labctl.events" not in reached
 
 
@@ -66,7 +66,7 @@ def test_from_imports_may_mean_a_module_or_a_name_in_one(tool: ModuleType) -> No
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("labctl/load/document.py", "labctl.load.document"),
+        ("labctl/document/document.py", "labctl.document.document"),
         ("labctl/load/__init__.py", "labctl.load"),
         ("tests/support/effort.py", "effort"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import re
 import sys
@@ -21,9 +20,6 @@ PYPROJECT = ROOT / "pyproject.toml"
 
 ABOVE_ALL = frozenset({"labctl", "labctl.__main__"})
 """The package itself and its entry point: no rooms."""
-
-NAMED_TWICE = frozenset({"Check", "Entry", "Kind", "Role", "Tenant", "WatchedEnd"})
-"""Public classes that still share a name with another; a name that is gone from the code goes from here."""
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +119,3 @@ def test_modules_import_one_another_in_no_circle_when_they_are_loaded() -> None:
 def test_a_circle_is_found() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()})
     assert not circle({"a": {"b", "c"}, "b": {"c"}})
-
-
-def test_no_further_public_class_shares_its_name() -> None:
-    places: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "labctl").rglob("*.py")):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
-    twice = {name: found for name, found in places.items() if len(found) > 1}
-    assert twice.keys() == NAMED_TWICE, twice

@@ -1,4 +1,4 @@
-"""The registry against the commands themselves, and the time that --help takes."""
+"""The registry against the commands themselves, and what --help imports: that is where its time goes."""
 
 from __future__ import annotations
 
@@ -54,18 +54,35 @@ def test_no_file_of_the_room_is_forgotten() -> None:
     assert files - NOT_COMMANDS - helpers >= {name.replace("-", "_") for name in COMMANDS}
 
 
-def test_help_answers_within_its_bound() -> None:
-    # Processor time, the best of several: what is measured is the program, not who else runs here.
-    # bench/help_time.py measures time on the wall.
-    # Nor is it `make coverage`, which would measure in the child too.
+def _imported(*words: str) -> set[str]:
+    """Every module that a run of labctl imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "labctl", *words]
+    # Not what `make coverage` would import in the child.
     alone = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
-    times = []
-    for _ in range(5):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "labctl", "--help"], stdout=subprocess.DEVNULL, env=alone
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        times.append(used.ru_utime + used.ru_stime)
-    assert min(times) < 0.2, times
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    found = {line.rpartition("|")[2].strip() for line in lines}
+    assert "labctl.cli.app" in found  # or nothing was seen at all
+    return found
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_and_version_import_no_command_and_nothing_heavy(words: tuple[str, ...]) -> None:
+    found = _imported(*words)
+    assert found & {*HEAVY} == set()
+    assert {name for name in found if name.startswith("labctl.")} == {
+        "labctl.cli",
+        "labctl.cli.app",
+        "labctl.cli.errors",
+        "labctl.cli.registry",
+        "labctl.errors",
+        "labctl.signals",
+    }
+
+
+@pytest.mark.parametrize("words", [("ls",), ("up", "--help"), ("doctor", "--help")])
+def test_a_command_imports_nothing_heavy_but_what_typer_brings(words: tuple[str, ...]) -> None:
+    found = _imported(*words)
+    # typer reads every option by pydantic, from the release on that requirements.txt names.
+    assert found & {*HEAVY} <= {"pydantic"}
+    assert not [name for name in found if name.startswith("labctl.doctor.checks")]

@@ -10,7 +10,7 @@ import pytest
 
 from labctl.cli.app import load_command
 from labctl.doctor import run
-from labctl.doctor.model import ALL, Check, LackingError, Purpose, Status
+from labctl.doctor.model import ALL, CheckGroup, LackingError, MachineCheck, Purpose, Status
 from labctl.doctor.run import checks, examine, healthy, packages_of
 
 EMBEDDED = frozenset({Purpose.EMBEDDED})
@@ -29,9 +29,9 @@ def absent_with_fix() -> str:
     raise LackingError("too old", "get a newer one")
 
 
-NEEDED = Check("n", "g", "r", absent, needed=EMBEDDED, packages=("x-new|x",), fix="f")
-ENGINE = Check("e", "g", "r", absent, needed=CONTAINERLAB, packages=("docker.io",))
-NICE = Check("u", "g", "r", absent, useful=ALL, fix="f")
+NEEDED = MachineCheck("n", CheckGroup.TOOLS, "r", absent, needed=EMBEDDED, packages=("x-new|x",), fix="f")
+ENGINE = MachineCheck("e", CheckGroup.TOOLS, "r", absent, needed=CONTAINERLAB, packages=("docker.io",))
+NICE = MachineCheck("u", CheckGroup.TOOLS, "r", absent, useful=ALL, fix="f")
 
 
 def test_what_is_there_is_ok_and_says_what_it_is() -> None:
@@ -99,7 +99,10 @@ def test_package_names_are_names_of_debian_packages() -> None:
 
 @pytest.mark.parametrize(("lacking", "code"), [([], 0), ([NICE], 0), ([NEEDED], 2), ([ENGINE], 0)])
 def test_the_exit_code_says_whether_the_embedded_runtime_can_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: list[Check], code: int
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lacking: list[MachineCheck],
+    code: int,
 ) -> None:
     monkeypatch.setattr(run, "checks", lambda: (replace(NEEDED, name="there", probe=there), *lacking))
     assert load_command("doctor").main(["--json"], standalone_mode=False) == code
@@ -116,3 +119,14 @@ def test_text_names_reason_and_fix_of_what_is_missing(
     assert "MISSING" in shown
     assert "for: r" in shown
     assert "fix: apt-get install x-new" in shown
+
+
+def test_what_roles_require_is_looked_for_by_their_purpose() -> None:
+    """Every program and package of a shipped role's ``requires:`` is in doctor; none is named in Python."""
+    by_name = {check.name: check for check in checks()}
+    assert by_name["java"].needed == {Purpose.OVERLAY, Purpose.TESTS}
+    assert by_name["zookeeper.jar"].packages == ("zookeeper",)
+    assert by_name["udhcpc"].needed == {Purpose.OVERLAY, Purpose.PARIS, Purpose.TESTS}
+    assert by_name["corosync"].packages == ("corosync", "pacemaker", "pacemaker-cli-utils")
+    assert by_name["oslo_rootwrap"].fix == "pip install 'labctl-testbed[paris]'"
+    assert "flowcache.bpf.o" not in by_name, "it is built, not installed"

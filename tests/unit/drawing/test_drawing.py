@@ -85,3 +85,23 @@ def test_names_cannot_break_out_of_the_formats() -> None:
     assert '"x\\"<&" [' in dot.draw(lab)
     assert 'label="x\\"<&\\n' in dot.draw(lab)
     assert "x#quot;<&" in mermaid.draw(lab)
+
+
+@pytest.mark.parametrize(
+    ("acts_as", "dot_shape", "mermaid_shape"),
+    [
+        ("host", "ellipse", '(["n"])'),
+        ("guest", "ellipse", '(["n"])'),
+        ("gateway", "hexagon", '{{"n"}}'),
+        ("switch", "parallelogram", '[/"n"/]'),
+        ("router", "box", '["n"]'),
+        ("", "box", '["n"]'),
+    ],
+)
+def test_a_node_is_drawn_as_what_it_acts_as_whatever_its_role_is_called(
+    acts_as: str, dot_shape: str, mermaid_shape: str
+) -> None:
+    lab = Lab("drawn", (NodePlan("n", "switch", 0, acts_as=acts_as),), ())
+    assert f"[shape={dot_shape}, " in dot.draw(lab)
+    assert f"n0{mermaid_shape}\n" in mermaid.draw(lab)
+    assert f'<g class="{acts_as}">' in svg.draw(lab)

@@ -25,7 +25,7 @@ def test_garbage_is_no_endless_loop(data: bytes) -> None:
     netlink.attributes(data)
 
 
-def test_a_cable_names_both_ends_with_numbers_of_their_own() -> None:
+def test_a_link_names_both_ends_with_numbers_of_their_own() -> None:
     message = netlink.veth_pair(("eth1", "02:00:00:00:00:01", 7, 100), ("eth2", "", 8, 101), 1500)
     length, kind, flags, _, _ = struct.unpack_from("=IHHII", message)
     assert (length, kind) == (len(message), netlink.RTM_NEWLINK)

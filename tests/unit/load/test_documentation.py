@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labctl.load.document import Document
-from labctl.load.roles import known_roles
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.load.schema import (
     AddressingModel,
     DefaultsModel,
@@ -20,9 +20,9 @@ from labctl.load.schema import (
     VirtualNetworkModel,
 )
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.lab import Lab
 from labctl.model.topology import AddressPools
+from labctl.roles.catalog import load_roles
 
 TEXT = (Path(__file__).parents[3] / "docs" / "topology.md").read_text()
 EXAMPLES = {
@@ -33,7 +33,7 @@ EXAMPLES = {
 
 def load(name: str) -> Lab:
     text = EXAMPLES[name]
-    return topology_from(Document(name, parse(text, name), text), roles=known_roles())
+    return topology_from(Document(name, parse(text, name), text), roles=load_roles())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

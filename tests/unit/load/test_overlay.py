@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.document import Document
-from labctl.load.roles import known_roles
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.lab import Lab
 from labctl.overlay.config.model import Network, Uplink, VmPort
 from labctl.overlay.config.topology_section import LabFacts, plan_overlay
 from labctl.render import render_files
+from labctl.roles.catalog import load_roles
 
 SHIPPED = Path(__file__).parents[3] / "topologies" / "zero-loss-gateway.yml"
 NODES = """
@@ -33,7 +33,7 @@ links: [[p1, gw1], [gw1, leaf1], [leaf1, "compute[1-2]"], [leaf1, ctl1]]
 
 
 def load(text: str) -> Lab:
-    return topology_from(Document("a.yml", parse(text, "a.yml"), text), roles=known_roles())
+    return topology_from(Document("a.yml", parse(text, "a.yml"), text), roles=load_roles())
 
 
 def refused(text: str) -> str:
@@ -42,7 +42,7 @@ def refused(text: str) -> str:
     return str(caught.value)
 
 
-def test_guests_are_dealt_out_over_their_hosts_and_cabled_to_them() -> None:
+def test_guests_are_dealt_out_over_their_hosts_and_linked_to_them() -> None:
     lab = load(NODES + "overlay: {networks: 2}")
     to_hosts = [(str(link.a), link.b.node) for link in lab.links if link.a.node.startswith("vm")]
     assert to_hosts == [
@@ -135,7 +135,7 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
 @pytest.mark.parametrize(
     ("overlay", "said"),
     [
-        ("overlay: {networks: 0}", "a.yml:9:54: unknown network 't1-net'"),
+        ("overlay: {networks: 0}", "a.yml:9:54: there is no network 't1-net'"),
         ("overlay: {network: 2}", "a.yml:11:11: unknown key 'network' (did you mean 'networks'?)"),
         ("overlay: {networks: 1, ipv4: 10.0.0.0/33}", "a.yml:11:30: "),
         (
@@ -144,9 +144,12 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
         ),
         (
             "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: in, proto: tpc}]}}}}",
-            "'tpc' is no protocol",
+            "a.yml:11:71: 'tpc' is no protocol",
         ),
-        ("overlay: {networks: 1, tenants: {t2: {peers: [t9]}}}", "a.yml:11:"),
+        (
+            "overlay: {networks: 1, tenants: {t2: {peers: [t9]}}}",
+            "a.yml:11:47: there is no tenant 't9' (known: t1, t2)",
+        ),
         (
             'overlay: {networks: 1, tenants: {"x[1-2]": , x2: }}',
             "a.yml:11:46: tenant 'x2' is there already",
@@ -154,7 +157,7 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
         ('overlay: {networks: 1, tenants: {"x[1": }}', "a.yml:11:34: "),
         (
             "overlay: {networks: 2, tenants: {t2: {networks: {n: {ipv4: 10.128.0.0/24}}}}}",
-            "a.yml:11:",
+            "a.yml:11:50: subnet 'n-ipv4': 10.128.0.0/24 overlaps 10.128.0.0/24 of subnet 't1-net-ipv4'",
         ),
         ("overlay: {networks: 1, underlay: ipv5}", "a.yml:11:34: "),
         (
@@ -163,33 +166,112 @@ def test_the_shipped_topology_with_many_networks(networks: int) -> None:
         ),
         (
             "overlay: {networks: 1, underlay: ipv6, anycast: 198.18.255.1}",
-            "a.yml:11:40: anycast: 198.18.255.1 is no IPv6 address, as the underlay's are",
+            "a.yml:11:49: anycast address 198.18.255.1 is no IPv6 address, as the underlay's are",
         ),
         (
             "overlay: {networks: 1, underlay: ipv4, anycast: '2001:db8::1'}",
-            "a.yml:11:40: anycast: 2001:db8::1 is no IPv4 address, as the underlay's are",
+            "a.yml:11:49: anycast address 2001:db8::1 is no IPv4 address, as the underlay's are",
         ),
         (
             "overlay: {networks: 1, anycast: 'ff02::1'}",
-            "a.yml:11:24: anycast: ff02::1 is no address that can be routed to",
+            "a.yml:11:33: anycast address ff02::1 is no address that can be routed to",
         ),
         (
             "overlay: {networks: 1, anycast: 10.128.0.1}",
-            "a.yml:11:24: anycast: 10.128.0.1 lies among the networks' own addresses",
+            "a.yml:11:33: anycast address 10.128.0.1 lies among the networks' own addresses",
         ),
-        ("overlay: {networks: 1, anycast: 10.255.0.1}", "a.yml:11:24: anycast: 10.255.0.1 is "),
+        ("overlay: {networks: 1, anycast: 10.255.0.1}", "a.yml:11:33: anycast address 10.255.0.1 is "),
         (
             "overlay: {networks: 1, underlay: ipv6, mtu: 1450}",
-            "a.yml:11:40: mtu: 1450 does not fit links of 1500, tunnels over IPv6 take 70 bytes (1430 would)",
+            (
+                "a.yml:11:45: an MTU of 1450 does not fit links of 1500: "
+                "tunnels over IPv6 take 70 bytes (1430 would)"
+            ),
         ),
         (
             "overlay: {networks: 1}\ndefaults: {mtu: 1400}",
-            "a.yml:11:1: mtu: 1450 does not fit links of 1400, tunnels over IPv4 take 50 bytes (1350 would)",
+            (
+                "a.yml:11:1: an MTU of 1450 does not fit links of 1400: "
+                "tunnels over IPv4 take 50 bytes (1350 would)"
+            ),
         ),
     ],
 )
 def test_what_is_wrong_with_a_section_is_told_with_its_place(overlay: str, said: str) -> None:
     assert said in refused(NODES + overlay)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ("overlay: {netwroks: 1}", "a.yml:11:11: unknown key 'netwroks' (did you mean 'networks'?)"),
+        ("overlay: {networks: -1}", "a.yml:11:21: expected at least 0, not -1"),
+        ("overlay: {networks: 1, ipv4: 'fd00::/8'}", "a.yml:11:30: expected an IPv4 network such as"),
+        ("overlay: {networks: 1, tenants: [t1]}", "a.yml:11:33: expected a mapping, not a list of 1"),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: {}}}}}",
+            "a.yml:11:51: expected a list",
+        ),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: up}]}}}}",
+            "a.yml:11:60: expected 'in' or 'out', not 'up'",
+        ),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: in, to: any}]}}}}",
+            "a.yml:11:68: a rule that allows in has no 'to' (known: from)",
+        ),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: in, ports: 80-x}]}}}}",
+            "a.yml:11:71: '80-x' is no port or range of ports (such as 80 or 8000-8100)",
+        ),
+        (
+            "overlay: {networks: 1, tenants: {t1: {groups: {g: [{allow: in, from: nobody}]}}}}",
+            "a.yml:11:70: 'nobody' is neither a prefix nor a security group",
+        ),
+        ("overlay: {networks: 1, tenants: {t1: {peers: t2}}}", "a.yml:11:46: expected a list, not 't2'"),
+        (
+            'overlay: {networks: 1, tenants: {"x[1-2]": {networks: {n: }}}}',
+            "a.yml:11:56: network 'n' is there already",
+        ),
+    ],
+)
+def test_every_mistake_in_a_section_stands_where_it_is_made(overlay: str, said: str) -> None:
+    (line,) = {line for line in refused(NODES + overlay).splitlines() if line.startswith("a.yml:11:")}
+    assert line.startswith(said)
+
+
+def test_all_that_is_wrong_with_a_section_is_told_at_once() -> None:
+    said = refused(NODES + "overlay: {mtu: x, networks: y, colour: 1}")
+    assert [line.partition(": ")[0] for line in said.splitlines()] == [
+        "a.yml:11:16",
+        "a.yml:11:29",
+        "a.yml:11:32",
+    ]
+
+
+def test_faults_of_planning_come_at_once_and_with_those_of_the_nodes() -> None:
+    groups = "{g: [{allow: in, proto: tpc}, {allow: out, from: any}]}"
+    section = (
+        f"overlay: {{networks: 1, anycast: 'ff02::1', tenants: {{t1: {{groups: {groups}, peers: [t8]}}}}}}"
+    )
+    planned = [
+        "a.yml:11:33: anycast address ff02::1 is no address that can be routed to",
+        "a.yml:11:91: 'tpc' is no protocol (one of any, icmp, tcp, udp, sctp, or a number)",
+        "a.yml:11:116: a rule that allows out has no 'from' (known: to)",
+        "a.yml:11:132: there is no tenant 't8' (known: t1)",
+    ]
+    assert refused(NODES + section).splitlines() == planned
+    unknown = NODES.replace("p1: {role: router}", "p1: {role: ruter}")
+    assert refused(unknown + section).splitlines() == [
+        "a.yml:5:14: unknown role 'ruter' (did you mean 'router'?)",
+        *planned,
+    ]
+
+
+def test_a_group_that_is_not_there_is_told_once_for_a_whole_range() -> None:
+    text = NODES.replace("network: t1-net}", "network: t1-net, groups: [webb]}")
+    section = "overlay: {networks: 1, tenants: {t1: {groups: {web: [{allow: in}]}}}}"
+    assert refused(text + section) == "a.yml:9:62: there is no group 'webb' (did you mean 'web'?)"
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from labctl.document.document import Document
+from labctl.document.tree import parse
 from labctl.errors import InputError
 from labctl.load import load_topology
-from labctl.load.document import Document
-from labctl.load.roles import Role
 from labctl.load.topology import topology_from
-from labctl.load.tree import parse
 from labctl.model.lab import Lab
 from labctl.model.topology import Behaviour
+from labctl.roles.model import Role, RoleVar, VarType
 
 ROOT = Path(__file__).parents[3]
-ROLES = {str(kind): Role(str(kind), kind) for kind in Behaviour} | {
-    "vm": Role("vm", Behaviour.HOST, vars={"memory": 64, "disk": 1}, node_keys=("host", "network")),
+VARS = {name: RoleVar(default=0) for name in ("a", "b", "c")}
+MEMORY = {"memory": RoleVar((VarType.INT,), 64), "disk": RoleVar((VarType.INT,), 1)}
+ROLES = {str(kind): Role(str(kind), kind, declared=VARS) for kind in Behaviour} | {
+    "vm": Role("vm", Behaviour.HOST, declared={**VARS, **MEMORY}, node_keys=("host", "network")),
     "edge": Role("edge", Behaviour.GATEWAY),
 }
 
@@ -115,7 +117,8 @@ nodes:
 """
     )
     assert [node.asn for node in lab.nodes] == [65000, 65010, 65000]
-    assert [dict(node.params) for node in lab.nodes] == [{"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1}]
+    assert [node.params["a"] for node in lab.nodes] == [1, 1, 1]
+    assert [node.params["b"] for node in lab.nodes] == [1, 2, 1]
     assert [node.image for node in lab.nodes] == ["", "other", "other"]
     assert [str(node.loopback4) for node in lab.nodes] == ["10.255.0.1/32", "10.1.0.1/32", "10.1.0.3/32"]
 

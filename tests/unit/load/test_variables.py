@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.document.document import Document, Position
+from labctl.document.tree import parse
 from labctl.errors import InputError
-from labctl.load.document import Document, Position
-from labctl.load.tree import parse
 from labctl.load.variables import MAX_FILLED, Filler, read_vars, substituted
 
 HERE = Position(1, 1)

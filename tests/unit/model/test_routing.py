@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labctl.load import load_topology
 from labctl.model.routing import RoutingPlan, plan_routing
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from types import ModuleType

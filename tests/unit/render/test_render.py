@@ -12,7 +12,7 @@ from labctl.errors import RenderError
 from labctl.load import load_topology
 from labctl.model.codec import load_lab
 from labctl.render import render, render_files
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 DOCS = Path(__file__).parents[3] / "docs/roles.md"
 ECMP = folder("topologies") / "ecmp-gateways.yml"
@@ -83,11 +83,11 @@ def test_a_broken_template_names_template_line_and_node_and_writes_nothing(tmp_p
 def test_a_condition_that_cannot_be_evaluated_is_named(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {"mine/role.yml": "extends: host\nwhen: {/etc/x: nobody}\n", "mine/etc/x": "x"},
+        {"mine/role.yml": 'extends: host\nwhen: {/etc/x: "ports[9].name"}\n', "mine/etc/x": "x"},
     )
     topology = tmp_path / "lab.yml"
     topology.write_text("name: lab\nnodes: {a: {role: mine}, b: {role: host}}\nlinks: [[a, b]]\n")
-    with pytest.raises(RenderError, match=r"role mine, when /etc/x: 'nobody'.*undefined.*\(node a\)"):
+    with pytest.raises(RenderError, match=r"role mine, when /etc/x: 'ports\[9\]\.name'.*\(node a\)"):
         render(load_topology(topology, templates=[tmp_path]), tmp_path / "out", overlays=[tmp_path])
 
 

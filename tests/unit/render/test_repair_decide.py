@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.render.shipped import folder
+from labctl.shipped import folder
 
 if TYPE_CHECKING:
     from types import ModuleType

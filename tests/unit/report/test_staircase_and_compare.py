@@ -16,7 +16,7 @@ from labctl.events import Event
 from labctl.report.compare import HEADS, compare_page, rows, run_facts
 from labctl.report.compare_data import design_of, quantile, share_out, shared
 from labctl.report.staircase import staircase_page
-from labctl.report.staircase_data import PYTHON, Kind, Staircase, Tenant, staircase_of
+from labctl.report.staircase_data import PYTHON, CommandKind, Staircase, TenantOutage, staircase_of
 from labctl.report.staircase_estimate import estimate
 from labctl.verdict import judge
 
@@ -114,10 +114,10 @@ def climb(costs: list[float]) -> Staircase:
     """A staircase whose networks cost so many seconds each, the first one begun after three."""
     ends = list(accumulate(costs, initial=3.0))
     tenants = tuple(
-        Tenant(index, f"tenant{index + 1}", 0.0, end, end, begin, end, 28, end - begin, 0.0)
+        TenantOutage(index, f"tenant{index + 1}", 0.0, end, end, begin, end, 28, end - begin, 0.0)
         for index, (begin, end) in enumerate(pairwise(ends))
     )
-    kinds = (Kind("ip", 28 * len(costs), sum(costs)),)
+    kinds = (CommandKind("ip", 28 * len(costs), sum(costs)),)
     return Staircase("power-off nc1", "nc2", {}, "", 3.0, 3.0, ends[-1], ends[-1], kinds, tenants, 0.01)
 
 

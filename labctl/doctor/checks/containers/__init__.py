@@ -1,0 +1,1 @@
+"""Checks of what the containerlab runtime needs: engine, containerlab, images."""

@@ -1,0 +1,1 @@
+"""Checks of the machine itself: rights, limits, Python."""

@@ -1,0 +1,1 @@
+"""Checks of the programs and libraries that labctl and its nodes run."""
