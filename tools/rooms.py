@@ -34,11 +34,13 @@ class Rooms:
     Attributes:
         layers: names of rooms, the top layer first; rooms of one layer do not import one another.
         inside: rooms that run inside nodes and import nothing of the orchestrator.
+        shared: what those may import besides one another.
         fakes: rooms that no room of the product imports.
     """
 
     layers: tuple[tuple[str, ...], ...]
     inside: tuple[str, ...]
+    shared: tuple[str, ...]
     fakes: tuple[str, ...]
 
     @property
@@ -58,9 +60,11 @@ def read_rooms(pyproject: Path) -> Rooms:
     layers = tuple(_short(re.split("[|:]", line)) for line in contracts[_LAYERS]["layers"])
     layered = {room for layer in layers for room in layer}
     inside = _short(contracts[_NODES]["source_modules"])
+    forbidden = _short(contracts[_NODES]["forbidden_modules"])
     return Rooms(
         layers=layers,
         inside=tuple(room for room in inside if room not in layered),
+        shared=tuple(room for layer in layers for room in layer if room not in forbidden),
         fakes=_short(contracts[_FAKES]["forbidden_modules"]),
     )
 
@@ -77,8 +81,8 @@ def draw(rooms: Rooms) -> str:
     lines += ['    subgraph inside["run inside nodes"]']
     lines += [f'        node{place}["{room}"]' for place, room in enumerate(rooms.inside)]
     lines += ["    end"]
-    lowest = next(place for place, layer in enumerate(rooms.layers) if "overlay.config" in layer)
-    lines += [f"    inside --> layer{lowest}"]
+    highest = next(place for place, layer in enumerate(rooms.layers) if set(layer) & set(rooms.shared))
+    lines += [f'    inside -- "of these only: {", ".join(rooms.shared)}" --> layer{highest}']
     lines += [f'    fakes["{" · ".join(rooms.fakes)}"] -. "for tests; nothing imports it" .-> layer0']
     return "\n".join([*lines, "```"])
 
