@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from labctl.cli.registry import COMMANDS, SECTIONS, module_name
 
-__all__ = ["build", "load_command"]
+__all__ = ["Escaped", "build", "load_command"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -36,6 +36,14 @@ def load_command(name: str) -> Any:  # noqa: ANN401 - typer carries click under 
     command = typer.main.get_command(app)
     command.name = name
     return command
+
+
+class Escaped(Exception):  # noqa: N818 - an envelope, no error
+    """Carries an exception past typer, which would end the process for it."""
+
+    def __init__(self, inner: BaseException) -> None:
+        super().__init__(str(inner))
+        self.inner = inner
 
 
 class LazyGroup(TyperGroup):
@@ -81,9 +89,7 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
-        """Run the command; what typer would swallow or end the process for goes on to the shield."""
-        from labctl.cli.errors import Escaped
-
+        """Run the command; what typer would swallow or end the process for goes on to labctl.cli.errors."""
         try:
             return super().invoke(ctx)
         except (OSError, EOFError, KeyboardInterrupt) as error:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from labctl import signals
+from labctl.cli.app import Escaped, build
 from labctl.errors import InputError, LabctlError
 from labctl.signals import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "Escaped", "guard", "run"]
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "guard", "run"]
 
 EXIT_ERROR = 2
 EXIT_PIPE = 141  # what a program that SIGPIPE ended gives
@@ -29,14 +30,6 @@ EXIT_PIPE = 141  # what a program that SIGPIPE ended gives
 # typer carries click under its own name in newer releases, so that it has no import path which
 # holds for all: the bases of BadParameter are UsageError and ClickException in every release.
 _USAGE, _CLICK = typer.BadParameter.__mro__[1:3]
-
-
-class Escaped(Exception):  # noqa: N818 - an envelope, no error
-    """Carries an exception past typer, which would end the process for it."""
-
-    def __init__(self, inner: BaseException) -> None:
-        super().__init__(str(inner))
-        self.inner = inner
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +41,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    from labctl.cli.app import build
-
     words = list(sys.argv[1:] if argv is None else argv)
 
     def call() -> object:
