@@ -1,6 +1,6 @@
-"""Whether the routes of a lab have arrived: a node is ready by itself, far routes may be on their way.
+"""Waits until the routes of a lab have converged: a node can be ready while routes to far nodes still spread.
 
-Read from outside, in /proc/PID/net, without a process in any node.
+The tables are read from outside, in /proc/PID/net, without a process in any node.
 """
 
 from __future__ import annotations

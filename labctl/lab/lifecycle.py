@@ -1,4 +1,4 @@
-"""Whole labs: brought up, found again, taken down. What the commands and the scenario runner share."""
+"""Brings labs up, finds running labs, takes labs down: shared by the commands and the scenario runner."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SETTLE_S = 10.0
 
 
 def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Runtime, str]:
-    """The runtime of that name, or for ``auto`` containerlab where all is there for it, else netns.
+    """The runtime of that name; for ``auto`` containerlab where the machine can run it, else netns.
 
     Args:
         name: ``auto``, ``netns`` or ``containerlab``.
@@ -124,7 +124,7 @@ def bring_up(
 
 
 def take_down(lab: LabDir, listen: Listener) -> None:
-    """Take a lab away, from any half-made state; again is no error.
+    """Take a lab down, from any half-made state; repeating it is no error.
 
     Raises:
         LabBusyError: another labctl is changing it.
@@ -137,7 +137,7 @@ def take_down(lab: LabDir, listen: Listener) -> None:
 
 
 def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, LabDir]:
-    """A lab that runs, by its name or by the file that it was made from.
+    """A running lab, by its name or by its file.
 
     Raises:
         LabNotFoundError: there is none, or several were made from that file.
@@ -184,7 +184,7 @@ def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
 
 @contextlib.contextmanager
 def _claimed(lab: LabDir) -> Iterator[None]:
-    """Hold the lab's name for a lab that is not there yet.
+    """Lock the name of a lab that does not exist yet.
 
     Raises:
         LabExistsError: it is taken.
@@ -218,7 +218,7 @@ def _taken(lab: LabDir) -> str:
 
 
 def _undo(lab: LabDir, listen: Listener) -> None:
-    """After a failure on the way up. What will not go is left for `labctl down` to try again."""
+    """Clean up after a failed start. What cannot be removed is left for `labctl down` to try again."""
     with contextlib.suppress(LabError):
         _remove(lab, listen)
 

@@ -1,4 +1,4 @@
-"""Waiting until nodes are ready, all of them at the same time, and saying what the others lack."""
+"""Waits until nodes are ready, all of them at the same time, and reports what each other node is missing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOG_LINES = 5
 def wait_ready(
     runtime: Runtime, lab: LabDir, nodes: Sequence[str], timeout_s: float, listen: Listener
 ) -> None:
-    """Wait until every node is ready; tells ``node.ready`` for each.
+    """Wait until every node is ready; emits ``node.ready`` for each.
 
     Args:
         runtime: that runs the lab.
@@ -86,7 +86,7 @@ def _stopped(runtime: Runtime, lab: LabDir, nodes: Sequence[str]) -> list[str]:
 
 
 def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:
-    """What a node lacks to be ready, in one line; empty when it is.
+    """Why a node is not ready, in one line; empty when it is ready.
 
     Args:
         runtime: that runs the lab.
