@@ -1,4 +1,4 @@
-"""Model -> definition: a containerlab file and a folder a node.
+"""Model -> definition: a containerlab file and a folder for each node. Starts nothing.
 
 :func:`render` writes them; :mod:`labctl.render.roles` says how a role is made of files,
 :mod:`labctl.model.routing` what its templates can ask.
