@@ -1,4 +1,4 @@
-"""A traced packet as an interface of the lab saw it: bare or in a tunnel, on its way or as an answer."""
+"""A traced packet as observed on one interface: bare or in a tunnel, the packet itself or a reply."""
 
 from __future__ import annotations
 

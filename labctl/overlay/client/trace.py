@@ -1,4 +1,4 @@
-"""The life of a packet: what the agents decide of it, and then the packet itself, seen at each hop."""
+"""Traces a packet: queries the agents' decisions, then sends the packet and observes it at each hop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Trace:
 
 
 def trace(runtime: Runtime, lab: LabDir, source: str, spec: TracePacket, wait_s: float = 1.0) -> Trace:
-    """Ask the agents, send the packet, listen everywhere, ask again.
+    """Query the agents, send the packet, capture on every interface, query again.
 
     Args:
         runtime: that runs the lab.
