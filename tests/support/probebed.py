@@ -1,6 +1,6 @@
 """Two ends and a middle to try the probe on: the middle a router, or a relay that loses on order.
 
-The relay is a program between two cables that knows every packet of the probe by name, does to
+The relay is a program between two links that identifies every probe packet, does to
 each what it was told to, and says exactly what it did.
 """
 
@@ -206,7 +206,7 @@ def named(frame: bytes) -> tuple[Packet, int] | None:
 
 @contextlib.contextmanager
 def relay(made: Bed, plan: Plan) -> Iterator[Ledger]:
-    """Pass frames between the two cables of the middle, as the plan says; the ledger is live."""
+    """Pass frames between the two links of the middle, as the plan says; the ledger is live."""
     with contextlib.ExitStack() as stack:
         ends = []
         for port in ("left", "right"):
