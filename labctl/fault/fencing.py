@@ -49,7 +49,7 @@ def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener
 
     Raises:
         ActionError: no such node; nobody asked within 60 s; no peer saw the carrier go; or the
-            asker could not be told.
+            asker could not be notified.
     """
     known_node(lab, node)
     known_node(lab, asker)
@@ -57,7 +57,7 @@ def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener
     effect = power_off(runtime, lab, node, PowerMode.CUT, listen)
     done = runtime.exec(lab, asker, ["touch", f"{FOLDER}/{node}.off"], timeout_s=_LOOK_S)
     if not done.ok:
-        raise ActionError(f"{asker} could not be told that {node} is off: {_said(done.stderr)}")
+        raise ActionError(f"{asker} could not be notified that {node} is off: {_decoded(done.stderr)}")
     detail = {**effect.detail, "asker": asker, "asked_ns": asked, "told_ns": now_ns()}
     return replace(effect, action=ACTION, detail=detail)
 
@@ -71,5 +71,5 @@ def _wait(runtime: Runtime, lab: LabDir, node: str, asker: str) -> int:
     return now_ns()
 
 
-def _said(text: bytes) -> str:
+def _decoded(text: bytes) -> str:
     return text.decode(errors="replace").strip()

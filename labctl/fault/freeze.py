@@ -185,18 +185,18 @@ def _frozen_by(freezer: Freezer, end: float, done: Stopped) -> bool:
 
 def _stop_each(room: processes.Namespace, end: float, done: Stopped) -> None:
     """SIGSTOP every process, and wait until ``end`` for that."""
-    told: set[int] = set()
+    signalled: set[int] = set()
     for _ in range(_ROUNDS):
-        fresh = set(processes.members("pid", {room})) - told
+        fresh = set(processes.members("pid", {room})) - signalled
         if not fresh:
             break
         processes.signal_all(fresh, signal.SIGSTOP)
-        told |= fresh
+        signalled |= fresh
         done.pids |= fresh
     else:
         done.moving = _TOO_FAST
         return
-    while not all(_still(pid) for pid in told):
+    while not all(_still(pid) for pid in signalled):
         if time.monotonic() > end:
             done.moving = _MOVING
             return

@@ -72,7 +72,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
             seen = watch.wait(_SEEN_S)
         effect = effect_of(CUT, label(link), requested, seen)
         # Not when the registry was written: that takes longer than the cut itself.
-        effect.detail["not_before_ns"], effect.detail["pull_ns"] = down.told_ns, down.pull_ns
+        effect.detail["not_before_ns"], effect.detail["pull_ns"] = down.sent_ns, down.pull_ns
         effect.detail["held"] = str(down.end)
         if before:
             effect.detail["already"] = True

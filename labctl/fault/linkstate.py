@@ -49,12 +49,12 @@ class EndDown:
 
     Attributes:
         end: that is down.
-        told_ns: just before the kernel was told: until then nothing had happened to the link.
+        sent_ns: just before the request to the kernel: until then nothing had happened to the link.
         pull_ns: how long the kernel took.
     """
 
     end: Endpoint
-    told_ns: int
+    sent_ns: int
     pull_ns: int
 
 
@@ -86,15 +86,15 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
     record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
-    told_ns, done_ns = inside(where, lambda: _down(end.interface))
-    return EndDown(end, told_ns, done_ns - told_ns)
+    sent_ns, done_ns = inside(where, lambda: _down(end.interface))
+    return EndDown(end, sent_ns, done_ns - sent_ns)
 
 
 def _down(interface: str) -> tuple[int, int]:
     """Set an interface down; the moments just before and after the kernel did it."""
-    told_ns = now_ns()
+    sent_ns = now_ns()
     _set(interface, up=False)
-    return told_ns, now_ns()
+    return sent_ns, now_ns()
 
 
 def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:

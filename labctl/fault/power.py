@@ -78,7 +78,7 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         waited for; ``unfrozen`` if not all had stopped by then; ``window_ns``; ``not_before_ns``: when
         the links began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
         nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
-        ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
+        ``without_carrier``: peers that had none before; ``stop``: what the stop program reported if it
         failed; ``guests``: virtual machines that went with it.
 
     Raises:
@@ -113,10 +113,10 @@ def _power_off(
             effect = Effect(ACTION, node, requested, now, now, now)
             effect.detail.update({"mode": mode.value, "processes": stopped})
             return effect
-        said = _say_goodbye(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
+        failure = _run_stop_program(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
         effect = _cut(runtime, lab, fault, mode, requested)
-        if said:
-            effect.detail["stop"] = said
+        if failure:
+            effect.detail["stop"] = failure
         listen(Event("node.stopped", data={"node": node}))
         if effect.carriers and not any(change.t_ns for change in effect.carriers):
             raise ActionError(f"power-off of {node} had no effect: no peer lost carrier within {_SEEN_S:g} s")
@@ -274,7 +274,7 @@ def _places(runtime: Runtime, lab: LabDir, ends: tuple[Endpoint, ...]) -> list[t
     return found
 
 
-def _say_goodbye(runtime: Runtime, lab: LabDir, node: str) -> str:
+def _run_stop_program(runtime: Runtime, lab: LabDir, node: str) -> str:
     try:
         result = runtime.exec(lab, node, [STOP_PROGRAM], timeout_s=_STOP_S)
     except LabctlError as error:
