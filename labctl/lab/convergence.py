@@ -52,7 +52,7 @@ def wait_settled(runtime: Runtime, lab: LabDir, patience_s: float) -> bool:
     before: dict[str, tuple[str, ...]] = {}
     while True:
         tables = {name: _routes(pid) for name, pid in pids.items()}
-        if wanted and not _lacking(tables, wanted):
+        if wanted and not _missing(tables, wanted):
             return True
         now = time.monotonic()
         if tables != before:
@@ -80,7 +80,7 @@ def destinations(table: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _lacking(tables: dict[str, tuple[str, ...]], wanted: dict[str, str]) -> bool:
+def _missing(tables: dict[str, tuple[str, ...]], wanted: dict[str, str]) -> bool:
     everything = frozenset(wanted.values())
     return any(everything - {wanted.get(name, "")} - destinations(table) for name, table in tables.items())
 

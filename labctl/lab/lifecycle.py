@@ -56,26 +56,26 @@ def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Run
         The runtime and, in one line, why it.
 
     Raises:
-        HostError: this machine lacks what it needs; every lack is named with its fix.
+        HostError: this machine does not meet the requirements; each missing one is named with its fix.
     """
     if name not in ("auto", *RUNTIMES):
         raise HostError(f"unknown runtime {name!r}: expected auto, {', '.join(RUNTIMES)}")
     if name != "auto":
         runtime = _runtime(name)
-        lacks = runtime.missing(definition)
-        if lacks:
-            raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {lack}" for lack in lacks))
+        missing = runtime.missing(definition)
+        if missing:
+            raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {item}" for item in missing))
         return runtime, "as asked"
     containerlab = _runtime("containerlab")
-    lacks = containerlab.missing(definition)
-    if not lacks:
+    missing = containerlab.missing(definition)
+    if not missing:
         return containerlab, "containerlab, engine and images are there"
     embedded = _runtime("netns")
     also = embedded.missing(definition)
     if also:
-        lines = [f"  netns: {lack}" for lack in also] + [f"  containerlab: {lack}" for lack in lacks]
+        lines = [f"  netns: {item}" for item in also] + [f"  containerlab: {item}" for item in missing]
         raise HostError("no runtime can run this here:\n" + "\n".join(lines))
-    return embedded, f"containerlab cannot run it: {lacks[0]}"
+    return embedded, f"containerlab cannot run it: {missing[0]}"
 
 
 def bring_up(
@@ -160,8 +160,8 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
         lab.name, chosen.name, str(loaded.source), str(definition.path), "starting", time.time()
     )
     lab.write_record(record)
-    told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
-    listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
+    facts = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
+    listen(Event("lab.starting", data={**facts, "nodes": [node.name for node in definition.nodes]}))
     from labctl.lab.definition_cache import save_definition  # noqa: PLC0415 - beside its only use
 
     save_definition(lab, definition)
@@ -170,7 +170,7 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
     wait_settled(chosen, lab, _SETTLE_S)
     lab.write_record(replace(record, phase="up"))
-    listen(Event("lab.up", data=told))
+    listen(Event("lab.up", data=facts))
 
 
 def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
