@@ -135,8 +135,8 @@ class ContainerlabRuntime:
         remove_unmoved_links()
         problems = (*resisting, *left.find(), *(f"link {name}" for name in unmoved_links()))
         if problems:
-            said = f" (containerlab: {outcome.summary()})" if outcome and outcome.errors else ""
-            raise LabError(f"lab {lab.name}: still there: {', '.join(problems)}{said}")
+            reported = f" (containerlab: {outcome.summary()})" if outcome and outcome.errors else ""
+            raise LabError(f"lab {lab.name}: still there: {', '.join(problems)}{reported}")
         for container in containers:
             listen(Event("node.stopped", data={"node": container.node}))
 

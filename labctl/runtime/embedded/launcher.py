@@ -127,7 +127,7 @@ def boot(plan: BootRequest) -> BootOutcome:
         if not failed:
             failed.update(_await_prepared(children, status_out))
         if not failed:
-            _lay(plan["veths"], children)
+            _create_links(plan["veths"], children)
             os.write(go_in, b"g" * len(children))
             failed.update(_await_gone(children, status_out))
     except OSError as error:
@@ -257,16 +257,16 @@ def _await_prepared(children: list[_Child], status: int) -> dict[str, str]:
 def _await_gone(children: list[_Child], status: int) -> dict[str, str]:
     """Wait until every child has become its program (its end of the pipe closes on exec)."""
     failed: dict[str, str] = {}
-    told = b""
+    reports = b""
     while data := os.read(status, 1 << 16):
-        told += data
-    for line in told.splitlines():
+        reports += data
+    for line in reports.splitlines():
         number, _, reason = line.decode(errors="replace").partition(" ")
         failed[children[int(number)].name] = reason
     return failed
 
 
-def _lay(veths: list[VethSpec], children: list[_Child]) -> None:
+def _create_links(veths: list[VethSpec], children: list[_Child]) -> None:
     """Create all links in one batch, from an empty namespace, where no name or number can clash."""
     if not veths:
         return

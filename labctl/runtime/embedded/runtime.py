@@ -195,8 +195,8 @@ class NetnsRuntime:
 
         result = self.exec(lab, node, shlex.split(command))
         if not result.ok:
-            told = (result.stderr or result.stdout).decode(errors="replace").strip()
-            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {told}")
+            output = (result.stderr or result.stdout).decode(errors="replace").strip()
+            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {output}")
 
     def _state(self, lab: LabDir, node: str) -> NodeState:
         init = self._find_init(lab, node)
