@@ -170,7 +170,7 @@ class LinkWatch:
         with self._lock:
             for node, interface in sorted({(end.node, end.interface) for end in ends}):
                 old = self._rings.get((node, interface))
-                if old is not None and (old.holds or old.ring.hears):
+                if old is not None and (old.holds or old.ring.attached):
                     continue
                 if old is not None:
                     old.ring.close()

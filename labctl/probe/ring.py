@@ -170,7 +170,7 @@ class Ring:
         return self._read - self._given_back
 
     @property
-    def hears(self) -> bool:
+    def attached(self) -> bool:
         """False once its interface has moved to another namespace or is gone."""
         return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
