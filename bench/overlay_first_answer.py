@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long a new flow waits for its first answer while the state database elects a leader, or has none.
+"""Time to first reply of new flows while the state database elects a leader, or has none.
 
 usage: bench/overlay_first_answer.py [--rounds N] [--json]. Needs root.
 

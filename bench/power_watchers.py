@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Power cuts of a node that others look at and work in, on a busy machine. Needs root.
+"""Power cuts of a node while other processes watch it and run in it, on a busy machine. Needs root.
 
 A gateway of topologies/ecmp-gateways.yml is cut and returned again and again, while another process
 does what `labctl status`, `labctl exec` and `labctl logs` do, without a pause; programs in the node

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window of a power cut: from the first to the last peer's loss of carrier. Needs root.
+"""The window of a power cut: from the cut to the last peer's loss of carrier. Needs root.
 
 Every gateway of topologies/ecmp-gateways.yml is cut and returned in turn, again and again. The
 bound is 1 ms; what a user prints with ``labctl power off`` is what is gathered here.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What rate the probe holds, and where it ends. Needs root.
+"""What packet rate the probe sustains. Needs root.
 
 Two hosts and a router between them, 64 UDP flows each way through real kernel routing, in network
 namespaces. A rate is held if nothing was skipped, refused or lost. With ``--busy N`` so many niced

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""How long flows are out when a gateway falls silent, by who finds it, and how often somebody is wronged.
+"""How long flows are out when a gateway fails silently, by detector, and how many false alarms there are.
 
 usage: bench/silent_gateway.py [--arms repair,bfd,none] [--runs N] [--busy] [--json]. Needs root.
 
-scenarios/silent-gateway.yml, each arm in turn: the repair, FRR's BFD at the same pace, BGP's hold time
-alone. A false alarm is a link that the repair took down although the neighbour behind it was not silent:
-neither of the two was the gateway that dropped everything, nor had been in the two seconds before.
-With --busy another lab, a ring of routers, comes up and goes down again all the while.
+scenarios/silent-gateway.yml, each arm in turn: the fast failure detector (``repair``), FRR's BFD with the
+same interval, BGP's hold time alone. A false alarm is a link that the detector took down although the
+neighbour behind it was not silent: neither of the two was the gateway that dropped everything, nor had been
+in the two seconds before. With --busy another lab, a ring of routers, is brought up and taken down
+repeatedly.
 """
 
 from __future__ import annotations

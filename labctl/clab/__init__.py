@@ -1,1 +1,1 @@
-"""The containerlab file format: definitions of ours, and files that others wrote."""
+"""The containerlab file format: our definitions and files of others. Knows no runtime, runs nothing."""

@@ -1,7 +1,7 @@
-"""A containerlab file that somebody else wrote, as a lab of nodes and links.
+"""A containerlab file of another author, as a lab of nodes and links.
 
-Nobody planned its addresses: whoever needs them says which node has which. A scenario takes them
-from its streams (``from-address``, ``to-address``).
+labctl did not plan its addresses: the code that needs addresses says which node has which. A scenario takes
+them from its streams (``from-address``, ``to-address``).
 """
 
 from __future__ import annotations

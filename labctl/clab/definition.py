@@ -1,7 +1,7 @@
-"""The definition: what a containerlab file says, as frozen data.
+"""The definition: the content of a containerlab file, as frozen data.
 
-Both runtimes run the same rendered folder. This is what is read of it, and of files that others
-wrote; the parser stands in :mod:`labctl.clab.parse`. Links and their ends are the model's.
+Both runtimes run the same rendered folder. The classes hold what they read of it, and of files of other
+authors; :mod:`labctl.clab.parse` is the parser. Links and endpoints are the model's classes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class NodeDefinition:
 
 
 def digest_of(text: str) -> str:
-    """What tells a file from the same file after an edit: the SHA-256 of its text."""
+    """Identifies a version of a file: the SHA-256 of its text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

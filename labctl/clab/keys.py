@@ -1,4 +1,4 @@
-"""Which keys a containerlab file has, how they merge, and which of them only containerlab can honour."""
+"""The keys of a containerlab file, how they merge, and which of them only containerlab supports."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Fault = tuple[tuple[str | int, ...], str, str]
 
 
 class UnsupportedLinkError(Exception):
-    """A link that is sound and that only containerlab can make; says why."""
+    """A valid link that only containerlab can create; the message says why."""
 
 
 def read_link(link: Any, index: int, nodes: Collection[str], faults: list[Fault]) -> LinkPlan | None:  # noqa: ANN401 - as it stands in YAML

@@ -1,4 +1,4 @@
-"""A YAML file with the place of every key and value: what every loader stands on.
+"""A YAML file with the position of every key and value; every loader uses it.
 
 Plain data for whoever validates, positions for whoever complains::
 

@@ -1,4 +1,4 @@
-"""The nearest valid name, for whoever mistyped one."""
+"""Suggests the nearest valid name for a misspelled one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in a user's words and at the user's line."""
+"""Translates errors of pydantic into the user's words, with the user's line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML text -> a tree of values that know where they stand.
+"""YAML text -> a tree of values with their line and column.
 
 Read from the parser's events, one at a time, so that nothing that a hostile file can say (deep
 nesting, aliases of aliases) makes the tree larger than its limits before it is refused.
@@ -42,7 +42,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z"
 
 
 class ValueKind:
-    """What a :class:`Value` is."""
+    """The kind of a :class:`Value`."""
 
     SCALAR = "scalar"
     LIST = "list"

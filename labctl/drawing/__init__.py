@@ -1,1 +1,1 @@
-"""Drawings of a planned lab: one file a format, pure functions from Lab to text."""
+"""Drawings of a planned lab: one module for each format, pure functions from Lab to text. Does no I/O."""

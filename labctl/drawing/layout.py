@@ -1,7 +1,7 @@
-"""Where the nodes of a drawing stand: layers by distance, few crossings; rings as rings.
+"""Positions of the nodes in a drawing: layers by distance, few crossings; rings as rings.
 
-Layers come from a breadth-first search that starts at one end of a longest shortest path; the
-order within a layer from the barycentre method of Sugiyama, Tagawa and Toda (1981).
+A breadth-first search from one end of a longest shortest path gives the layers; the
+barycentre method of Sugiyama, Tagawa and Toda (1981) gives the order within a layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SWEEPS = 24
 
 
 def place(lab: Lab, *, dx: float, dy: float) -> dict[str, tuple[float, float]]:
-    """The middle of each node, from (0, 0) to the right and down.
+    """The centre of each node, from (0, 0) to the right and down.
 
     Args:
         lab: the lab.

@@ -1,4 +1,7 @@
-"""Acts on a running lab: power, links. Each fault is written down before it takes hold and can be undone."""
+"""Faults on a running lab: power, links, processes. Knows namespaces and nodes; never scenarios, verdicts.
+
+The room records each fault in the registry before the fault takes effect, so that any process can undo it.
+"""
 
 from labctl.fault.fencing import fence
 from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node

@@ -1,7 +1,7 @@
-"""Link ends of a node that drop everything in silence, in both directions, while their carrier stays.
+"""Silent failure of link ends: nftables drops every packet in both directions while carrier stays.
 
-By nftables' netdev family: ingress before the stack sees a packet, egress (kernel 5.16 or later)
-before the wire does. What captures at that end is told of dropped arrivals all the same.
+The rules are in nftables' netdev family: ingress before the network stack sees a packet, egress (kernel 5.16
+or later) before the wire does. A capture at that end still sees the arrivals that are dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TIMEOUT_S = 10.0
 
 
 def close(netns: Path, *interfaces: str) -> None:
-    """Drop everything at all of these, from one moment on; again is no error.
+    """Drop every packet at all of these ends, from one moment on; repeating it is no error.
 
     Raises:
         ActionError: the kernel would not.
@@ -31,7 +31,7 @@ def close(netns: Path, *interfaces: str) -> None:
 
 
 def open_again(netns: Path, *interfaces: str) -> None:
-    """Let everything pass again, at all of these at once; again is no error.
+    """Let every packet pass again, at all of these ends at once; repeating it is no error.
 
     Raises:
         ActionError: the kernel would not.
@@ -50,12 +50,12 @@ def _closed(interface: str) -> str:
 
 
 def _table(interface: str) -> str:
-    """A name of nft's own alphabet."""
+    """A table name of characters that nft allows."""
     return f"labctl_{interface.encode().hex()}"
 
 
 def _nft(netns: Path, script: str) -> None:
-    """Hand a script to nft on stdin; interface names in it are of the definition's alphabet."""
+    """Run an nft script from stdin; its interface names were validated with the definition."""
     try:
         done = subprocess.run(
             [program("nsenter"), f"--net={os.fspath(netns)}", "--", program("nft"), "-f", "-"],

@@ -1,4 +1,4 @@
-"""Nodes without power of their own: virtual machines, which go and come with their host."""
+"""Dependents: nodes without power of their own (virtual machines), which fail and return with their host."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HOST = "labctl-host"
 
 
 def guests_of(definition: Definition, node: str) -> tuple[str, ...]:
-    """The nodes that live on a node's power, in the definition's order."""
+    """The nodes that depend on a node's power, in the definition's order."""
     return tuple(spec.name for spec in definition.nodes if spec.labels.get(_HOST) == node)
 
 
 def host_of(definition: Definition, node: str) -> str:
-    """The node whose power a node lives on; empty where it has its own."""
+    """The node whose power a node depends on; empty where it has its own."""
     return definition.node(node).labels.get(_HOST, "")

@@ -1,4 +1,4 @@
-"""An :class:`Effect` from what was seen."""
+"""Builds the :class:`Effect` of an action from the observed carrier changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["effect_of"]
 
 
 def effect_of(action: str, target: str, requested_ns: int, seen: tuple[CarrierChange, ...] = ()) -> Effect:
-    """The effect of an action that is done now.
+    """The effect of an action that has just been completed.
 
     Args:
         action: see :class:`Effect`.

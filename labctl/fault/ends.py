@@ -1,4 +1,4 @@
-"""Link ends of a running lab: which link a user means, and in which namespace its ends are now."""
+"""Resolves link ends of a running lab: which link a user names, and which namespace holds its ends now."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["far_ends", "known_node", "label", "link_between", "own_ends", "place
 
 
 def label(link: LinkPlan) -> str:
-    """What a link is called in the registry and in effects."""
+    """The name of a link in the registry and in effects."""
     return f"{link.a}-{link.b}"
 
 
 def known_node(lab: LabDir, node: str) -> Definition:
-    """The lab's definition, if it has that node.
+    """The lab's definition, which is checked to have that node.
 
     Raises:
         ActionError: it has not; names the nearest.
@@ -95,7 +95,7 @@ def far_ends(definition: Definition, node: str, *, but: Iterable[str] = ()) -> t
 
 
 def place(runtime: Runtime, lab: LabDir, node: str) -> Path | None:
-    """The namespace that holds a node's links: its own, or where they lie parked; None if neither is."""
+    """The namespace that holds a node's links: its own, or where they are parked; None if neither exists."""
     try:
         return runtime.netns(lab, node)
     except ActionError:

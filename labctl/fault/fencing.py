@@ -1,9 +1,9 @@
-"""Fencing: the power of a node is cut because another node's cluster manager asks for it.
+"""Fencing: labctl cuts the power of a node because another node's cluster manager requests it.
 
-Nothing in a lab reaches the machine that it runs on. So it is the other way round: the fence agent of
-a node writes down in that node which one it wants dark (an empty file ``FOLDER/NODE``), and waits;
-labctl looks there, cuts the power, and puts ``FOLDER/NODE.off`` beside it. A node without power
-already is confirmed at once: that is what the agent waits for.
+A node of a lab cannot reach the machine that runs the lab, so the request is a file: the fence agent of
+a node creates an empty file ``FOLDER/NODE`` in its own node, with the name of the node to fence, and waits.
+labctl polls that folder, cuts the power, and creates ``FOLDER/NODE.off`` beside it. labctl confirms at once
+for a node that has no power already, because the agent waits for the confirmation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOOK_S = 5.0
 
 
 def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener) -> Effect:
-    """Wait until a node asks for another one to be fenced, cut that one's power, and say so.
+    """Wait until a node requests the fencing of another one, cut that one's power, and confirm.
 
     Args:
         runtime: that runs the lab.
@@ -49,7 +49,7 @@ def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener
 
     Raises:
         ActionError: no such node; nobody asked within 60 s; no peer saw the carrier go; or the
-            asker could not be told.
+            asker could not be notified.
     """
     known_node(lab, node)
     known_node(lab, asker)
@@ -57,7 +57,7 @@ def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener
     effect = power_off(runtime, lab, node, PowerMode.CUT, listen)
     done = runtime.exec(lab, asker, ["touch", f"{FOLDER}/{node}.off"], timeout_s=_LOOK_S)
     if not done.ok:
-        raise ActionError(f"{asker} could not be told that {node} is off: {_said(done.stderr)}")
+        raise ActionError(f"{asker} could not be notified that {node} is off: {_decoded(done.stderr)}")
     detail = {**effect.detail, "asker": asker, "asked_ns": asked, "told_ns": now_ns()}
     return replace(effect, action=ACTION, detail=detail)
 
@@ -71,5 +71,5 @@ def _wait(runtime: Runtime, lab: LabDir, node: str, asker: str) -> int:
     return now_ns()
 
 
-def _said(text: bytes) -> str:
+def _decoded(text: bytes) -> str:
     return text.decode(errors="replace").strip()

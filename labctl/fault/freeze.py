@@ -1,8 +1,8 @@
-"""Stopping every process of a node, so that nothing in it can say a word, and letting them go on.
+"""Stops every process of a node, so that none of them can send anything, and resumes them.
 
-Processes stop by the kernel's freezer where the node has one (:mod:`labctl.linux.freezer`), by
-SIGSTOP where it has none. Either way none of them runs its own code from the moment that it is told;
-what has to be waited for is the kernel's word that all have stopped, and that wait has a bound.
+The kernel's freezer stops the processes where the node has one (:mod:`labctl.linux.freezer`), otherwise
+SIGSTOP does. Either way no process runs its own code from the moment of the request. The wait for the
+kernel's confirmation that all processes have stopped is bounded.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def freeze(init_pid: int) -> int:
 
 
 class BoundedFreeze:
-    """A freeze that never holds up what comes after it; a context manager.
+    """A freeze with a bounded wait, so that it cannot delay the fault; a context manager.
 
     Whoever came into the node from outside is moved into its control group beforehand, which does not
     disturb them; the freeze itself is then a word to the kernel. On exit it has ended, in success or
@@ -106,7 +106,7 @@ class BoundedFreeze:
             self._thread.join()
 
     def within(self, bound_s: float) -> tuple[bool, int]:
-        """Begin to freeze, and wait for the end of it, but no longer than the bound.
+        """Begin to freeze, and wait until all have stopped, but no longer than the bound.
 
         Args:
             bound_s: seconds.
@@ -122,7 +122,7 @@ class BoundedFreeze:
 
     @property
     def processes(self) -> int:
-        """How many processes were told to stop."""
+        """Number of processes that received the stop request."""
         return len(self._done.pids)
 
     def _run(self, bound_s: float) -> None:
@@ -138,7 +138,7 @@ class BoundedFreeze:
 
 
 def thaw(init_pid: int) -> int:
-    """Let every process of a node go on; how many there were."""
+    """Resume every process of a node; returns their number."""
     room = processes.namespace_of(init_pid, "pid")
     space = processes.namespace_of(init_pid, "net")
     if room is None or space is None:
@@ -153,7 +153,7 @@ def thaw(init_pid: int) -> int:
 
 
 def _gather(freezer: Freezer, room: processes.Namespace, done: Stopped, rounds: int) -> bool:
-    """Move into the node's control group whoever came in from outside; whether all are in it."""
+    """Move processes that entered from outside into the node's control group; whether all are in it."""
     for _ in range(rounds):
         done.pids |= freezer.pids()
         fresh = set(processes.members("pid", {room})) - done.pids
@@ -185,18 +185,18 @@ def _frozen_by(freezer: Freezer, end: float, done: Stopped) -> bool:
 
 def _stop_each(room: processes.Namespace, end: float, done: Stopped) -> None:
     """SIGSTOP every process, and wait until ``end`` for that."""
-    told: set[int] = set()
+    signalled: set[int] = set()
     for _ in range(_ROUNDS):
-        fresh = set(processes.members("pid", {room})) - told
+        fresh = set(processes.members("pid", {room})) - signalled
         if not fresh:
             break
         processes.signal_all(fresh, signal.SIGSTOP)
-        told |= fresh
+        signalled |= fresh
         done.pids |= fresh
     else:
         done.moving = _TOO_FAST
         return
-    while not all(_still(pid) for pid in told):
+    while not all(_still(pid) for pid in signalled):
         if time.monotonic() > end:
             done.moving = _MOVING
             return

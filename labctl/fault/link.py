@@ -1,6 +1,6 @@
-"""One link: cut so that both ends lose carrier, or made a black hole; and given back.
+"""Faults of one link: cut (both ends lose carrier), black hole (carrier stays), and restore.
 
-What each side of a cut link sees: :mod:`labctl.fault.linkstate`.
+:mod:`labctl.fault.linkstate` says what each end of a cut link sees.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SEEN_S = 2.0
 
 
 def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
-    """Cut a link; again is no error.
+    """Cut a link; repeating it is no error.
 
     Args:
         runtime: that runs the lab.
@@ -72,7 +72,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
             seen = watch.wait(_SEEN_S)
         effect = effect_of(CUT, label(link), requested, seen)
         # Not when the registry was written: that takes longer than the cut itself.
-        effect.detail["not_before_ns"], effect.detail["pull_ns"] = down.told_ns, down.pull_ns
+        effect.detail["not_before_ns"], effect.detail["pull_ns"] = down.sent_ns, down.pull_ns
         effect.detail["held"] = str(down.end)
         if before:
             effect.detail["already"] = True
@@ -82,7 +82,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
 
 
 def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
-    """Give a link back that was cut or made a black hole; again is no error.
+    """Restore a link that was cut or made a black hole; repeating it is no error.
 
     Returns:
         What both ends saw. ``detail``: ``already`` if neither fault was in force.
@@ -116,7 +116,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
 
 
 def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
-    """Let a link lose every packet, both ways, while carrier stays; again is no error.
+    """Drop every packet on a link in both directions while carrier stays; repeating it is no error.
 
     Raises:
         ActionError: no such link, or the kernel would not drop.
@@ -130,7 +130,7 @@ def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listen
 
 
 def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
-    """Let a node lose every packet on all its links, both ways, while carrier stays.
+    """Drop every packet on all links of a node in both directions while carrier stays.
 
     Raises:
         ActionError: no such node, it is off, or the kernel would not drop.
@@ -144,7 +144,7 @@ def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -
 
 
 def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
-    """End the black hole of a node; again is no error.
+    """End the black hole of a node; repeating it is no error.
 
     Raises:
         ActionError: no such node.
@@ -187,7 +187,7 @@ def _close_ends(
 
 
 def close_again(lab: LabDir, netns: Path, ends: Iterable[Endpoint]) -> None:
-    """Make those ends black holes that the registry says are: their node has a fresh namespace.
+    """Apply the registry's black holes to ends again after their node got a fresh namespace.
 
     Args:
         lab: the lab.

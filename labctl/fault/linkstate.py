@@ -1,11 +1,10 @@
-"""How one link is kept without carrier, and what its ends lose by it and get back.
+"""Keeps one link without carrier, and saves and restores what its ends lose by that.
 
-A veth pair has no carrier of its own to take away: one of its ends has to be administratively down.
-That end (the *admin-down* end) is chosen so that it matters least, a host's rather than a router's; the
-other sees NO-CARRIER and keeps everything, as if the device at the far end had gone. At the admin-down
-end the kernel would drop the global IPv6 addresses and every route by way of the interface: the
-addresses are kept (keep_addr_on_down), the routes that nobody else would bring back (static ones; a
-routing daemon installs its own again) are noted and put back.
+A veth pair loses carrier only when one of its ends is administratively down. That end (the *admin-down* end)
+is chosen so that the effect on its node matters least: a host's end before a router's. The other end sees
+NO-CARRIER and keeps its addresses and routes, as if the device at the far end had gone. At the admin-down end
+the kernel would drop the global IPv6 addresses and every route through the interface. keep_addr_on_down keeps
+the addresses. Routes that no daemon installs again (static routes) are saved and restored here.
 """
 
 from __future__ import annotations
@@ -62,17 +61,17 @@ class EndDown:
 
     Attributes:
         end: that is down.
-        told_ns: just before the kernel was told: until then nothing had happened to the link.
+        sent_ns: just before the request to the kernel: until then nothing had happened to the link.
         pull_ns: how long the kernel took.
     """
 
     end: Endpoint
-    told_ns: int
+    sent_ns: int
     pull_ns: int
 
 
 def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str = "") -> EndDown:
-    """Keep a link down by one of its ends, and note in the registry by which.
+    """Keep a link down by one of its ends, and record in the registry which end.
 
     Args:
         runtime: that runs the lab.
@@ -99,15 +98,15 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
     record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
-    told_ns, done_ns = inside(where, lambda: _down(end.interface))
-    return EndDown(end, told_ns, done_ns - told_ns)
+    sent_ns, done_ns = inside(where, lambda: _down(end.interface))
+    return EndDown(end, sent_ns, done_ns - sent_ns)
 
 
 def _down(interface: str) -> tuple[int, int]:
     """Set an interface down; the moments just before and after the kernel did it."""
-    told_ns = now_ns()
+    sent_ns = now_ns()
     _set(interface, up=False)
-    return told_ns, now_ns()
+    return sent_ns, now_ns()
 
 
 def set_ends_up(runtime: Runtime, lab: LabDir, link: LinkPlan) -> None:

@@ -1,4 +1,4 @@
-"""The links of one node, all at once: set down, moved to another namespace, set up again."""
+"""All links of one node at once: sets them down, moves them to another namespace, sets them up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MANAGEMENT = "eth0"
 
 
 class LinkDown:
-    """Everything made ready to take a node's links down; :meth:`set_down` does it. A context manager.
+    """Prepares the messages that take a node's links down; :meth:`set_down` sends them. A context manager.
 
     Args:
         netns: the node's network namespace.
@@ -111,7 +111,7 @@ def set_links_up(netns: Path, interfaces: Sequence[str]) -> None:
 
 
 def drop_orphan_sockets(netns: Path) -> None:
-    """Let the kernel forget the dead node's sockets soon: they have no link, but hold the namespace."""
+    """Make the kernel drop the dead node's sockets soon: they have no link, but hold the namespace."""
 
     def write() -> None:
         with open("/proc/sys/net/ipv4/tcp_orphan_retries", "w") as file:  # noqa: PTH123 - per namespace

@@ -1,21 +1,20 @@
-"""The power of a node: taken away and given back, the same way whatever runtime runs the lab.
+"""Power cut and power-on of a node, the same for every runtime.
 
-A cut takes every link of the node down at once, then kills its processes. In this order:
+A cut takes every link of the node down at once, then kills its processes, in this order:
 
 1. A link monitor opens in every peer's namespace; the node's own namespace is pinned.
-2. Every process of the node is stopped: none can close a socket or say goodbye. The kernel has
-   5 ms to say that all have; after that the links go whatever the processes do.
+2. Every process of the node is stopped, so that none can close a socket or send a last message. The kernel
+   has 5 ms to confirm that all have stopped; after that the links go down whatever the processes do.
 3. All link ends of the node go down in one netlink message, under one hold of the kernel's lock: the
    peers lose carrier, and keep interface, addresses and routes.
-4. When every peer has told of it, the processes are killed, and so is whoever came into the node
-   from outside. What their sockets still have to say
-   (FIN, RST) finds no link.
+4. When every peer has reported the loss of carrier, the processes are killed, including processes that
+   entered the node from outside. What their sockets still send (FIN, RST) finds no link.
 
-At power-on the node boots in fresh namespaces, the links are moved there from the pinned one, and
-the pinned one is let go, with whatever sockets are left in it.
+At power-on the node boots in fresh namespaces. The links move there from the pinned namespace, which is
+then released with any sockets left in it.
 
-Virtual machines go and come with their host: what is said of one node here holds for both, one after
-the other (they fall silent with their host, since it is their only neighbour).
+Virtual machines fail and return with their host: an action on one node covers both, one after
+the other (a virtual machine falls silent with its host, which is its only neighbour).
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ _STOP_S = 20.0
 
 
 def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen: Listener) -> Effect:
-    """Take power from a node; again is no error.
+    """Cut the power of a node; repeating it is no error.
 
     Args:
         runtime: that runs the lab.
@@ -79,7 +78,7 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
         waited for; ``unfrozen`` if not all had stopped by then; ``window_ns``; ``not_before_ns``: when
         the links began to go; ``pull_ns``: how long the kernel took for it; ``already`` if there was
         nothing to do; ``unseen``: peers that did not tell of the lost carrier in time;
-        ``without_carrier``: peers that had none before; ``stop``: what the stop program said if it
+        ``without_carrier``: peers that had none before; ``stop``: what the stop program reported if it
         failed; ``guests``: virtual machines that went with it.
 
     Raises:
@@ -100,7 +99,7 @@ def power_off(runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen:
 def _power_off(
     runtime: Runtime, lab: LabDir, node: str, mode: PowerMode, listen: Listener, *, host: str = ""
 ) -> Effect:
-    """One node alone; ``host``: that whose power went."""
+    """Cut one node; ``host`` is the node whose power was cut."""
     requested = now_ns()
     fault = Fault(ACTION, node, {"mode": mode.value} | ({"host": host} if host else {}))
     with lock_nodes(lab, [node]):
@@ -114,10 +113,10 @@ def _power_off(
             effect = Effect(ACTION, node, requested, now, now, now)
             effect.detail.update({"mode": mode.value, "processes": stopped})
             return effect
-        said = _say_goodbye(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
+        failure = _run_stop_program(runtime, lab, node) if mode is PowerMode.GRACEFUL else ""
         effect = _cut(runtime, lab, fault, mode, requested)
-        if said:
-            effect.detail["stop"] = said
+        if failure:
+            effect.detail["stop"] = failure
         listen(Event("node.stopped", data={"node": node}))
         if effect.carriers and not any(change.t_ns for change in effect.carriers):
             raise ActionError(f"power-off of {node} had no effect: no peer lost carrier within {_SEEN_S:g} s")
@@ -125,7 +124,7 @@ def _power_off(
 
 
 def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
-    """Give power back to a node; again is no error. Does not wait for readiness.
+    """Return power to a node; repeating it is no error. Does not wait for readiness.
 
     Returns:
         What it did. ``detail``: ``already`` if there was nothing to do; ``thawed`` if the node was
@@ -260,14 +259,14 @@ def _own(link: LinkPlan, node: str) -> str:
 
 
 def _park_what_is_left(lab: LabDir, node: str) -> None:
-    """A node that died by itself: its links are in the namespace that the runtime still pins."""
+    """Park the links of a node that ended by itself: the runtime still pins the namespace that holds them."""
     if not processes.pinned(lab.netns / node):
         raise ActionError(f"the links of {node} are lost: its namespace is gone; take the lab down and up")
     pin(lab.netns / node, lab.parked / node)
 
 
 def _places(runtime: Runtime, lab: LabDir, ends: tuple[Endpoint, ...]) -> list[tuple[Endpoint, Path]]:
-    """Ends that can tell of their carrier, with their namespaces; what lies parked cannot."""
+    """Ends that can report carrier, with their namespaces; parked ends cannot."""
     found = []
     for end in ends:
         where = place(runtime, lab, end.node)
@@ -276,7 +275,7 @@ def _places(runtime: Runtime, lab: LabDir, ends: tuple[Endpoint, ...]) -> list[t
     return found
 
 
-def _say_goodbye(runtime: Runtime, lab: LabDir, node: str) -> str:
+def _run_stop_program(runtime: Runtime, lab: LabDir, node: str) -> str:
     try:
         result = runtime.exec(lab, node, [STOP_PROGRAM], timeout_s=_STOP_S)
     except LabctlError as error:

@@ -1,4 +1,4 @@
-"""One kind of process of a node, killed: its node's own supervisor brings it back, or nobody does."""
+"""Kills the processes of a node that have one name; the node's own supervisor may start them again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POLL_S = 0.05
 
 
 def kill_process(runtime: Runtime, lab: LabDir, node: str, process: str, listen: Listener) -> Effect:
-    """Send SIGKILL to every process of a node that is called so, all at once.
+    """Send SIGKILL to every process of a node with that name, all at once.
 
     Args:
         runtime: that runs the lab.
@@ -92,7 +92,7 @@ def _called(process: str, space: processes.Namespace, init: int) -> list[int]:
 
 
 def _back(process: str, space: processes.Namespace, init: int, before: set[int]) -> int:
-    """When another one of that name was seen; 0 if none was."""
+    """When a new process of that name was observed; 0 if none was."""
     end = time.monotonic() + _BACK_S
     while time.monotonic() < end:
         if set(_called(process, space, init)) - before:

@@ -1,4 +1,4 @@
-"""faults.json: the faults in force, written before they take hold, so that any process can undo them."""
+"""faults.json: the faults in force, recorded before they take effect, so that any process can undo them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def faults(lab: LabDir) -> tuple[Fault, ...]:
 
 
 def record(lab: LabDir, fault: Fault) -> None:
-    """Write a fault down, over one of the same name."""
+    """Record a fault, in place of one with the same name."""
     with _locked(lab, "faults"):
         kept = [each for each in faults(lab) if (each.action, each.target) != (fault.action, fault.target)]
         _write(lab, [*kept, fault])
 
 
 def clear(lab: LabDir, action: str, target: str) -> None:
-    """Strike a fault out; again is no error."""
+    """Clear a fault; repeating it is no error."""
     with _locked(lab, "faults"):
         known = faults(lab)
         kept = [each for each in known if (each.action, each.target) != (action, target)]
@@ -61,7 +61,7 @@ def clear(lab: LabDir, action: str, target: str) -> None:
 
 @contextlib.contextmanager
 def lock_nodes(lab: LabDir, nodes: Iterable[str]) -> Iterator[None]:
-    """Be the only one who acts on these nodes, and keep the lab from going down meanwhile.
+    """Lock these nodes against other actions, and keep the lab from going down meanwhile.
 
     Waits for whoever acts on one of them now.
 

@@ -1,6 +1,6 @@
-"""Static routes by way of one interface: noted before the interface goes down, put back when it is up.
+"""Static routes through one interface: saved before the interface goes down, restored when it is up.
 
-Bodies of RTM_NEWROUTE messages (rtnetlink(7), linux/rtnetlink.h) are kept as they came, in hex.
+Bodies of RTM_NEWROUTE messages (rtnetlink(7), linux/rtnetlink.h) are kept unchanged, in hex.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def static_by(index: int) -> list[str]:
 
 
 def put_back(bodies: list[str]) -> None:
-    """Set routes again as they were; one that is there already is replaced by itself.
+    """Restore saved routes; a route that exists already is replaced by itself.
 
     A route that can be set no more (its next hop is out of reach) is left out.
     """
@@ -81,7 +81,7 @@ def _interfaces(body: bytes) -> set[int]:
 
 
 def _clean(body: bytes) -> bytes:
-    """The body without what belongs to the moment: flags of dead next hops, counters, times."""
+    """The message body without momentary state: flags of dead next hops, counters, times."""
     fields = list(_RTMSG.unpack_from(body))
     fields[8] = 0
     out = bytearray(_RTMSG.pack(*fields))

@@ -1,4 +1,4 @@
-"""What a fault did: when it was asked for, and when it took effect, as seen at the peers."""
+"""What a fault did: when it was requested, and when it took effect as observed at the peers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CarrierChange:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One action on a running lab and what it really did.
+    """One action on a running lab and its measured effect.
 
     Attributes:
         action: ``power-off``, ``power-on``, ``link-cut``, ``link-restore``, ...

@@ -1,4 +1,4 @@
-"""Every fault in force undone, the latest first, by whatever process: the registry knows them."""
+"""Undoes every fault in force, the latest first, from any process: the registry has them all."""
 
 from __future__ import annotations
 

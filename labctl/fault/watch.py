@@ -1,4 +1,4 @@
-"""When each peer's kernel told of lost or found carrier: one link monitor in every peer's namespace."""
+"""Observes when each peer's kernel reports a change of carrier: one link monitor in each peer's namespace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PRIORITY = 10
 
 
 class CarrierWatch:
-    """Watches link ends from its making on; a context manager.
+    """Watches link ends from its creation on; a context manager.
 
     Args:
         ends: each link end with the namespace that it is in.
@@ -62,7 +62,7 @@ class CarrierWatch:
         self._close()
 
     def wait(self, timeout_s: float) -> tuple[CarrierChange, ...]:
-        """Wait until every awaited end has told; those that have not in time get ``t_ns`` 0."""
+        """Wait until every awaited end has reported; ends that have not in time get ``t_ns`` 0."""
         self._done.wait(timeout_s)
         return tuple(
             CarrierChange(end.node, end.interface, self._seen.get((end.node, end.interface), 0))

@@ -1,1 +1,1 @@
-"""The format of the journal: written by scenario, read by verdict."""
+"""The format of the journal: scenario writes it, verdict reads it. Knows no runtime, lab or verdict."""

@@ -1,8 +1,8 @@
-"""The journal: everything that happened, one JSON object a line, as it happens.
+"""The journal: every event of a run, one JSON object a line, written as it happens.
 
-Each line is written out at once, so that a killed labctl leaves all that it knew. Each has its number and
-a hash over itself and the one before it: a line that was changed, left out or added is found. That
-detects damage; whoever computes the hashes anew writes another journal.
+Each line is written out at once, so that a killed labctl leaves every event up to then. Each line has its
+number and a hash over itself and the line before: a changed, missing or added line is detected. That detects
+damage; it does not prevent forgery, because anybody can compute the hashes anew.
 """
 
 from __future__ import annotations

@@ -1,1 +1,5 @@
-"""The life of a lab: state, lock, readiness, convergence, cleanup. Every runtime stands behind one seam."""
+"""The life of a lab: state, lock, readiness, convergence, cleanup.
+
+Knows definitions and the protocol of a runtime (:mod:`labctl.lab.runtime`); never knows which runtime runs a
+lab, nor scenarios, faults or verdicts.
+"""

@@ -1,7 +1,7 @@
-"""Taking away whatever a lab has on this machine, from any half-made state.
+"""Removes everything that a lab has on this machine, from any half-made state.
 
-Nothing here trusts the records: processes are found by the namespaces they are in, mounts by the
-kernel's own table. So it works after kill -9 at any moment, and again.
+The code trusts no records: it finds processes by their namespaces and mounts in the kernel's own table.
+So it works after kill -9 at any moment, and can be repeated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FOLDERS = ("netns", "parked", "logs", "init", "scratch", "locks")
 
 
 def sweep(lab: LabDir) -> None:
-    """Kill the lab's processes, let its namespaces and mounts go, remove the folders they were in.
+    """Kill the lab's processes, release its namespaces and mounts, remove their folders.
 
     Raises:
         LabError: a process or a mount would not go.

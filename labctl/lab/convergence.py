@@ -1,6 +1,6 @@
-"""Whether the routes of a lab have arrived: a node is ready by itself, far routes may be on their way.
+"""Waits until the routes of a lab have converged: a node can be ready while routes to far nodes still spread.
 
-Read from outside, in /proc/PID/net, without a process in any node.
+The tables are read from outside, in /proc/PID/net, without a process in any node.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def wait_settled(runtime: Runtime, lab: LabDir, patience_s: float) -> bool:
     before: dict[str, tuple[str, ...]] = {}
     while True:
         tables = {name: _routes(pid) for name, pid in pids.items()}
-        if wanted and not _lacking(tables, wanted):
+        if wanted and not _missing(tables, wanted):
             return True
         now = time.monotonic()
         if tables != before:
@@ -80,7 +80,7 @@ def destinations(table: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _lacking(tables: dict[str, tuple[str, ...]], wanted: dict[str, str]) -> bool:
+def _missing(tables: dict[str, tuple[str, ...]], wanted: dict[str, str]) -> bool:
     everything = frozenset(wanted.values())
     return any(everything - {wanted.get(name, "")} - destinations(table) for name, table in tables.items())
 

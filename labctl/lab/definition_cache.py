@@ -1,7 +1,7 @@
-"""What a running lab is: its definition and its plan, kept in its folder. Nobody else reads those files.
+"""The definition and the plan of a running lab, kept in its folder. No other module reads these files.
 
-definition.json  what runs, in a form that is read in no time
-def/lab.json     what it was rendered from; not there for a file that somebody else wrote
+definition.json  the definition that runs, in a form that is fast to read
+def/lab.json     the plan that it was rendered from; absent for a containerlab file of another author
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORMAT = 2
 
 
 def save_definition(lab: LabDir, definition: Definition) -> None:
-    """Keep the definition that runs."""
+    """Save the definition that runs."""
     lab.path.mkdir(parents=True, exist_ok=True)
     fresh = lab.path / f"{_FILE}.new"
     fresh.write_text(json.dumps({"format": _FORMAT, **asdict(definition)}, default=str))
@@ -38,7 +38,7 @@ def save_definition(lab: LabDir, definition: Definition) -> None:
 
 
 def definition_of(lab: LabDir) -> Definition:
-    """The definition that runs; read from its containerlab file where nothing was kept.
+    """The definition that runs; read from its containerlab file where none was saved.
 
     Raises:
         LabNotFoundError: no such lab.

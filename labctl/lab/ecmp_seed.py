@@ -1,9 +1,9 @@
-"""A hash of its own for every router.
+"""Gives every router an ECMP hash seed of its own.
 
-All namespaces of a machine choose among equal next hops by the same hash, so the second router on a
-path would choose as the first one did: half of its ways would never be used (ECMP polarisation).
-Real routers differ, and so do these, each by a seed made of its name: the same in every run. A
-container cannot set it (its /proc/sys is read-only, and not every kernel knows the setting), so it
+All namespaces of a machine choose among equal-cost next hops with the same hash, so the second router on a
+path would choose as the first router did, and half of its paths would never be used (ECMP polarisation).
+Real routers differ, and so do these: each seed is made of the node's name and is the same in every run. A
+container cannot set the seed (its /proc/sys is read-only, and not every kernel has the setting), so it
 is set from outside, for every runtime.
 """
 

@@ -1,4 +1,4 @@
-"""Whole labs: brought up, found again, taken down. What the commands and the scenario runner share."""
+"""Brings labs up, finds running labs, takes labs down: shared by the commands and the scenario runner."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SETTLE_S = 10.0
 
 
 def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Runtime, str]:
-    """The runtime of that name, or for ``auto`` containerlab where all is there for it, else netns.
+    """The runtime of that name; for ``auto`` containerlab where the machine can run it, else netns.
 
     Args:
         name: ``auto``, ``netns`` or ``containerlab``.
@@ -56,26 +56,26 @@ def choose_runtime(name: str, definition: Definition | None = None) -> tuple[Run
         The runtime and, in one line, why it.
 
     Raises:
-        HostError: this machine lacks what it needs; every lack is named with its fix.
+        HostError: this machine does not meet the requirements; each missing one is named with its fix.
     """
     if name not in ("auto", *RUNTIMES):
         raise HostError(f"unknown runtime {name!r}: expected auto, {', '.join(RUNTIMES)}")
     if name != "auto":
         runtime = _runtime(name)
-        lacks = runtime.missing(definition)
-        if lacks:
-            raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {lack}" for lack in lacks))
+        missing = runtime.missing(definition)
+        if missing:
+            raise HostError(f"runtime {name} cannot run here:\n" + "\n".join(f"  {item}" for item in missing))
         return runtime, "as asked"
     containerlab = _runtime("containerlab")
-    lacks = containerlab.missing(definition)
-    if not lacks:
+    missing = containerlab.missing(definition)
+    if not missing:
         return containerlab, "containerlab, engine and images are there"
     embedded = _runtime("netns")
     also = embedded.missing(definition)
     if also:
-        lines = [f"  netns: {lack}" for lack in also] + [f"  containerlab: {lack}" for lack in lacks]
+        lines = [f"  netns: {item}" for item in also] + [f"  containerlab: {item}" for item in missing]
         raise HostError("no runtime can run this here:\n" + "\n".join(lines))
-    return embedded, f"containerlab cannot run it: {lacks[0]}"
+    return embedded, f"containerlab cannot run it: {missing[0]}"
 
 
 def bring_up(
@@ -124,7 +124,7 @@ def bring_up(
 
 
 def take_down(lab: LabDir, listen: Listener) -> None:
-    """Take a lab away, from any half-made state; again is no error.
+    """Take a lab down, from any half-made state; repeating it is no error.
 
     Raises:
         LabBusyError: another labctl is changing it.
@@ -137,7 +137,7 @@ def take_down(lab: LabDir, listen: Listener) -> None:
 
 
 def open_lab(name_or_topology: str, root: Path = STATE_ROOT) -> tuple[Runtime, LabDir]:
-    """A lab that runs, by its name or by the file that it was made from.
+    """A running lab, by its name or by its file.
 
     Raises:
         LabNotFoundError: there is none, or several were made from that file.
@@ -160,8 +160,8 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
         lab.name, chosen.name, str(loaded.source), str(definition.path), "starting", time.time()
     )
     lab.write_record(record)
-    told = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
-    listen(Event("lab.starting", data={**told, "nodes": [node.name for node in definition.nodes]}))
+    facts = {"lab": lab.name, "runtime": chosen.name, "reason": reason}
+    listen(Event("lab.starting", data={**facts, "nodes": [node.name for node in definition.nodes]}))
     from labctl.lab.definition_cache import save_definition  # noqa: PLC0415 - beside its only use
 
     save_definition(lab, definition)
@@ -170,7 +170,7 @@ def _start(lab: LabDir, loaded: LoadedLab, *, runtime: str, timeout_s: float, li
     wait_ready(chosen, lab, [node.name for node in definition.nodes], timeout_s, listen)
     wait_settled(chosen, lab, _SETTLE_S)
     lab.write_record(replace(record, phase="up"))
-    listen(Event("lab.up", data=told))
+    listen(Event("lab.up", data=facts))
 
 
 def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
@@ -184,7 +184,7 @@ def _definition(lab: LabDir, loaded: LoadedLab) -> Definition:
 
 @contextlib.contextmanager
 def _claimed(lab: LabDir) -> Iterator[None]:
-    """Hold the lab's name for a lab that is not there yet.
+    """Lock the name of a lab that does not exist yet.
 
     Raises:
         LabExistsError: it is taken.
@@ -218,7 +218,7 @@ def _taken(lab: LabDir) -> str:
 
 
 def _undo(lab: LabDir, listen: Listener) -> None:
-    """After a failure on the way up. What will not go is left for `labctl down` to try again."""
+    """Clean up after a failed start. What cannot be removed is left for `labctl down` to try again."""
     with contextlib.suppress(LabError):
         _remove(lab, listen)
 

@@ -1,7 +1,7 @@
-"""What a user's file says of a lab: read once, and passed on from there.
+"""A lab as the user's file describes it: read once, and passed on from there.
 
-Whoever brings a lab up, plans a scenario on it or writes a journal of it is given the same
-:class:`LoadedLab`. Nobody reads the file again: it may have been edited meanwhile.
+The code that brings a lab up, plans a scenario on it or writes its journal gets the same
+:class:`LoadedLab`. No code reads the file again, because the file may have been edited meanwhile.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The control groups of a lab's nodes: one a node, so that all of its processes can be stopped as one.
+"""The control groups of a lab's nodes: one group a node, so that all of its processes stop as one.
 
-They are made below the group of the labctl that brings the lab up, so that its limits, and the end of a
-CI job, hold for the nodes as well::
+The groups are below the group of the labctl that brings the lab up, so that its limits, and the end of a
+CI job, apply to the nodes as well::
 
     labctl-<lab>-<8 hex digits>/node-<node>/
 
-Where they are stands in the lab's folder, in ``cgroup``, from before the first is made: so ``labctl
-down`` finds them whatever became of the labctl that made them. Where this machine lets us use no
-freezer (control groups mounted read-only in a container, no root) the record says ``none``, nodes stay
+The lab's folder records their place in ``cgroup`` before the first group is made, so ``labctl
+down`` finds the groups whatever became of the labctl that made them. Where labctl cannot use a
+freezer (control groups mounted read-only in a container, no root) the record is ``none``, nodes stay
 in the caller's group, and :func:`freezer_of` finds nothing.
 """
 
@@ -62,7 +62,7 @@ def available() -> int:
 
 
 def join_files(lab: LabDir, nodes: Iterable[str]) -> Mapping[str, Path]:
-    """Make a control group for each node, or find the one that is there, thawed.
+    """Make a control group for each node, or reuse the existing one, thawed.
 
     Returns:
         For each node the file that a process writes ``0`` to, in order to join; nothing where this
@@ -93,7 +93,7 @@ def freezers(lab: LabDir) -> tuple[Freezer, ...]:
 
 
 def remove(lab: LabDir) -> list[str]:
-    """Remove the lab's control groups, from which every process must have gone; again is no error.
+    """Remove the lab's control groups, which must hold no process; repeating it is no error.
 
     Returns:
         Those that would not go.

@@ -1,4 +1,4 @@
-"""Waiting until nodes are ready, all of them at the same time, and saying what the others lack."""
+"""Waits until nodes are ready, all of them at the same time, and reports what each other node is missing."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["not_ready_reason", "wait_ready"]
 
 _AT_ONCE = 4
 _PAUSE_S = 0.05
-_LOOK_S = 0.5
-_ASK_S = 10.0
+_POLL_S = 0.5
+_QUERY_S = 10.0
 _LOG_LINES = 5
 
 
 def wait_ready(
     runtime: Runtime, lab: LabDir, nodes: Sequence[str], timeout_s: float, listen: Listener
 ) -> None:
-    """Wait until every node is ready; tells ``node.ready`` for each.
+    """Wait until every node is ready; emits ``node.ready`` for each.
 
     Args:
         runtime: that runs the lab.
@@ -40,43 +40,45 @@ def wait_ready(
         listen: gets the events.
 
     Raises:
-        NodeError: some are not ready in time, or stopped; says what each of them lacks.
+        NodeError: some are not ready in time, or stopped; says why each of them is not ready.
     """
     definition = definition_of(lab)
-    asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
+    with_program = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
     waiting = list(nodes)
     end = time.monotonic() + timeout_s
-    looked = time.monotonic()
+    polled = time.monotonic()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="labctl-ready") as pool:
 
-        def ask(some: Sequence[str]) -> dict[str, str]:
-            answers = pool.map(lambda node: not_ready_reason(runtime, lab, node, ask=node in asked), some)
+        def query(some: Sequence[str]) -> dict[str, str]:
+            answers = pool.map(
+                lambda node: not_ready_reason(runtime, lab, node, ask=node in with_program), some
+            )
             return dict(zip(some, answers, strict=True))
 
         while waiting:
-            # Asking costs work that the booting nodes could use: a few at a time, the rest when
+            # A query costs work that the booting nodes could use: a few at a time, the rest when
             # these are ready.
-            lacking = {}
-            for node, answer in ask(waiting[:_AT_ONCE]).items():
+            not_ready = {}
+            for node, answer in query(waiting[:_AT_ONCE]).items():
                 if answer:
-                    lacking[node] = answer
+                    not_ready[node] = answer
                 else:
                     waiting.remove(node)
                     listen(Event("node.ready", data={"node": node}))
-            if not lacking:
+            if not not_ready:
                 continue
             now = time.monotonic()
-            if now - looked > _LOOK_S or now >= end:
-                looked = now
+            if now - polled > _POLL_S or now >= end:
+                polled = now
                 stopped = _stopped(runtime, lab, waiting)
                 if stopped or now >= end:
-                    # All are asked once more, so that each one that is late is told of.
-                    answers = ask(waiting)
+                    # All are queried once more, so that the message names each one that is late.
+                    answers = query(waiting)
                     for node in [node for node, answer in answers.items() if not answer]:
                         waiting.remove(node)
                         listen(Event("node.ready", data={"node": node}))
                     if waiting:
-                        raise NodeError(_told(runtime, lab, answers, stopped, timeout_s))
+                        raise NodeError(_not_ready_message(runtime, lab, answers, stopped, timeout_s))
             time.sleep(min(_PAUSE_S, max(0.0, end - now)))
 
 
@@ -86,7 +88,7 @@ def _stopped(runtime: Runtime, lab: LabDir, nodes: Sequence[str]) -> list[str]:
 
 
 def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = True) -> str:
-    """What a node lacks to be ready, in one line; empty when it is.
+    """Why a node is not ready, in one line; empty when it is ready.
 
     Args:
         runtime: that runs the lab.
@@ -98,7 +100,7 @@ def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = Tr
         if not ask:
             runtime.netns(lab, node)
             return ""
-        result = runtime.exec(lab, node, [READY_PROGRAM], timeout_s=_ASK_S)
+        result = runtime.exec(lab, node, [READY_PROGRAM], timeout_s=_QUERY_S)
     except ActionError as error:
         return str(error)
     if result.ok:
@@ -107,7 +109,7 @@ def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = Tr
     return lines[0] if lines else f"{READY_PROGRAM} ended with {result.code} and said nothing"
 
 
-def _told(
+def _not_ready_message(
     runtime: Runtime, lab: LabDir, answers: dict[str, str], stopped: list[str], timeout_s: float
 ) -> str:
     lines = []

@@ -1,11 +1,11 @@
-"""The seam between a definition and a running lab: one protocol, three implementations.
+"""The protocol between a definition and a running lab: one interface, three implementations.
 
-``netns`` (embedded), ``containerlab`` and ``fake`` stand beside this file. Whatever a user can
-do to a lab goes through :class:`Runtime`; faults and probes take a node's namespaces from here
+The runtimes ``netns`` (embedded), ``containerlab`` and ``fake`` implement it. Every operation of a user on a
+lab goes through :class:`Runtime`. Faults and probes take a node's namespaces from here
 and work from outside, the same for every runtime.
 
-A node is *booted* in a fresh set of namespaces, every time. Its links outlive it: at power-off
-:mod:`labctl.fault.power` pins the old network namespace, at power-on it moves the interfaces from
+A node *boots* in a fresh set of namespaces each time. Its links outlive it: at power-off
+:mod:`labctl.fault.power` pins the old network namespace, and at power-on it moves the interfaces from
 there into the fresh one. The node's own boot program waits for the interfaces that it expects.
 """
 
@@ -63,7 +63,7 @@ class ExecResult:
 
 
 class Runtime(Protocol):
-    """How a definition becomes a running lab, and stops being one.
+    """Starts and stops the nodes of a definition.
 
     Every method may be called again with the same effect, from any half-made state that a
     killed labctl left behind. None of them prints; progress goes to the listener.
@@ -75,7 +75,7 @@ class Runtime(Protocol):
         """What this machine lacks, one line each with its fix; empty when all is there."""
 
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
-        """Boot every node and lay every link. Does not wait for readiness.
+        """Boot every node and create every link. Does not wait for readiness.
 
         Raises:
             NodeError: a node did not start; what was made is taken down by the caller.
@@ -116,7 +116,7 @@ class Runtime(Protocol):
         """What the node's PID 1 wrote since its last boot, both streams."""
 
     def kill(self, lab: LabDir, node: str) -> None:
-        """Kill every process of the node at once; its network namespace lives if someone pins it."""
+        """Kill every process of the node at once; its network namespace stays if it is pinned."""
 
     def boot(self, lab: LabDir, node: str) -> None:
         """Start a node that is off, in fresh namespaces and without any link."""

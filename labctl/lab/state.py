@@ -1,15 +1,15 @@
-"""What this machine remembers of running labs: /run/labctl/<lab>/, one folder a lab, one lock each.
+"""The records of running labs on this machine: /run/labctl/<lab>/, one folder a lab, one lock each.
 
-    lab.lock      flock: whoever changes the lab holds it
+    lab.lock      flock: held by the process that changes the lab
     state.json    :class:`LabRecord`: written before the first node is made
     def/          the rendered definition that runs (a copy of what render made)
     netns/<node>  the network namespace of a node, bind-mounted (embedded runtime)
     parked/<node> the old network namespace of a node without power, with its links
     logs/<node>   what PID 1 wrote since the last boot (embedded runtime)
     faults.json   the faults in force, so that another process can undo them
-    locks/<node>  flock: whoever acts on the node or its links holds it
+    locks/<node>  flock: held by the process that acts on the node or its links
 
-It is gone with a reboot, as namespaces are.
+The folder does not survive a reboot, and neither do namespaces.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STATE_ROOT = Path("/run/labctl")
 
 @dataclass(frozen=True, slots=True)
 class LabRecord:
-    """What is known of a lab whatever becomes of the process that made it.
+    """The record of a lab, which outlives the process that made the lab.
 
     Attributes:
         name: of the lab.
@@ -86,7 +86,7 @@ class LabDir:
         return self.path / "logs"
 
     def record(self) -> LabRecord:
-        """What is remembered of the lab.
+        """The lab's record.
 
         Raises:
             LabNotFoundError: nothing is, or it is not readable as a record.
@@ -97,7 +97,7 @@ class LabDir:
             raise LabNotFoundError(f"no lab named {self.name!r} is known on this machine") from error
 
     def write_record(self, record: LabRecord) -> None:
-        """Remember; the old record stands until the new one is whole."""
+        """Write the record; the old one stays until the new one is complete."""
         self.path.mkdir(parents=True, exist_ok=True)
         fresh = self.path / "state.json.new"
         fresh.write_text(json.dumps(asdict(record)))
@@ -105,7 +105,7 @@ class LabDir:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lab for a change of the whole: on its way up, on its way down.
+        """Lock the lab for a change of the whole: while it goes up or down.
 
         Raises:
             LabBusyError: another process holds it.
@@ -115,7 +115,7 @@ class LabDir:
 
     @contextlib.contextmanager
     def share(self) -> Iterator[None]:
-        """Keep the lab from going down while something in it is acted on; many may at once.
+        """Take a shared lock that keeps the lab from going down during an action on a part of it.
 
         Raises:
             LabBusyError: another process changes the whole.
@@ -164,7 +164,7 @@ def _still_there(handle: int, path: Path) -> bool:
 
 
 def labs(root: Path = STATE_ROOT) -> tuple[LabDir, ...]:
-    """Every lab that this machine remembers, half-made ones too, by name."""
+    """Every recorded lab of this machine, half-made ones too, by name."""
     try:
         return tuple(LabDir(entry.name, root) for entry in sorted(root.iterdir()) if entry.is_dir())
     except FileNotFoundError:

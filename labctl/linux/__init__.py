@@ -1,1 +1,1 @@
-"""The operating-system layer: netlink, namespaces, syscalls, processes, libbpf. Knows no labs."""
+"""The operating-system layer: netlink, namespaces, syscalls, processes, libbpf. Knows nothing of labs."""

@@ -1,8 +1,8 @@
-"""The end of everything in a node: PID 1 with all that it started, and whoever came in from outside.
+"""Ends everything in a node: PID 1 with all that it started, and processes that entered from outside.
 
-Processes that somebody brought in (``labctl exec``, ``nsenter``) have their parent outside. PID 1 of a
-PID namespace does not end before each process in it is reaped, also those: so the parents outside are
-left alive until their children are gone, and woken if they have stopped with them.
+A process that entered from outside (``labctl exec``, ``nsenter``) has its parent outside. PID 1 of a
+PID namespace does not end before each process in it is reaped, including these: so the parents outside are
+left alive until their children are gone, and resumed if they were stopped.
 """
 
 from __future__ import annotations

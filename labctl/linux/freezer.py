@@ -1,8 +1,8 @@
-"""The kernel's freezer: the processes of a control group stop and go on as one.
+"""The kernel's freezer: stops and resumes all processes of a control group at once.
 
-A stop signal is seen by the parent of whatever it stops: nsenter, which brought a command into a node,
-stops as well. It is also ignored by a parent in vfork(), and sent to one process after the other. The
-freezer has none of this. Both versions of control groups have one: cgroups(7), and in the kernel's
+A stop signal also affects the parent of a stopped process: nsenter, which runs a command in a node,
+stops as well. A parent in vfork() ignores it, and it reaches one process after the other. The
+freezer has none of these problems. Both versions of control groups have one: cgroups(7), and in the kernel's
 documentation admin-guide/cgroup-v2 (``cgroup.freeze``) and cgroup-v1/freezer-subsystem.
 """
 
@@ -42,11 +42,11 @@ class Freezer:
         self._switch().write_text("FROZEN" if self.version == 1 else "1")
 
     def usable(self) -> bool:
-        """Whether the kernel shows the switch: version 2 has it since Linux 5.2, and not in its root."""
+        """Whether the kernel offers the freezer: version 2 has it since Linux 5.2, and not in its root."""
         return self._switch().exists()
 
     def thaw(self) -> None:
-        """Let the processes go on; of a group that is gone, or that we may not change, it is no error."""
+        """Resume the processes; a group that is gone, or that we may not change, is no error."""
         with contextlib.suppress(OSError):
             self._switch().write_text("THAWED" if self.version == 1 else "0")
 

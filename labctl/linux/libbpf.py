@@ -1,8 +1,8 @@
 """libbpf by ctypes: load one object, find its maps and programs, attach them to interfaces.
 
-libbpf.so.1 (Debian's libbpf1) does the work; here is only what its C interface asks for. Nothing is
-pinned: a program on an interface holds its maps, so they live and die with the network namespace.
-An agent that starts again finds them by asking the interface (``maps_behind``).
+libbpf.so.1 (Debian's libbpf1) does the work; this file holds only what its C interface needs. Nothing is
+pinned: a program on an interface holds its maps, so they live and end with the network namespace.
+A restarted agent finds them through the interface (``maps_behind``).
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ class LibBpf:
     def chunks(
         self, fd: int, key_size: int, value_size: int, chunk: int
     ) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Every entry of a hash map, ``chunk`` or so at a time; what changes meanwhile may be missed."""
+        """Every entry of a hash map, about ``chunk`` at a time; concurrent changes may be missed."""
         keys = ctypes.create_string_buffer(key_size * chunk)
         values = ctypes.create_string_buffer(value_size * chunk)
         cursor = ctypes.create_string_buffer(max(key_size, 8))

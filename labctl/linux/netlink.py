@@ -1,6 +1,6 @@
-"""Route netlink, raw and in batches: links are laid, moved and cut with as few calls as can be.
+"""Route netlink, raw and in batches: creates, moves and sets links with as few system calls as possible.
 
-A message costs 0.4 ms this way and 1.7 ms by way of pyroute2, whose import alone takes as long as a
+A message costs 0.4 ms this way and 1.7 ms with pyroute2, whose import alone takes as long as a
 whole lab of 100 nodes does here. Protocol: rtnetlink(7), linux/if_link.h, linux/veth.h.
 """
 
@@ -71,7 +71,7 @@ _CHUNK = 1 << 20
 
 
 class LinkInfo:
-    """One link as the kernel tells of it.
+    """One link as the kernel reports it.
 
     Attributes:
         index: ifindex in its namespace.
@@ -213,7 +213,7 @@ class Route:
         self.socket.close()
 
     def batch(self, messages: list[bytes]) -> None:
-        """Send messages in as few system calls as can be; the kernel has done them all on return.
+        """Send messages in as few system calls as possible; the kernel has applied all of them on return.
 
         Raises:
             OSError: the first refusal; its ``filename`` is the position of the message. Those after

@@ -1,4 +1,4 @@
-"""Work done inside a node's network namespace by a thread of this process, and pins of namespaces."""
+"""Runs work inside a node's network namespace, in a thread of this process; pins namespaces."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def inside(
 
 
 def pin(source: Path, target: Path) -> None:
-    """Hold the network namespace at ``source`` by a bind mount at ``target``; again is no error."""
+    """Pin the network namespace at ``source`` by a bind mount at ``target``; repeating it is no error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unpin(target)
     target.touch()
@@ -82,7 +82,7 @@ def pin(source: Path, target: Path) -> None:
 
 
 def unpin(target: Path) -> None:
-    """Let go of whatever is mounted at ``target``, and take the file away; again is no error."""
+    """Unmount ``target`` and remove the file; repeating it is no error."""
     while True:
         try:
             syscalls.umount(os.fspath(target), syscalls.MNT_DETACH)

@@ -1,4 +1,4 @@
-"""Which processes belong to a node, told by their namespaces; and how to be sure that they are gone."""
+"""Finds the processes of a node by their namespaces, and makes sure that they have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the threads that could run does: a short piece of work that nobody else's may come before."""
+"""Real-time priority for a short piece of work that no ordinary thread may delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML -> model: every problem at once, each with file:line:column and a hint."""
+"""YAML -> model: reports every problem at once, each with file:line:column and a hint. Starts nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a node, a lab and an interface may be called.
+"""The rules for names of nodes, labs and interfaces.
 
-Names become folders, host names, container names and words on command lines; what is not plainly
-a name is refused here, before any of that.
+Names become folders, host names, container names and words on command lines. This module rejects names
+that are not safe in all of these places.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names with ranges in them: ``gw[1-3]``, ``r[1,3,5-7]``, ``leaf[01-10]``, ``rack[1-2]srv[1-4]``.
 
-A range lists numbers and spans of numbers; a leading zero at the start of a span pads every
-number of it to that width. Of several ranges in one name the last turns fastest.
+A range lists numbers and spans of numbers. A leading zero at the start of a span pads every
+number of it to that width. Of several ranges in one name the last varies fastest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The shape of a topology file, as pydantic models: what validates is what editors are told.
+"""The schema of a topology file, as pydantic models: validation and editors use the same schema.
 
-Names, ranges and addresses are looked at more closely in :mod:`labctl.load.expand` and
+Names, ranges and addresses are checked further in :mod:`labctl.load.expand` and
 :mod:`labctl.load.check`, where the whole topology is known.
 """
 

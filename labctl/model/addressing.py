@@ -1,4 +1,4 @@
-"""Planned addresses of nodes and links: what was given stays, the rest is filled in."""
+"""Plans the addresses of nodes and links: keeps the given ones and fills in the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lab <-> JSON: what stands in ``lab.json`` and in a journal's header."""
+"""Lab <-> JSON: the content of ``lab.json`` and of a journal's header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a JSON object that must be of one type: what is not is one clear error."""
+"""Reads typed values from a JSON object: a value of another type is one clear error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a lab is, once everything is planned: nodes, interfaces, links, addresses.
+"""A planned lab: nodes, interfaces, links, addresses.
 
-All of it is frozen and plain; there is no I/O here. A :class:`Lab` is made from a
-topology by :mod:`labctl.model.plan` and written to ``lab.json`` by render.
+All of it is frozen data without I/O. :mod:`labctl.model.plan` makes a :class:`Lab` from a
+topology, and render writes it to ``lab.json``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Topology -> :class:`~labctl.model.lab.Lab`: everything that was not given is planned.
+"""Topology -> :class:`~labctl.model.lab.Lab`: plans every value that was not given.
 
 The plan is a pure function of the topology: the same file gives the same lab, on any machine.
-What the user gave is kept; nothing planned ever equals or overlaps it.
+Given values are kept; no planned value equals or overlaps one.
 """
 
 from __future__ import annotations

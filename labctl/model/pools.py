@@ -1,8 +1,8 @@
-"""Handing out addresses: the same ones every time, never one that is taken.
+"""Allocates addresses: the same ones for the same topology, never one that is taken.
 
-Everything that wants a value has a slot of its own, by its place in the topology. Where that slot
-is taken by something that the user gave, it moves to the upper half of the pool. So what one
-node gets does not depend on what others were given, and a node added at the end renumbers nobody.
+Every item that needs a value has a slot of its own, by its position in the topology. Where the user gave the
+value of that slot to another item, the slot moves to the upper half of the pool. So a node's value does not
+depend on the values given to others, and a node added at the end renumbers no other node.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What follows for a node from its place in the lab: neighbours, routes, BGP sessions, sides.
+"""Derives what a node needs from its place in the lab: neighbours, routes, BGP sessions, sides.
 
-Which hosts are behind this port, which BGP sessions does this node have: answered here once, so
-that templates only write the answers down.
+The module computes which hosts are behind a port and which BGP sessions a node has, so
+that templates only write the results.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class RoutingPlan:
 
 
 def plan_routing(lab: Lab) -> dict[str, RoutingPlan]:
-    """Work out every node's neighbours, routes and sessions.
+    """Derive every node's neighbours, routes and sessions.
 
     Args:
         lab: the planned lab.

@@ -1,4 +1,4 @@
-"""Which parts of a topology hang together: switched segments, and the sides of gateways."""
+"""Connected parts of a topology: switched segments, and the sides of gateways."""
 
 from __future__ import annotations
 

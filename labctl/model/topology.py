@@ -1,6 +1,6 @@
-"""What a lab is before anything is planned: every node and link by name, what the user gave, and where.
+"""A topology before planning: every node and link by name, the given values, and their positions.
 
-Ranges, counts and variables are gone by now; :func:`labctl.model.plan.plan` makes a
+Ranges, counts and variables are already expanded; :func:`labctl.model.plan.plan` makes a
 :class:`~labctl.model.lab.Lab` of it.
 """
 
@@ -36,7 +36,7 @@ MAX_LINKS = 16384
 
 
 class Behaviour(StrEnum):
-    """How a role is planned for, whatever its name.
+    """How nodes of a role are planned, whatever the role's name.
 
     ``host``: an end system, numbered links. ``router``: forwards, has an AS number, unnumbered
     links. ``gateway``: a router that stands between the sides of the topology. ``switch``: a

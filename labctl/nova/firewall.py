@@ -1,4 +1,4 @@
-"""Applying the controller's rules: save, edit, restore, under a lock. Always, unless told otherwise."""
+"""Applies the controller's rules: save, edit, restore, under a lock, changed or not (see settings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The message queue: connected last, after every network is there; tried again for ever."""
+"""The message queue: connects last, after every network is built; retries for ever."""
 
 from __future__ import annotations
 

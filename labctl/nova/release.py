@@ -1,4 +1,4 @@
-"""Give everything back that the controller made on this node: for a controller that is no more active.
+"""Removes everything that the controller made on this node: for a controller that is no longer active.
 
 ``labctl-python -m labctl.nova.release SETTINGS.json``. Rules of others stay.
 """

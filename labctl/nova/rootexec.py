@@ -1,6 +1,6 @@
 """Commands that need root, through the root helper of the settings, each counted and timed.
 
-What a command costs here is what it costs: nothing waits to look slow.
+The measured cost of a command is its real cost: nothing waits in order to look slow.
 """
 
 from __future__ import annotations

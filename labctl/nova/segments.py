@@ -52,8 +52,8 @@ def try_segments(interface: str) -> SegmentTrial:
     argv = ["ip", "link", "add", "link", interface, "name", _TRIAL, "type", "vlan", "id", _TRIAL_ID]
     made = subprocess.run(argv, capture_output=True, text=True, check=False)
     if made.returncode:
-        said = made.stderr.strip().splitlines()
-        why = said[-1] if said else f"ip ended with {made.returncode}"
+        output = made.stderr.strip().splitlines()
+        why = output[-1] if output else f"ip ended with {made.returncode}"
         return SegmentTrial(SegmentKind.VXLAN, f"this kernel makes no VLAN interface ({why})")
     subprocess.run(["ip", "link", "delete", _TRIAL], capture_output=True, check=False)
     return SegmentTrial(SegmentKind.VLAN, "this kernel has 802.1Q")

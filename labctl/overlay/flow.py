@@ -1,8 +1,8 @@
-"""What passes between the datapath and the simulation: flow keys, packets, decisions.
+"""The types between the datapath and the simulation: flow keys, packets, decisions.
 
-The datapath hands the simulation a :class:`Packet` and the number of the port that it came in by;
-the simulation answers with a :data:`Decision`; the datapath makes a flow entry of it, or sends the
-answer back. Neither knows anything else of the other. docs/overlay.md tells the whole story.
+The datapath passes a :class:`Packet` and its ingress port's number to the simulation, which
+returns a :data:`Decision`. The datapath makes a flow entry of it, or sends the
+reply back. Neither knows anything else of the other. docs/overlay.md describes the whole.
 
 Ports are known by their *key*, an integer below 2**24, unique over all tenants and stable for the
 life of a port: it is the tunnel key (VXLAN network identifier) of packets on their way to the port.

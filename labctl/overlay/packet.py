@@ -1,4 +1,4 @@
-"""Frames to :class:`~labctl.overlay.flow.Packet`, and the few pieces that answers are built of.
+"""Parses frames to :class:`~labctl.overlay.flow.Packet`, and builds the headers of replies.
 
 Headers: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 826 (ARP), RFC 792 and 4443 (ICMP), RFC 9293 (TCP).
 """

@@ -1,4 +1,4 @@
-"""Packet specs, sender, receiver, clocks, tally.
+"""Sends, receives and counts probe packets. Knows streams and namespaces; never faults or verdicts.
 
 The names below are the room's door; each is imported when it is first asked for, since scapy and
 numpy are slow to load.

@@ -1,4 +1,4 @@
-"""Packets that this machine's kernel dropped between two interfaces because it could not keep up."""
+"""Counts packets that this machine's kernel dropped between two interfaces because a backlog was full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the kernel's receive time stamps (CLOCK_REALTIME) to the one clock (CLOCK_MONOTONIC)."""
+"""Converts the kernel's receive timestamps (CLOCK_REALTIME) to CLOCK_MONOTONIC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["realtime_offset_ns"]
 
 
 def realtime_offset_ns(tries: int = 3) -> int:
-    """CLOCK_REALTIME less CLOCK_MONOTONIC, read so close together as it can be.
+    """CLOCK_REALTIME less CLOCK_MONOTONIC, read as close together as possible.
 
     The real-time clock is read between two readings of the monotonic one; of several tries the
     one with the closest pair counts. It is wrong by at most half of that pair, well under 1 µs.

@@ -1,9 +1,9 @@
-"""What became of the lost packets at the links of a victim: pure functions over what rings recorded.
+"""Attributes lost packets to a victim's links: pure functions over what the rings recorded.
 
 A packet that a neighbour transmitted onto a link of the victim, and that did not come out of the victim
-again, ended in the victim or on its dead link. One that no neighbour transmitted there was lost by the
-network's own convergence. The transmission is the evidence, not the time of a carrier event, which the
-kernel may deliver milliseconds late.
+again, was lost in the victim or on its dead link (in-flight loss). A packet that no neighbour transmitted
+there is convergence loss of the network. The evidence is the transmission, not the time of a carrier event,
+which the kernel may deliver milliseconds late.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class EndRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultEvidence:
-    """What the ends say of one fault.
+    """What the link ends recorded of one fault.
 
     Attributes:
         ends: each recorded end, as plain JSON: ``node``, ``interface``, ``open_ns``, ``closed_ns``,
@@ -107,7 +107,7 @@ def attribute_at_links(
     told_ns: int,
     of_link: bool,
 ) -> FaultEvidence:
-    """Lay the lost packets beside what passed the links of a victim.
+    """Match the lost packets with the packets that passed the links of a victim.
 
     Args:
         ends: the far end of each link of the victim; for a link, both of its ends.

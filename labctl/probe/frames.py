@@ -1,6 +1,6 @@
-"""Frames as they are: crafted ones sent through an interface, and whatever passes one captured.
+"""Raw frames: sends crafted frames through an interface, and captures the frames that pass one.
 
-Here the kernel routes nothing: a frame leaves by the interface named, byte for byte.
+The kernel routes nothing here: a frame leaves by the named interface, byte for byte.
 """
 
 from __future__ import annotations
@@ -144,14 +144,14 @@ class Frame:
 
 
 class Capture:
-    """Frames heard since it was made; a context manager."""
+    """Frames captured since its creation; a context manager."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._dropped = 0
 
     def read(self, count: int | None = None, timeout_s: float = 0.0) -> list[Frame]:
-        """What was heard since the last call.
+        """The frames captured since the last call.
 
         Args:
             count: return as soon as there are so many.
@@ -175,12 +175,12 @@ class Capture:
 
     @property
     def dropped(self) -> int:
-        """Frames that passed and could not be kept: what was read is not all if it is above 0."""
+        """Number of frames that passed and could not be kept; above 0 the capture is incomplete."""
         self._dropped += dropped(self._sock)
         return self._dropped
 
     def close(self) -> None:
-        """Hear no more."""
+        """End the capture."""
         self._sock.close()
 
     def __enter__(self) -> Self:
@@ -207,7 +207,7 @@ def capture(
     program: Sequence[Instruction] = (),
     outgoing: bool = True,
 ) -> Capture:
-    """Hear every frame that passes an interface (all of them if None), from now on.
+    """Capture every frame that passes an interface (all interfaces if None), from now on.
 
     The kernel keeps up to 64 MiB until :meth:`Capture.read`.
 

@@ -1,4 +1,4 @@
-"""The parent's end of a helper process: started, spoken to in JSON lines, never silently dead."""
+"""The parent's side of a helper process: starts it, exchanges JSON lines, and reports its death."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Helper:
         """Its process id."""
         return self._process.pid
 
-    def say(self, message: object) -> None:
-        """Send one message; that nobody listens any more is found out by the next :meth:`hear`."""
+    def send(self, message: object) -> None:
+        """Send one message; a dead helper is detected by the next :meth:`receive`."""
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
-    def hear(self, timeout_s: float) -> dict[str, Any]:
-        """Its next message.
+    def receive(self, timeout_s: float) -> dict[str, Any]:
+        """Receive the helper's next message.
 
         Raises:
             ProbeError: it reported an error, died, or said nothing in time.
@@ -77,26 +77,26 @@ class Helper:
         return message
 
     def check(self) -> None:
-        """See that it lives, or has ended in order.
+        """Check that the helper runs, or has ended in order.
 
         Raises:
             ProbeError: it died.
         """
         if not self.finished and self._process.poll() is not None:
             while not self.finished:
-                self.hear(1.0)
+                self.receive(1.0)
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until it has done its work.
+        """Wait until the helper has finished its work.
 
         Raises:
             ProbeError: it died, reported an error, or did not end in time.
         """
         while not self.finished:
-            self.hear(timeout_s)
+            self.receive(timeout_s)
 
     def close(self) -> None:
-        """It is gone when this returns, whatever it was doing."""
+        """End the helper, whatever it is doing; it has ended on return."""
         if self._process.poll() is None and not self.finished:
             self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):

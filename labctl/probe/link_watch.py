@@ -1,12 +1,12 @@
-"""Records the links of every node or link that a run will take away, from the start of traffic on.
+"""Records the links of every node or link that a run will take down, from the start of traffic on.
 
-Two questions are answered from the same rings (:mod:`labctl.probe.ring`): which flows cross a victim
-right before a fault, and what became of each lost packet at the victim's links. Rings stand at the
-far ends, in the namespaces of the victim's neighbours: they live through the victim's power cycle.
+The same rings (:mod:`labctl.probe.ring`) answer two questions: which flows cross a victim
+right before a fault, and what became of each lost packet at the victim's links. The rings are at the
+far ends, in the namespaces of the victim's neighbours: they survive the victim's power cycle.
 
-A thread reads what passed ten times a second and gives slots back once they are older than
-:data:`KEPT_NS`. From the moment a fault begins (:meth:`LinkWatch.hold`) until some time after it was
-recorded whole, the rings of its victim are left alone: neither reading nor giving back takes processor
+A thread reads the records ten times a second and returns slots to the kernel once they are older than
+:data:`KEPT_NS`. From the beginning of a fault (:meth:`LinkWatch.hold`) until it has been recorded
+completely, the thread leaves the rings of its victim alone, so that it takes no processor
 time from the convergence that is measured.
 """
 
@@ -171,12 +171,12 @@ class LinkWatch:
         return self
 
     def refresh(self, ends: Iterable[WatchedEnd]) -> None:
-        """Open rings that are closed or went deaf: a node whose power returned has fresh interfaces."""
+        """Open rings that are closed or receive no more: a node whose power returned has fresh interfaces."""
         with self._lock:
             held = {(end.node, end.interface) for held in self._held.values() for end in held.ends}
             for node, interface in sorted({(end.node, end.interface) for end in ends}):
                 old = self._rings.get((node, interface))
-                if old is not None and ((node, interface) in held or old.ring.hears):
+                if old is not None and ((node, interface) in held or old.ring.attached):
                     continue
                 if old is not None:
                     old.ring.close()

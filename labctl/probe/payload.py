@@ -1,4 +1,4 @@
-"""What every packet of ours carries, so that it identifies itself and foreign ones are told apart.
+"""The payload of every probe packet: identifies the packet, and tells it from foreign packets.
 
 Big-endian, 32 bytes, at the start of the UDP payload or after the ICMP echo header::
 

@@ -1,4 +1,4 @@
-"""What the helper processes are told: which streams go together, how much memory they may need."""
+"""Checks streams, assigns them to helper processes, and bounds the memory of their records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BYTES_A_PACKET = 8 + 2 * 16  # one departure; room for every packet to arrive t
 
 
 def check(streams: Sequence[Stream]) -> None:
-    """See that every stream makes sense by itself and that they can be told apart.
+    """Check that every stream is valid by itself and that the streams can be told apart.
 
     Raises:
         ProbeError: one that does not, with its name.

@@ -1,4 +1,4 @@
-"""The manners of our helper processes: dying with their parent, priority, limits."""
+"""Process setup for helpers: parent-death signal, scheduling priority, resource limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from labctl.linux.syscalls import die_with_parent
 
-__all__ = ["die_with", "libc", "raise_file_limit", "say", "urgent"]
+__all__ = ["die_with", "libc", "raise_file_limit", "send_message", "urgent"]
 
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
@@ -28,23 +28,23 @@ def die_with(parent: int, name: str) -> None:
     """End when the process that started this one ends, however it ends.
 
     The kernel signals the death of the parent's *thread*: it may well be a passing one, so the
-    signal only makes this process look whether it was adopted.
+    signal only makes this process check whether it was adopted.
     """
 
-    def look(_number: int, _frame: object) -> None:
+    def exit_if_orphaned(_number: int, _frame: object) -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    signal.signal(signal.SIGUSR1, look)
+    signal.signal(signal.SIGUSR1, exit_if_orphaned)
     # A Ctrl-C is for the parent, who then stops this process in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(signal.SIGUSR1)
     libc().prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-    look(0, None)
+    exit_if_orphaned(0, None)
 
 
-def say(message: dict[str, Any]) -> None:
-    """One JSON line to the parent."""
+def send_message(message: dict[str, Any]) -> None:
+    """Write one JSON line to the parent."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

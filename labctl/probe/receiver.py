@@ -1,4 +1,4 @@
-"""The process that receives: arrivals with the kernel's time stamps, in the kernel's order.
+"""The receiver process: records arrivals with the kernel's timestamps, in the kernel's order.
 
 Run as ``python -P -m labctl.probe.receiver PARENT_PID``; JSON lines as in the sender. It may be
 slow to look, since the kernel stamps each packet when it comes and a big buffer keeps it: every few
@@ -67,7 +67,7 @@ class ReceivedStream:
         self._drops_before = self._drops()
 
     def take(self, inbox: Inbox, got: int, offset_ns: int) -> None:
-        """Write down the first ``got`` datagrams of the inbox."""
+        """Record the first ``got`` datagrams of the inbox."""
         kept = np.ascontiguousarray(inbox.data[:got, self.skip : self.skip + payload.LENGTH])
         fields = kept.view(_FIELDS)[:, 0]
         ours = (fields["magic"] == payload.MAGIC) & (fields["session"] == self.session)
@@ -95,7 +95,7 @@ class ReceivedStream:
         words[shared_memory.COUNT] = self.count
 
     def note(self, offset_ns: int) -> None:
-        """Write down what the kernel could not keep, and how the clocks stand to one another."""
+        """Record what the kernel could not keep, and the offset between the clocks."""
         words = self.buffer.words
         words[shared_memory.OVERFLOWED] = (self._drops() - self._drops_before) & 0xFFFFFFFF
         if not words[shared_memory.OFFSET_FIRST]:
@@ -149,7 +149,7 @@ def _bind(sock: socket.socket, address: str, first: int) -> int:
 
 
 def _echo_socket(family: int, config: dict[str, Any]) -> socket.socket:
-    """Hears echo replies to this stream only: a filter in the kernel, set before anything arrives."""
+    """A socket that receives echo replies to this stream only, by a kernel filter set before any arrival."""
     four = family == socket.AF_INET
     at = 28 if four else 8  # of the payload
     reply = 0 if four else 129
@@ -184,7 +184,7 @@ def run(lanes: list[ReceivedStream]) -> None:
 
 
 def main() -> None:
-    """Talk with the parent; see the module's docstring."""
+    """Exchange messages with the parent; see the module's docstring."""
     process_setup.die_with(int(sys.argv[1]), "labctl-receiver")
     process_setup.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
@@ -195,7 +195,7 @@ def main() -> None:
         try:
             sock, port = open_socket(config)
         except OSError as error:
-            process_setup.say(
+            process_setup.send_message(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot receive at "
                     f"{config['address']}: {os.strerror(error.errno or 0)}"
@@ -205,9 +205,9 @@ def main() -> None:
         lanes.append(ReceivedStream(config, sock))
         ports.append(port)
     priority = process_setup.urgent(realtime=False)
-    process_setup.say({"ready": True, "ports": ports, "priority": priority})
+    process_setup.send_message({"ready": True, "ports": ports, "priority": priority})
     run(lanes)
-    process_setup.say({"done": True})
+    process_setup.send_message({"done": True})
 
 
 if __name__ == "__main__":

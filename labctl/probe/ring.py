@@ -1,9 +1,9 @@
-"""A ring of probe packets at one link end: what was transmitted and received there, and when.
+"""A ring of probe packets at one link end: which packets were transmitted and received there, and when.
 
-The kernel copies the head of every frame that carries the probe's payload into memory that is mapped
-here (packet(7), PACKET_RX_RING with TPACKET_V2). Nobody has to run for that: a process that is stalled
-or busy loses nothing as long as the ring has room. A classic BPF program picks the frames and returns
-a length that tells where in the frame the payload stands, so that reading needs no parser.
+The kernel copies the head of every frame with the probe's payload into mapped memory (packet(7),
+PACKET_RX_RING with TPACKET_V2). No process has to run for that: a stalled or busy process loses nothing as
+long as the ring has room. A classic BPF program selects the frames and returns a length that says where in
+the frame the payload stands, so that reading needs no parser.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Passages:
 
 
 class Ring:
-    """Records at one interface from its making on, until it is closed.
+    """Records at one interface from its creation until it is closed.
 
     Slots are filled by the kernel in turn. ``head`` is the first that was not read yet, ``tail`` the
     first that was not given back. While the kernel's next slot is not given back, frames are lost, and
@@ -170,7 +170,7 @@ class Ring:
         return self._read - self._given_back
 
     @property
-    def hears(self) -> bool:
+    def attached(self) -> bool:
         """False once its interface has moved to another namespace or is gone."""
         return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
@@ -187,7 +187,7 @@ class Ring:
         return self._parsed(rows)
 
     def give_back(self, before_ns: int, *, at_most: int) -> int:
-        """Let the kernel fill slots anew.
+        """Return slots to the kernel.
 
         Args:
             before_ns: those of frames older than this, CLOCK_MONOTONIC ...

@@ -1,4 +1,4 @@
-"""The process that sends: packets leave on an absolute schedule, each departure written down.
+"""The sender process: sends packets on an absolute schedule and records each departure.
 
 Run as ``python -P -m labctl.probe.sender PARENT_PID``; it speaks JSON lines with
 :mod:`labctl.probe.helpers`: one :class:`SentStream` configuration each in, ``{"ready": ...}`` out,
@@ -164,7 +164,7 @@ def _flow_sockets(family: int, source: str, wanted: Sequence[int]) -> tuple[list
 
 
 def _echo_socket(family: int, source: str) -> socket.socket:
-    """Sends echo requests and hears nothing: the answers are the receiver's."""
+    """Open a socket that sends echo requests and receives nothing: the receiver gets the replies."""
     if family == socket.AF_INET:
         sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF))
@@ -188,7 +188,7 @@ def _prepare(sock: socket.socket, family: int) -> None:
 
 
 def main() -> None:
-    """Talk with the parent; see the module's docstring."""
+    """Exchange messages with the parent; see the module's docstring."""
     process_setup.die_with(int(sys.argv[1]), "labctl-sender")
     process_setup.raise_file_limit()
     configs = json.loads(sys.stdin.readline() or "null")
@@ -199,14 +199,14 @@ def main() -> None:
         try:
             opened.append(open_sockets(config))
         except OSError as error:
-            process_setup.say(
+            process_setup.send_message(
                 {
                     "error": f"stream {config['name']!r}: {config['node']} cannot send from "
                     f"{config['source']}: {os.strerror(error.errno or 0)}"
                 }
             )
             sys.exit(1)
-    process_setup.say({"ports": [ports for _sockets, ports in opened]})
+    process_setup.send_message({"ports": [ports for _sockets, ports in opened]})
     templates = json.loads(sys.stdin.readline() or "null")
     if templates is None:
         return
@@ -218,12 +218,12 @@ def main() -> None:
     priority = process_setup.urgent(realtime=total_pps <= _REALTIME_UP_TO_PPS)
     gc.disable()
     gc.freeze()
-    process_setup.say({"ready": True, "priority": priority})
+    process_setup.send_message({"ready": True, "priority": priority})
     start = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
     run(lanes, start["start_ns"])
-    process_setup.say({"done": True})
+    process_setup.send_message({"done": True})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What sender and receiver write down, in memory that the parent reads while they write.
+"""The records of sender and receiver, in memory that the parent reads while they write.
 
 One memfd a stream and a side; each has one writer. Word ``i`` is the i-th 64-bit integer.
 
@@ -90,7 +90,7 @@ class SampleBuffer:
         return np.frombuffer(self._map, dtype=np.int64, offset=HEADER_WORDS * _WORD)
 
     def close(self) -> None:
-        """Let go; arrays handed out keep the memory until they are gone themselves."""
+        """Release the memory; arrays handed out keep it until they are released."""
         self.words.release()
         if self.fd >= 0:
             os.close(self.fd)

@@ -1,4 +1,4 @@
-"""Packet specs: built once with scapy, compiled to bytes and the places that change.
+"""Packet specs: built once with scapy, compiled to bytes and the fields that change.
 
 A :class:`PacketSpec` needs scapy to be made and nothing at all to be used: sending a packet is
 three stores into a buffer. The checksum is mended without touching the rest of the packet: 2**16 is
@@ -108,7 +108,7 @@ def load_scapy() -> None:
 
 
 def check_size(stream: Stream) -> None:
-    """See that the payload fits into the size asked for.
+    """Check that the payload fits into the requested size.
 
     Raises:
         ProbeError: it does not, or no IP packet is that long.

@@ -1,4 +1,4 @@
-"""From what was sent and what arrived to what was lost: pure functions over arrays.
+"""Derives losses from departures and arrivals: pure functions over arrays.
 
 Loss periods are those of RFC 3357, reordering that of RFC 4737 (type P-reordered: a packet is
 reordered if one with a higher sequence number of the same flow arrived before it; only first copies
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What was written down of one stream.
+    """The records of one stream.
 
     Attributes:
         schedule: when each packet was due.

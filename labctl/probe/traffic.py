@@ -1,4 +1,4 @@
-"""Traffic over a running lab: started, looked at while it runs, stopped, tallied."""
+"""Traffic over a running lab: starts streams, tallies them while they run, stops them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Traffic:
         self.session = 0
 
     def own(self, cleanup: contextlib.ExitStack) -> None:
-        """From now on :meth:`close` undoes all that the start has done."""
+        """Take over the started helpers: from now on :meth:`close` undoes the start."""
         self._cleanup = cleanup
 
     @property
@@ -282,19 +282,19 @@ def start_traffic(
             senders.append(_sender(group, netns))
             cleanup.callback(senders[-1].close)
         session = secrets.randbits(32)
-        receivers[0].say([_receiver_config(each, netns, session) for each in flowing])
+        receivers[0].send([_receiver_config(each, netns, session) for each in flowing])
         for group, sender in zip(sending, senders, strict=True):
-            sender.say([_sender_config(each, netns) for each in group])
+            sender.send([_sender_config(each, netns) for each in group])
         spec.load_scapy()  # while the helpers start
-        for each, port in zip(flowing, receivers[0].hear(_PATIENCE_S)["ports"], strict=True):
+        for each, port in zip(flowing, receivers[0].receive(_PATIENCE_S)["ports"], strict=True):
             each.destination_port = port
         for group, sender in zip(sending, senders, strict=True):
-            for each, ports in zip(group, sender.hear(_PATIENCE_S)["ports"], strict=True):
+            for each, ports in zip(group, sender.receive(_PATIENCE_S)["ports"], strict=True):
                 each.source_ports = ports
-            sender.say([_templates(each, session) for each in group])
+            sender.send([_templates(each, session) for each in group])
         traffic = Traffic(flowing, senders, receivers, cleanup)
         for group, sender in zip(sending, senders, strict=True):
-            priority = sender.hear(_PATIENCE_S)["priority"]
+            priority = sender.receive(_PATIENCE_S)["priority"]
             for each in group:
                 each.priority = priority
         traffic.session = session
@@ -304,7 +304,7 @@ def start_traffic(
             each.start_ns = traffic.started_ns
             each.departures.words[shared_memory.STOP_NS] = traffic.ends_ns
         for sender in senders:
-            sender.say({"start_ns": traffic.started_ns})
+            sender.send({"start_ns": traffic.started_ns})
         traffic.own(cleanup.pop_all())
     return traffic
 

@@ -1,4 +1,4 @@
-"""What the probe is asked for and what it answers: frozen data, times in nanoseconds.
+"""Input and output of the probe: frozen data, times in nanoseconds.
 
 Terms are those of RFC 3357 (loss period, loss distance), RFC 4737 (reordering), RFC 5560
 (duplication) and RFC 6412 (loss-derived convergence time). Every time is CLOCK_MONOTONIC.
@@ -94,7 +94,7 @@ class FlowTally:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorHealth:
-    """How well the sender kept its own promise.
+    """How exactly the sender kept its schedule.
 
     Attributes:
         due: packets that the schedule asked for.
@@ -120,7 +120,7 @@ class GeneratorHealth:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverHealth:
-    """What the measuring itself lost, since the traffic began.
+    """Losses of the measurement itself since the traffic began.
 
     Attributes:
         overflowed: packets that the kernel had for the receiver and could not keep.

@@ -1,4 +1,4 @@
-"""Model -> definition: a containerlab file and a folder a node.
+"""Model -> definition: a containerlab file and a folder for each node. Starts nothing.
 
 :func:`render` writes them; what a role is made of stands in :mod:`labctl.roles`,
 in :mod:`labctl.model.routing` what its templates can ask.

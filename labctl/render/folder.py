@@ -1,4 +1,4 @@
-"""Writing a rendered folder: all of it or nothing, and never over what somebody else made."""
+"""Writes a rendered folder: completely or not at all, and never over files of another origin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OutFile = tuple[bytes, bool]
 
 
 def write_folder(out: Path, files: Mapping[str, OutFile]) -> None:
-    """Write a folder anew: it has these files afterwards and no others.
+    """Replace a folder: afterwards it has these files and no others.
 
     Everything is written into a folder of its own first. Then the old entries are moved aside and the
     new ones in, and what was moved is moved back if that fails. The old ones are deleted last. The

@@ -1,1 +1,4 @@
-"""Definition -> running lab, behind one seam (:mod:`labctl.lab.runtime`)."""
+"""Runs definitions as labs: implementations of :class:`labctl.lab.runtime.Runtime`.
+
+They know definitions, namespaces and containers; they never know why a node starts or stops.
+"""

@@ -1,1 +1,1 @@
-"""Fakes behind the seams of labctl, for tests. No room of the product imports them."""
+"""Fakes behind the protocols of labctl, for tests. Product code never imports this package."""

@@ -1,6 +1,6 @@
-"""A world of make-believe with a clock of its own: for tests of everything that stands on a run.
+"""A fake lab with a clock of its own: for tests of all code that runs on a lab.
 
-Packets leave exactly on schedule and a rule of the test's says which are lost; nothing else is
+Packets leave exactly on schedule and the test's rule says which are lost; nothing else is
 invented: tallies are counted from those packets.
 """
 

@@ -1,7 +1,7 @@
-"""A runtime in memory: what tests of everything above run against, with failures as they script them.
+"""A runtime in memory: tests of the layers above run against it, with failures as they script them.
 
 It keeps to the contract of :mod:`labctl.lab.runtime` as far as a lab without processes can: nodes
-run, are killed and booted; links have carrier or not; commands answer what the test said.
+run, are killed and boot; links have carrier or not; commands return what the test configured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole series in a world of make-believe: journals for tests of whatever is made of journals."""
+"""Whole series of runs on a fake lab: journals for tests of code that reads journals."""
 
 from __future__ import annotations
 

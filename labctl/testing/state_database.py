@@ -1,4 +1,4 @@
-"""A state database in memory: every rule of the model holds, nothing is connected to."""
+"""A state database in memory: enforces every rule of the model, connects to nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A ZooKeeper ensemble in memory, and clients of it: as much as the state database and mirrors use.
+"""A ZooKeeper ensemble and its clients in memory: as much as the state database and mirrors use.
 
-Versions, ephemeral nodes, one-shot watches and atomic transactions are those of the real one. What goes
-wrong there goes wrong here when a test says so: servers that are away, sessions that expire, and answers
-that are lost although the work was done.
+Versions, ephemeral nodes, one-shot watches and atomic transactions behave as in ZooKeeper. A test can
+cause its failures: unreachable servers, expired sessions, and replies
+that are lost although the operation was done.
 """
 
 from __future__ import annotations

@@ -167,9 +167,9 @@ def test_a_slot_is_given_back_and_filled_again_without_a_gap(routed: Bed) -> Non
 def test_a_ring_whose_interface_is_gone_hears_no_more(routed: Bed) -> None:
     ring = Ring(routed.netns("a"), "eth1", 256)
     try:
-        assert ring.hears
+        assert ring.attached
         routed.ip("a", "link", "delete", "eth1")
-        assert not ring.hears
+        assert not ring.attached
     finally:
         ring.close()
 

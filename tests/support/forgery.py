@@ -1,4 +1,4 @@
-"""Every kind of frame by which a virtual machine could try to be, or to reach, somebody else.
+"""Every kind of frame with which a virtual machine could impersonate, or reach, another tenant's machine.
 
 All of them are built for one scene: who sends, who else is there. Each carries a token of its kind
 (where the protocol has no place for it, behind its end), by which it is known again wherever it comes.

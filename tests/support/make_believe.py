@@ -1,4 +1,4 @@
-"""A power cycle in a world of make-believe, and its verdict: for whatever is made of journals."""
+"""A power cycle on a fake lab, and its verdict: for tests of code that reads journals."""
 
 from __future__ import annotations
 

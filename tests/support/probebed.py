@@ -1,6 +1,6 @@
 """Two ends and a middle to try the probe on: the middle a router, or a relay that loses on order.
 
-The relay is a program between two links that knows every packet of the probe by name, does to
+The relay is a program between two links that identifies every probe packet, does to
 each what it was told to, and says exactly what it did.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that one node sends to its peers, taken down at the peers' own interfaces."""
+"""Captures everything that one node sends to its peers, at the peers' own interfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent is told at its start: /etc/labctl/agent.json, written by render."""
+"""The agent's configuration at its start: /etc/labctl/agent.json, written by render."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Connections that the firewalls of this host's ports know: a map of the kernel's, and nothing beside it.
+"""Connections that the firewalls of this host's ports know: stored in a kernel map and nowhere else.
 
-The kernel makes connections by itself (with the entries that it makes from megaflows), keeps those of
-flows in use alive, and asks for them; so its map is the only one, and outlives the agent. Time-outs
+The kernel creates connections itself (with the entries that it creates from megaflows), refreshes those of
+flows in use, and looks them up; so its map is the only copy, and outlives the agent. The time-outs
 are those of the kernel's own connection tracking, shortened where a lab gains nothing by their length.
 """
 
@@ -26,10 +26,10 @@ class ConnectionMemory(Protocol):
     """Where connections are; :class:`labctl.overlay.datapath.cache.FlowCache` is one."""
 
     def remember_connections(self, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Let packed keys be known, with the time they were last seen."""
+        """Add packed keys, with the time they were last seen."""
 
     def forget_connections(self, keys: Iterable[bytes]) -> None:
-        """Let them be known no more."""
+        """Remove packed keys."""
 
     def knows(self, conn: bytes) -> bool:
         """Whether a packed key is known."""
@@ -63,7 +63,7 @@ class Connections:
             self._fresh = {}
 
     def expire(self, now_ns: int) -> int:
-        """Look at some of them, others next time: forget what was idle for too long; how many.
+        """Scan some of them, the rest next time: remove those idle for too long; returns how many.
 
         No flow in use can hang on one that goes: each refreshes its own once a second, in the kernel.
         """

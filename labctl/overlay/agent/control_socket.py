@@ -25,7 +25,7 @@ _PATIENCE_S = 0.5
 
 
 class Control:
-    """The agent's end."""
+    """The agent's end of the control socket."""
 
     def __init__(self, path: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
         """Listen; ``answer`` is called for each request."""
@@ -41,11 +41,11 @@ class Control:
         self._socket.listen(8)
 
     def fileno(self) -> int:
-        """Readable when somebody asks."""
+        """Readable when a request waits."""
         return self._socket.fileno()
 
     def serve(self) -> None:
-        """Answer whoever asks now. One who is slow to ask is hung up on: packets come first."""
+        """Reply to the waiting request. A slow client is disconnected: packets come first."""
         try:
             connection, _ = self._socket.accept()
         except BlockingIOError:
@@ -63,12 +63,12 @@ class Control:
                 return  # whoever asked has gone
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 def ask(path: Path, request: Mapping[str, Any], timeout_s: float = 5.0) -> Any:  # noqa: ANN401 - any JSON
-    """Ask an agent.
+    """Send a request to an agent and return its reply.
 
     Raises:
         ActionError: it is not there, or refuses.

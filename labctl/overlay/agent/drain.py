@@ -1,8 +1,8 @@
-"""A gateway that is to be drained: its gate is told to announce nothing, while packets still pass.
+"""Drains a gateway: makes its route gate withdraw every announcement while packets still pass.
 
-The gate (docs/roles.md) announces to one side while the other is whole. A file beside its own says
-that nothing is to be announced; the neighbours then go other ways, and whatever is still under way
-is passed on as before, since entries, routes and addresses stay.
+The route gate (docs/roles.md) announces to one side while the other is usable. A drain file beside the gate's
+state file makes it announce nothing. The neighbours then use other paths, and packets still under way
+are forwarded as before, because entries, routes and addresses stay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Gate"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The gate of this node.
+    """The route gate of this node.
 
     Attributes:
         standing: the file that it says in how it stands.
@@ -29,7 +29,7 @@ class Gate:
     standing: Path
 
     def drain(self, *, on: bool) -> bool:
-        """Announce nothing from now on, or as the gate sees fit again; whether that was news."""
+        """Start or end draining; returns whether that changed anything."""
         mark = self.standing.with_name(f"{self.standing.name}.drain")
         if mark.exists() == on:
             return False

@@ -1,7 +1,7 @@
-"""The agent's core: an upcall in, entries and frames out; a change in, entries corrected.
+"""The agent's core: decides upcalls, installs entries and sends packets; revalidates entries after a change.
 
-No I/O of its own: the cache, the channel and the clock are handed to it. It runs in one thread, so a
-decision can never be written after the change that made it false.
+It does no I/O of its own: it gets the cache, the channel and the clock as arguments. It runs in one thread,
+so a decision can never be written after the change that made it false.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UPCALL = make_record(FlowEntry(DatapathAction.UPCALL))
 
 
 class _Case(NamedTuple):
-    """An upcall that has to be decided."""
+    """An upcall that needs a decision."""
 
     upcall: Upcall
     flow: FlowKey
@@ -90,7 +90,7 @@ class FlowEngine:
         self.serve((upcall,), now_ns)
 
     def serve(self, upcalls: Iterable[Upcall], now_ns: int) -> None:
-        """Several of them; their entries are written at once, and all packets are sent after that."""
+        """Decide several upcalls; their entries are written at once, and all packets are sent after that."""
         for upcall in upcalls:
             self._take(upcall, now_ns)
         self._flush()
@@ -131,7 +131,7 @@ class FlowEngine:
             self._decide(case)
 
     def _holds(self, record: FlowRecord, flow: FlowKey) -> bool:
-        """Whether the connections that an entry hangs on are as it wants them."""
+        """Whether the connections of an entry are as the entry requires."""
         return all(
             ref.wanted is ConnRequirement.ANY
             or self.established(conn) is (ref.wanted is ConnRequirement.KNOWN)
@@ -140,7 +140,7 @@ class FlowEngine:
         )
 
     def _by_megaflow(self, case: _Case) -> bool:
-        """Use an earlier decision that was made from nothing that this packet differs in."""
+        """Reuse an earlier decision if the packet matches on every field that the decision depends on."""
         record = self._like_another(case.flow, case.packet, case.key, case.now_ns)
         if record is None:
             return False
@@ -167,7 +167,7 @@ class FlowEngine:
             self._connections.record(conns, now_ns)
 
     def _install_reply(self, case: _Case, record: FlowRecord) -> None:
-        """Make the entry for the answer as well, where a connection lets it back in: one upcall less."""
+        """Install the entry for the reply too, where a connection allows the reply: one upcall less."""
         if not record.entry.conns:
             return
         made = reply(case.packet, case.flow.ingress, record.entry, self._ports)
@@ -186,7 +186,7 @@ class FlowEngine:
             self._keep(_Case(case.upcall, flow, packet, key, case.now_ns), decision, asked)
 
     def _asking(self, ingress: int, packet: Packet) -> tuple[Decision, Asked]:
-        """Simulate, and note what was asked about connections."""
+        """Simulate, and record which connections were looked up."""
         asked: Asked = []
 
         def established(conn: ConnKey) -> bool:
@@ -226,7 +226,7 @@ class FlowEngine:
         return make_record(entry, ttl), self._table.dependencies(tags)
 
     def _keep(self, case: _Case, decision: Forward | Drop, asked: Asked) -> FlowRecord | None:
-        """Make an entry, and let others like it have the same."""
+        """Install an entry, and the megaflow for flows like it."""
         made = self._record_of(case.flow, decision, asked)
         if made is None:
             return None
@@ -318,7 +318,7 @@ class FlowEngine:
         return kept and decision.read in (ReadPorts.NONE, megaflow.read)
 
     def _revalidate_flows(self, keys: Iterable[bytes], now_ns: int) -> None:
-        """Overwrite entries by what holds now, without waiting for their next packet."""
+        """Overwrite entries with current decisions, without waiting for their next packet."""
         rows, self._rows = self._rows, []
         gone: list[bytes] = []
         for key in keys:
@@ -354,7 +354,7 @@ class FlowEngine:
         self._megaflows.kill_unowned()
 
     def seen(self, rows: Iterable[tuple[bytes, FlowEntry]], now_ns: int) -> None:
-        """Some entries with the kernel's counters: those go that are idle, or nobody's."""
+        """Take some scanned entries with the kernel's counters: idle and unowned ones are removed."""
         self._drop(
             [
                 key

@@ -1,4 +1,4 @@
-"""A decision as an entry of the kernel's cache."""
+"""Converts a decision to an entry of the kernel's flow cache."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def rewritten(packet: Packet, decision: Forward) -> bytes:
 
 
 def reply(packet: Packet, ingress: int, entry: FlowEntry, ports: PortBindings) -> tuple[int, Packet] | None:
-    """What will most likely come back, and where it comes in; None where that cannot be said.
+    """The expected reply, and its ingress; None where it cannot be predicted.
 
     A VM answers to the MAC that the packet came from. What comes back through a tunnel has been
     rewritten by the answering VM's host, so it bears the MACs that our VM sent to and from.

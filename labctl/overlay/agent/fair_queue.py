@@ -1,8 +1,8 @@
-"""A fair queue of upcalls by origin: one that sends many waits for itself, not the others for it.
+"""A fair queue of upcalls, round robin by origin: an origin that sends many delays only itself.
 
-The kernel limits the rate of each origin already, but to one that it alone may use; several at theirs, or
-one on a busy machine, are more than the agent can do. So whatever has come up is taken off the
-socket at once, and served one from each origin after the other.
+The kernel limits the rate of each origin already, but only to a rate that one origin alone may use; several
+origins at that rate, or one on a busy machine, exceed what the agent can process. So the agent reads all
+waiting upcalls from the socket at once, and serves one from each origin in turn.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RoundRobinQueue:
         return self._waiting
 
     def push(self, upcall: Upcall) -> None:
-        """Let an upcall wait behind the others of its origin."""
+        """Append an upcall to the queue of its origin."""
         queue = self._queues.get(upcall.origin)
         if queue is None:
             queue = self._queues[upcall.origin] = deque()

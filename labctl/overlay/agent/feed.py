@@ -1,4 +1,4 @@
-"""From the mirror's thread to the agent's loop: the newest snapshot and all tags since the last one."""
+"""Passes updates from the mirror's thread to the agent's loop: the newest snapshot, all tags since then."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Records of the entries that the agent wrote: each one's decision, and what that depends on.
+"""Records of the entries that the agent installed: the decision of each, and its dependencies.
 
-Many flows share one set of dependencies (all connections of a VM to a service, say), so tags are kept
-once a set, which the decision's megaflow shares. Connections that come or go are the kernel's business:
+Many flows share one set of dependencies (all connections of a VM to a service, for example), so tags are kept
+once for each set, which the decision's megaflow shares. The kernel tracks connections that come or go:
 an entry says which of them it depends on, and the kernel looks them up.
 """
 
@@ -29,7 +29,7 @@ _CONN = "conn:"
 
 @dataclass(slots=True, eq=False)
 class DependencySet:
-    """Facts that decisions depend on; compared by identity.
+    """A set of facts that decisions depend on; compared by identity.
 
     Attributes:
         tags: all but those of connections.
@@ -154,7 +154,7 @@ class FlowTable:
         return keys, [megaflow for dependencies in sets for megaflow in dependencies.megaflows]
 
     def over(self, now_ns: int) -> list[bytes]:
-        """Packed keys of entries that held only for a while, and that while is over; told once."""
+        """Packed keys of entries whose hold time has expired; returned once."""
         ended = []
         while self._holds and self._holds[0][0] <= now_ns:
             _, key = heapq.heappop(self._holds)

@@ -1,8 +1,8 @@
-"""Virtual machines that are no nodes of the lab: the agent of their host brings them to life.
+"""Virtual machines that are not nodes of the lab: the agent of their host starts and ends them.
 
-What the state database places on this host and no interface of the lab is meant for gets namespaces
+A VM that the state database places on this host, without an interface of the lab, gets namespaces
 of its own within the node, made by the role's program ``/etc/labctl/guest``. So it dies with its
-host, goes when its port goes, and outlives the agent, which finds it again by its interface's name.
+host, ends when its port is removed, and outlives the agent, which finds it again by its interface's name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
-    """A machine as it should be.
+    """The wanted state of a machine.
 
     Attributes:
         name: of its port.
@@ -58,7 +58,7 @@ class GuestSpec:
 
 @dataclass(slots=True)
 class _Maker:
-    """The program that makes a machine, and then stands behind it.
+    """The process that starts a machine and then supervises it.
 
     Attributes:
         guest: which one.
@@ -118,7 +118,7 @@ class Guests:
         self.tend()
 
     def tend(self) -> None:
-        """Make what is missing, as far as can be at once; call it now and then."""
+        """Start missing machines as far as possible now; call it periodically."""
         there = {name for _, name in socket.if_nameindex()}
         self._reap(there)
         now = time.monotonic()

@@ -1,7 +1,7 @@
-"""One host's overlay, put together: snapshot, engine, ports, and on a gateway its proactive flows.
+"""One host's overlay: snapshot, engine, ports, and on a gateway its proactive flows.
 
-This is where a change of the state database becomes a change in the kernel, in the order that loses
-nothing: install flow entries before advertising routes; withdraw routes before removing entries.
+This module applies a change of the state database to the kernel, in the order that loses no packet: install
+flow entries before advertising routes; withdraw routes before removing entries.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["OverlayHost", "decide_by"]
 def decide_by(
     topology: VirtualTopology, host: str
 ) -> Callable[[int, Packet, Callable[[ConnKey], bool]], Decision]:
-    """The simulation over one snapshot, as the engine wants it."""
+    """The simulation over one snapshot, with the signature that the engine needs."""
 
     def decide(ingress: int, packet: Packet, established: Callable[[ConnKey], bool]) -> Decision:
         return simulate(topology, host, packet, ingress, established)
@@ -200,7 +200,7 @@ class OverlayHost:
         return {**self._config.ports, **(self.guests.interfaces() if self.guests is not None else {})}
 
     def tend(self) -> None:
-        """Once a second: what came or went without a word."""
+        """Once a second: handle interfaces that came or went without a notification."""
         if self.guests is not None:
             self.guests.tend()
         self.bind_ports()
@@ -289,7 +289,7 @@ class OverlayHost:
                 self._channel.out_of(interface, frame)
 
     def status(self) -> dict[str, Any]:
-        """What an operator asks first."""
+        """The status for the operator."""
         return {
             "host": self._config.host,
             "kind": self._config.kind,

@@ -1,4 +1,4 @@
-"""What the engine needs of the kernel: a cache to write to, and a way to send."""
+"""The protocols between the engine and the kernel: a flow cache to write to, and a way to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator may ask an agent, and the answers: status, flows, the way of a packet."""
+"""Replies to an operator's queries: status, flows, the path of a packet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IP = (0x0800, 0x86DD)
 
 
 class Questions:
-    """Answers from what the agent knows at this moment."""
+    """Replies from the agent's current state."""
 
     def __init__(
         self, config: AgentConfig, host: OverlayHost, engine: FlowEngine, cache: FlowCache, feed: MirrorFeed

@@ -1,8 +1,8 @@
-"""What the agent sets in its node's own kernel: the uplink's veth, routes inward, the anycast address.
+"""The agent's settings in its node's own kernel: the uplink's veth, routes inward, the anycast address.
 
-All by ``ip -batch``: values are words on standard input, never part of a shell's line. Routes of
-ours carry a protocol number of their own, so that FRR redistributes just these and an agent that
-starts again finds them.
+All settings go through ``ip -batch``: values are words on standard input, never part of a shell's line. The
+agent's routes have a protocol number of their own, so that FRR redistributes only these and a restarted agent
+finds them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class IpCommand:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The node's kernel, spoken to through iproute2."""
+    """The node's kernel, configured through iproute2."""
 
     ip: Ip
 

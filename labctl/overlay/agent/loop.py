@@ -1,6 +1,6 @@
-"""The agent's one loop: upcalls, changes, questions and the clock, in one thread.
+"""The agent's event loop: upcalls, changes, queries and timers, in one thread.
 
-Whatever comes from another thread (the state database's client) comes through a queue and an
+Input from another thread (the state database's client) arrives through a queue and an
 eventfd, so nothing here needs a lock.
 """
 
@@ -64,7 +64,7 @@ def monotonic_ns() -> int:
 
 
 class Loop:
-    """Waits for whatever happens first, until it is told to stop."""
+    """Handles one event after the other until it is stopped."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Loop:
             self._engine.serve(some, monotonic_ns())
 
     def _catch_up(self) -> None:
-        """What came up before anything could be decided, unless its sender has given it up by now."""
+        """Serve upcalls that arrived before the first snapshot, except those too old for their sender."""
         now = monotonic_ns()
         while self._early:
             upcall, since = self._early.popleft()

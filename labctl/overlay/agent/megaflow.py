@@ -1,16 +1,16 @@
 """Megaflows: one decision serves every flow that matches on the fields the decision depends on.
 
-A decision says which port numbers it was made from (:class:`labctl.overlay.flow.ReadPorts`). Besides,
-port numbers are part of the connections that the firewall asked about. So a new flow that differs
-from an earlier one just in port numbers that were not read, and gets the same answers about its own
-connections, meets the same decision, about its own connections. The kernel finds it by itself
-(megaflow.h), without the agent: a client's next connection to a service, a server's next client.
+A decision lists the port numbers that it depends on (:class:`labctl.overlay.flow.ReadPorts`). Port numbers
+are also part of the connections that the firewall looked up. So a new flow that differs from an earlier flow
+only in port numbers that were not read, and whose own connections have the same state, gets the same
+decision, for its own connections. The kernel matches such a flow itself (megaflow.h), without the agent: a
+client's next connection to a service, a server's next client.
 
-Left to the simulation: fragments, ICMP, the ports of DHCP (which anti-spoofing and the DHCP server
-look at), packets that are longer or older than the entry allows.
+These packets always need the simulation: fragments, ICMP, the ports of DHCP (which anti-spoofing and the DHCP
+server read), and packets that are longer or have a lower TTL than the entry allows.
 
-Of the entries that the kernel made the agent knows nothing, one by one. Each bears the generation of its
-megaflow, and dies with it: a megaflow that is killed takes all of them with it, at once.
+The agent does not know the individual entries that the kernel created. Each carries the generation of its
+megaflow: killing a megaflow invalidates all of its entries at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MegaflowMap(Protocol):
     """Where the kernel has its megaflows; :class:`labctl.overlay.datapath.cache.FlowCache` is one."""
 
     def write_megaflow(self, key: bytes, variants: Sequence[bytes]) -> None:
-        """What to use under a key from now on."""
+        """Replace the variants under a key."""
 
     def megaflows(self) -> list[bytes]:
         """The keys that there are."""
@@ -151,7 +151,7 @@ class MegaflowTable:
         return None
 
     def keep(self, flow: FlowKey, packet: Packet, made: Made) -> bool:
-        """Remember a decision for others like it, where that can be done; whether it could."""
+        """Install a megaflow for a decision where possible; returns whether it was."""
         decision, record, dependencies, asked = made
         if decision.read is ReadPorts.BOTH or not _is_simple(flow):
             return False
@@ -207,7 +207,7 @@ class MegaflowTable:
         return generation
 
     def flush(self) -> None:
-        """Let the kernel use what is new, and no more what was withdrawn."""
+        """Write new megaflows to the kernel, and remove withdrawn ones."""
         changed, self._changed = self._changed, set()
         for key in changed:
             self._kernel.write_megaflow(

@@ -1,4 +1,4 @@
-"""Packets that wait for a fact that the mirror does not hold yet: a few, and for five seconds at most."""
+"""Packets that wait for a fact that the mirror does not hold yet: a bounded number, for five seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which interface of this host is which port of the overlay."""
+"""Maps interfaces of this host to ports of the overlay."""
 
 from __future__ import annotations
 

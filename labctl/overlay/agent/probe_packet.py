@@ -1,7 +1,7 @@
-"""A packet made of nothing but its flow's key: to ask the simulation again when a fact has changed.
+"""Builds a packet from a flow's key alone, to simulate the flow again when a fact has changed.
 
-A decision depends on the key and, besides, on length and TTL alone; those two the kernel checks by
-itself and sends such packets up. So the key is enough, and no packet has to be kept.
+A decision depends on the key and on length and TTL. The kernel checks length and TTL by
+itself and sends such packets to the agent. So the key is enough, and no packet has to be kept.
 """
 
 from __future__ import annotations

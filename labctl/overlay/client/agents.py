@@ -1,7 +1,7 @@
-"""The agents of a running lab, and the VMs that they brought to life.
+"""The agents of a running lab, and the VMs that they started.
 
-An agent's socket and what it knows of its VMs are files in its node; they are reached by the root folder
-of the node's first process, so that asking costs no process in the node.
+An agent's socket and its records of its VMs are files in its node. They are reached through the root folder
+of the node's first process, so a query needs no process in the node.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Agents:
     """Every agent of a lab."""
 
     def __init__(self, runtime: Runtime, lab: LabDir) -> None:
-        """Look which of them run.
+        """Find the running agents.
 
         Raises:
             ActionError: the lab has no overlay.

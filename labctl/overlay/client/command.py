@@ -1,7 +1,7 @@
-"""Commands of the overlay as a scenario writes them: ``env create dev7 --vms 4``.
+"""Overlay commands as a scenario writes them: ``env create dev7 --vms 4``.
 
 The words, options and defaults are those of ``labctl overlay`` without the lab's name. Only commands that
-change something are known here: a listing in the middle of a run would say nothing to anybody.
+change something are accepted: a listing in the middle of a run would have no reader.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The way from this machine to the state database of a running lab.
+"""Connects this machine to the state database of a running lab.
 
-No port of a lab is open on this machine, so every read and every change is made by a thread inside the
-network namespace of a controller. Operations (tenants, rules, gateways, ...) see :class:`StateDatabase`
-alone, which tests replace.
+No port of a lab is open on this machine, so a thread inside the network namespace of a controller makes every
+read and every change. Operations (tenants, rules, gateways, ...) use :class:`StateDatabase` alone, which
+tests replace.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the agents decide of a packet: from host to host, as far as the overlay carries it."""
+"""The agents' decisions about a packet: from host to host, as far as the overlay carries it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_HOSTS = 4
 
 @dataclass(frozen=True, slots=True)
 class HopDecision:
-    """What one host's agent decides.
+    """One host's decision about the packet.
 
     Attributes:
         host: node.
@@ -52,7 +52,7 @@ class HopDecision:
 def follow(
     ask: Ask, host_of: Callable[[str], str], host: str, ingress: int, frame: bytes
 ) -> tuple[HopDecision, ...]:
-    """Ask the first host, then the one that its tunnel leads to, and so on.
+    """Query the first host, then the host that its tunnel leads to, and so on.
 
     Args:
         ask: an agent.

@@ -1,4 +1,4 @@
-"""Observations of one packet, a line for each node that it passed."""
+"""Groups the observations of one packet by node: one line for each node that it passed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is who in a lab with an overlay: nodes, VMs that are nodes, VMs that are not, and their addresses."""
+"""The inventory of a lab with an overlay: nodes, VMs (nodes of the lab or not), and their addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A traced packet as an interface of the lab saw it: bare or in a tunnel, on its way or as an answer."""
+"""A traced packet as observed on one interface: bare or in a tunnel, the packet itself or a reply."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def in_words(packet: Packet) -> str:
     """``10.0.0.1 > 10.0.0.2 icmp echo request ttl 64``."""
     kind = packet.sport >> 8
     if packet.proto in (ICMP, ICMP6):
-        told = _ICMP_NAMES.get((packet.proto, kind), f"type {kind}")
-        what = f"icmp {told}" if packet.proto == ICMP else f"icmp6 {told}"
+        kind_name = _ICMP_NAMES.get((packet.proto, kind), f"type {kind}")
+        what = f"icmp {kind_name}" if packet.proto == ICMP else f"icmp6 {kind_name}"
         ports = ("", "")
     else:
         what = "udp" if packet.proto == UDP else "tcp"

@@ -1,4 +1,4 @@
-"""The bytes of a packet that is traced: headers as wanted, and a token by which it is known again."""
+"""The bytes of a traced packet: its headers, and a token that identifies it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A packet in a few words: ``icmp vm2``, ``udp 10.128.1.10:53``, ``tcp6 vm3:80 ttl=2 size=1400``."""
+"""Parses a packet from a few words: ``icmp vm2``, ``udp 10.128.1.10:53``, ``tcp6 vm3:80 ttl=2 size=1400``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a packet: what the agents decide of it, and then the packet itself, seen at each hop."""
+"""Traces a packet: queries the agents' decisions, then sends the packet and observes it at each hop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Trace:
 
 
 def trace(runtime: Runtime, lab: LabDir, source: str, spec: TracePacket, wait_s: float = 1.0) -> Trace:
-    """Ask the agents, send the packet, listen everywhere, ask again.
+    """Query the agents, send the packet, capture on every interface, query again.
 
     Args:
         runtime: that runs the lab.
@@ -187,16 +187,16 @@ def _end(
     answered: bool,
 ) -> str:
     way = [each for each in seen if not each.answer]
-    told = next((each for each in seen if each.answer), None)
-    reply = f"; answered: {told.summary}" if answered and told is not None else ""
+    answer = next((each for each in seen if each.answer), None)
+    reply = f"; answered: {answer.summary}" if answered and answer is not None else ""
     if arrived:
         took = (next(e for e in way if e.node == target and not e.outgoing).t_ns - way[0].t_ns) / 1e6
         return f"arrived at {target} after {took:.3f} ms{reply}"
     dropped = next((hop for hop in hops if hop.decision in ("drop", "unknown")), None)
     if dropped is not None:
         return f"dropped on {dropped.host}: {dropped.reason or dropped.decision}"
-    if answered and told is not None:
-        return f"answered without getting there: {told.summary}, from {told.node}"
+    if answered and answer is not None:
+        return f"answered without getting there: {answer.summary}, from {answer.node}"
     if not way:
         return "the sender's own kernel sent nothing: it has no route, or nobody answered for the next hop"
     last = way[-1]

@@ -2,7 +2,7 @@
 
 A document is ``{class name: [item, ...]}`` with the class names of
 :data:`labctl.overlay.config.model.KINDS`; an item is an object of its attributes, defaults left out. What
-a newer program wrote and this one does not know is refused, not guessed at.
+a newer program wrote and this one does not know is an error, never a guess.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An environment: a tenant with networks and VMs, made and taken away as one piece.
+"""An environment: a tenant with networks and VMs, created and removed as one piece.
 
-Everything of it is in one document of the state database, so that it comes in one transaction, and
-goes in one.
+All of it is in one document of the state database, so that it is created in one transaction, and
+removed in one.
 """
 
 from __future__ import annotations

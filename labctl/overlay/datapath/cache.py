@@ -1,8 +1,8 @@
 """The flow cache of one host: entries in the kernel, written and read by the agent.
 
-A cache belongs to the VXLAN device of a host. Its maps live as long as a program of ours is on an
-interface, so existing flows go on while there is no agent; the next agent takes the maps over and
-puts fresh programs in the place of the old ones, one after the other, without a gap.
+A cache belongs to the VXLAN device of a host. Its maps live as long as a program of the cache is attached to
+an interface, so existing flows continue while there is no agent. The next agent takes the maps over and
+replaces the old programs one after the other, without a gap.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class FlowCache:
         return cache
 
     def close(self) -> None:
-        """Let go of it; what stands on interfaces goes on by itself."""
+        """Release the cache; programs attached to interfaces continue."""
         for fd in (*self._loaded.programs.values(), *self._loaded.maps.values()):
             os.close(fd)
 
@@ -140,7 +140,7 @@ class FlowCache:
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_port"])
 
     def bind(self, ifindex: int, record: PortRecord, *, uplink: bool = False) -> None:
-        """Let packets of an interface into the overlay, as those of a port."""
+        """Accept packets of an interface into the overlay, as those of a port."""
         ports = self._loaded.maps["lc_ports"]
         # What tunnels bring to this port is limited apart from what they bring to others.
         self._bpf.update(ports, struct.pack("=I", FROM_TUNNEL | record.key), record.pack())
@@ -148,7 +148,7 @@ class FlowCache:
         self._bpf.attach_ingress(ifindex, self._loaded.programs["from_uplink" if uplink else "from_port"])
 
     def unbind(self, ifindex: int) -> None:
-        """Throw away what the interface sends from now on."""
+        """Drop what the interface sends from now on."""
         ports, key = self._loaded.maps["lc_ports"], struct.pack("=I", ifindex)
         raw = self._bpf.lookup(ports, key, PortRecord.SIZE)
         if raw is not None:

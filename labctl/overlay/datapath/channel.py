@@ -1,8 +1,8 @@
-"""The way between kernel and agent: packets without an entry come up, and go down again.
+"""The channel between kernel and agent: carries packets without an entry up, and packets back down.
 
-A veth pair. The programs redirect an upcall out of the near end with the place it came from as its
-mark; here it arrives on the far end. What is sent back goes through ``from_agent``, with the same
-mark, and follows the entry that was written meanwhile.
+The channel is a veth pair. The programs redirect an upcall out of the near end with its origin as the
+mark; it arrives on the far end. What the agent sends back goes through ``from_agent``, with the same
+mark, and follows the entry that was installed meanwhile.
 """
 
 from __future__ import annotations

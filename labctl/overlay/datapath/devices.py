@@ -1,4 +1,4 @@
-"""The devices that a flow cache stands on: one VXLAN device for all tunnels, and a veth to the agent.
+"""The devices that a flow cache uses: one VXLAN device for all tunnels, and a veth pair to the agent.
 
 The VXLAN device takes destination and key from each packet's metadata, so there is no mesh of
 tunnels: nothing is set up or torn down when hosts come and go.

@@ -1,4 +1,4 @@
-"""Keys and values of the kernel's maps as bytes: what tables.h declares, told again.
+"""Packs keys and values of the kernel's maps into bytes, as tables.h declares them.
 
 The kernel checks sizes when the object is loaded; a test holds the offsets against its BTF.
 """

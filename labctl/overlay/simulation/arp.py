@@ -1,4 +1,4 @@
-"""ARP (RFC 826): the answer that the one who is asked for would give."""
+"""ARP (RFC 826): the reply in place of the requested address's owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bridges: known MACs only; nothing is learned, all of it stands in the state database."""
+"""Bridges: forward to known MACs only; they learn nothing, because the state database has every MAC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old view against new view: the tags of everything that is not the same any more."""
+"""Compares an old view with a new one: returns the tags of everything that changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of the way: out of a port of this host, or into a tunnel."""
+"""The last step of a packet: out of a port of this host, or into a tunnel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulation's front door: a packet and the port it came in by, to a decision."""
+"""The entry point of the simulation: takes a packet and its ingress port, returns a decision."""
 
 from __future__ import annotations
 

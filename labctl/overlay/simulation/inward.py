@@ -1,8 +1,8 @@
-"""What a gateway should know before it attracts traffic: every VM's way in, and what is inside.
+"""The proactive flows of a gateway: one for each VM address, and the prefixes that are inside.
 
-From the outside, security groups being the business of the VM's own host, nothing but the
-destination address decides. So a gateway can hold one entry a VM address instead of one a flow,
-made ahead; a gateway that takes over flows of another one meets no first packets at all.
+From the outside nothing but the destination address decides, because security groups are enforced on the VM's
+own host. So a gateway can hold one entry for each VM address instead of one for each flow,
+installed before any packet; a gateway that takes over flows of another one needs no first-packet decisions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One packet on its way: what has been read (tags), said (steps), counted and promised so far."""
+"""The state of one packet in the simulation: facts read (tags), trace steps, devices counted, connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent answers in place of others: ARP, neighbour discovery, advertisements, DHCP."""
+"""Replies in place of others: ARP, neighbour discovery, router advertisements, DHCP."""
 
 from __future__ import annotations
 

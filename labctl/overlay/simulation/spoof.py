@@ -22,7 +22,7 @@ _MLD = frozenset((130, 131, 132, 143))
 
 
 def forgery(port: PortView, packet: Packet) -> str:
-    """Why the packet cannot be honest; empty if it can.
+    """Why the packet is forged; empty if it is not.
 
     A VM speaks with its own MAC and its own addresses, also inside ARP and neighbour discovery,
     and it is neither a DHCP server nor a router.

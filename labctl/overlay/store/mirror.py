@@ -1,9 +1,9 @@
-"""The mirror: the state database as one agent sees it, kept up to date, and kept while it is away.
+"""The mirror: one agent's copy of the state database, kept while the database is unreachable.
 
-One watch on ``head`` tells of every change; only the documents that changed are read again. The
-client forgets its watches when it changes servers, so after every new connection, and now and
-then besides, the head is read again. While the database is away the last topology stands, and is
-said to be stale; a copy on disk lets a restarted agent begin with it.
+One watch on ``head`` reports every change; the mirror reads only the documents that changed. The client loses
+its watches when it changes servers, so the mirror reads the head again after every new connection, and
+periodically. While the database is unreachable the mirror keeps the last topology, and marks it as stale; a
+restarted agent starts with a copy on disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How this program talks to the ensemble: one client with a finite patience and a quiet logger."""
+"""Sessions with the ensemble: one client with a bounded retry time and a quiet logger."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""The containerlab runtime: containerlab as a program, and a Docker engine behind it."""
+"""The containerlab runtime: runs the containerlab program, and calls the Docker engine for each node.
+
+Knows the containerlab file format and one lab's containers; never knows faults, scenarios or other labs.
+"""

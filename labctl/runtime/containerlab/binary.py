@@ -1,9 +1,9 @@
-"""The containerlab program: where it is, what it is told, and what it says without an exit code.
+"""The containerlab program: where it is, its arguments, and the failures that its exit code hides.
 
-Facts about it that this file is made of (v0.79): exit codes are 0 and 1 only; a node's ``exec`` that
-fails is logged and the exit code stays 0; errors of a destroy are logged only; a second deploy starts
-every stopped node; SIGINT in a first deploy destroys the lab; a destroy with ``--cleanup`` that finds
-no container removes the first ``clab-*`` folder that it sees beside the topology, whosever it is.
+This file relies on these facts about containerlab (v0.79): exit codes are 0 and 1 only; a node's ``exec``
+that fails is logged and the exit code stays 0; errors of a destroy are only logged; a second deploy starts
+every stopped node; SIGINT in a first deploy destroys the lab; a destroy with ``--cleanup`` that finds no
+container removes the first ``clab-*`` folder beside the topology, even that of another lab.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EXEC_FAILED = "Failed to execute command"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one call of containerlab came to.
+    """The result of one call of containerlab.
 
     Attributes:
         code: its exit code; negative for a signal.
@@ -51,18 +51,18 @@ class Outcome:
 
     @property
     def exec_failures(self) -> tuple[str, ...]:
-        """Commands of the definition's ``exec`` that failed; the exit code does not tell of them."""
+        """Commands of the definition's ``exec`` that failed; the exit code does not show them."""
         return tuple(line for line in self.errors if _EXEC_FAILED in line)
 
     def summary(self) -> str:
-        """The errors in one line, or the last thing that it said."""
+        """The errors in one line, or the last line of output."""
         lines = self.errors or tuple(line for line in self.log.splitlines() if line.strip())[-1:]
         return "; ".join(lines) or f"exit code {self.code} and not a word"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A containerlab binary and the engine that it shall use.
+    """A containerlab binary and the engine that it uses.
 
     Attributes:
         path: of the binary.

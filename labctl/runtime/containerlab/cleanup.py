@@ -1,8 +1,8 @@
-"""What a containerlab lab leaves on the host besides containers, found and taken away.
+"""Finds and removes what a containerlab lab leaves on the host besides containers.
 
-Needed since a deploy may be killed at any moment, and since a destroy only logs what it could not do:
-names of namespaces under /run/netns (links to /proc, and ``clab-park-*``), links that had not been
-moved into their node yet, the lab's folder, its lines in /etc/hosts and its ssh configuration.
+The reasons: a deploy may be killed at any moment, and a destroy only logs what it could not remove. Leftovers
+are names of namespaces under /run/netns (links to /proc, and ``clab-park-*``), links that had not been moved
+into their node yet, the lab's folder, its lines in /etc/hosts and its ssh configuration.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _UNMOVED = re.compile(r"^clab-[0-9a-f]{8}$")
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Where to look for what one lab left.
+    """The places that may hold leftovers of one lab.
 
     Attributes:
         lab: name of the lab.
@@ -55,7 +55,7 @@ class Leftovers:
         return tuple(found)
 
     def remove(self) -> None:
-        """Take all of it away; what resists is still there for :meth:`find`."""
+        """Remove all leftovers; :meth:`find` still returns those that could not be removed."""
         for path in list(self._namespace_names()):
             with contextlib.suppress(OSError):
                 if path.is_symlink():
@@ -121,7 +121,7 @@ def unmoved_links() -> tuple[str, ...]:
 
 
 def remove_unmoved_links() -> None:
-    """Take away what :func:`unmoved_links` finds."""
+    """Remove what :func:`unmoved_links` finds."""
     for name in unmoved_links():
         # Either end takes the other with it: the second call of a pair fails, and may.
         subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)

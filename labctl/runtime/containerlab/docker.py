@@ -1,4 +1,4 @@
-"""The Docker engine under containerlab: a lab's containers, told from their labels."""
+"""The Docker engine under containerlab: finds a lab's containers by their labels and acts on them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What a lab asks of an engine."""
+    """The calls of a Docker engine that a lab needs."""
 
     http: EngineHttp = field(default_factory=EngineHttp)
 
@@ -89,7 +89,7 @@ class Engine:
         return answer
 
     def remove(self, containers: Iterable[Container]) -> tuple[str, ...]:
-        """Kill and remove; returns one line for each that resisted."""
+        """Kill and remove; returns one line for each that could not be removed."""
         with ThreadPoolExecutor(PARALLEL) as pool:
             return tuple(answer for answer in pool.map(self._remove, list(containers)) if answer)
 
@@ -106,7 +106,7 @@ class Engine:
         self.http.request("POST", f"/containers/{container.id}/start")
 
     def thaw(self, container: Container) -> None:
-        """Let a paused one go on; no error if it is not paused."""
+        """Resume a paused container; no error if it is not paused."""
         with contextlib.suppress(EngineRefusedError):
             self.http.request("POST", f"/containers/{container.id}/unpause")
 

@@ -73,7 +73,7 @@ def _why(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EngineHttp:
-    """Where an engine is, and how it is asked. Every call has a connection of its own."""
+    """Client of one engine. Every call has a connection of its own."""
 
     url: str = field(default_factory=engine_url)
 

@@ -84,10 +84,10 @@ def shipped(engine: Engine | None = None) -> tuple[Image, ...]:
         HostError: no engine answers.
     """
     engine = engine or Engine()
-    return tuple(_look(engine, name) for name in names())
+    return tuple(_inspected(engine, name) for name in names())
 
 
-def _look(engine: Engine, name: str) -> Image:
+def _inspected(engine: Engine, name: str) -> Image:
     facts = engine.image(reference(name)) or {}
     return Image(
         name,
@@ -123,16 +123,16 @@ def build(
         _build(engine, name, base, listen)
         seconds = round(time.monotonic() - started, 1)
         listen(Event("image.built", data={"image": reference(name), "seconds": seconds}))
-    return tuple(_look(engine, name) for name in wanted or names())
+    return tuple(_inspected(engine, name) for name in wanted or names())
 
 
 def _build(engine: Engine, name: str, base: str, listen: Listener) -> None:
-    said: list[str] = []
+    output: list[str] = []
     for line in _output(engine, _context(name), reference(name), base):
-        said.append(line)
+        output.append(line)
         listen(Event("image.output", data={"image": reference(name), "line": line}))
         if line.startswith("error: "):
-            raise HostError(_failure(engine, name, base, said))
+            raise HostError(_failure(engine, name, base, output))
 
 
 def _context(name: str) -> BinaryIO:
@@ -190,8 +190,8 @@ def _lines(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield f"error: {step['error']}"
 
 
-def _failure(engine: Engine, name: str, base: str, said: Sequence[str]) -> str:
-    text = "\n".join(said)
+def _failure(engine: Engine, name: str, base: str, output: Sequence[str]) -> str:
+    text = "\n".join(output)
     hint = ""
     if any(sign in text for sign in _NO_MIRROR):
         hint = "\nthe engine cannot reach the distribution's package mirror over this host's network"
@@ -201,5 +201,5 @@ def _failure(engine: Engine, name: str, base: str, said: Sequence[str]) -> str:
                 f"\nthe base image {base} is not there and cannot be pulled: pull it where there is "
                 "a registry, or tools/ci/engine base builds it from the distribution's packages"
             )
-    last = "\n".join(f"  {line}" for line in said[-8:])
+    last = "\n".join(f"  {line}" for line in output[-8:])
     return f"image {reference(name)} could not be built:\n{last}{hint}"

@@ -1,6 +1,6 @@
-"""The links of a lab that containerlab deployed: whether they are laid, and their numbers.
+"""The links of a lab that containerlab deployed: whether they exist, and their interface numbers.
 
-A veth whose two ends have the same interface number, each in its own namespace, tells of lost carrier
+A veth whose two ends have the same interface number, each in its own namespace, reports lost carrier
 up to a second late: the kernel compares the two numbers to find out whether a link has a peer at all
 (linkwatch). containerlab leaves the numbers to chance.
 """
@@ -47,7 +47,7 @@ def _ends(definition: Definition, netns_of: Callable[[str], Path]) -> dict[str, 
 
 
 def not_laid(definition: Definition, netns_of: Callable[[str], Path]) -> list[str]:
-    """Link ends that are not in their node, one line each."""
+    """Link ends that are missing in their node, one line each."""
     there = _ends(definition, netns_of)
     return [
         f"{end.node}: interface {end.interface} is not there after deploy"

@@ -1,11 +1,12 @@
 """The containerlab runtime: stock containerlab deploys and destroys, the Docker engine does the rest.
 
-containerlab is called twice in the life of a lab. In between a lab is not shown to it: a second deploy
-would start nodes whose power is cut, and its own stop and start work one node after the other. What is
-asked of a node (state, exec, logs, kill, boot) goes to the engine, which knows a lab by its labels.
+labctl calls containerlab only at the start and the end of a lab. In between containerlab does not act on the
+lab: a second deploy would start nodes whose power is cut, and its own stop and start act on one node after
+the other. Operations on a node (state, exec, logs, kill, boot) go to the engine, which finds a lab by its
+labels.
 
-Nothing that containerlab says of its success is believed: after each call the containers, the links
-and what is left on the host are looked at.
+The runtime does not trust containerlab's report of success: after each call it checks the containers, the
+links and what is left on the host.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class ContainerlabRuntime:
         return tuple(found)
 
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
-        """Deploy; every container runs and every link is laid on return.
+        """Deploy; on return every container runs and every link exists.
 
         Raises:
             NodeError: a node or a link is not there, or a command of a node's ``exec`` failed.
@@ -134,8 +135,8 @@ class ContainerlabRuntime:
         remove_unmoved_links()
         problems = (*resisting, *left.find(), *(f"link {name}" for name in unmoved_links()))
         if problems:
-            said = f" (containerlab: {outcome.summary()})" if outcome and outcome.errors else ""
-            raise LabError(f"lab {lab.name}: still there: {', '.join(problems)}{said}")
+            reported = f" (containerlab: {outcome.summary()})" if outcome and outcome.errors else ""
+            raise LabError(f"lab {lab.name}: still there: {', '.join(problems)}{reported}")
         for container in containers:
             listen(Event("node.stopped", data={"node": container.node}))
 
@@ -204,7 +205,7 @@ class ContainerlabRuntime:
         return raw.replace(b"\r\n", b"\n")
 
     def kill(self, lab: LabDir, node: str) -> None:
-        """Kill every process of the node at once; its network namespace lives if someone pins it.
+        """Kill every process of the node at once; its network namespace stays if it is pinned.
 
         Raises:
             ActionError: no such node, or the engine still holds it for running.
@@ -240,7 +241,7 @@ class ContainerlabRuntime:
         links.refresh_name(container.name, self.netns(lab, node))
 
     def _boot_renumbered(self, lab: LabDir, definition: Definition, node: str, first: int) -> None:
-        """Boot a node once more, its links numbered anew: what has booted is not changed under its feet."""
+        """Boot a node again with new interface numbers: interfaces of a booted node are never renumbered."""
         ends = [end for link in definition.links_of(node) for end in link.ends]
         names = [end.interface for end in ends if end.node == node]
         old = os.open(self.netns(lab, node), os.O_RDONLY | os.O_CLOEXEC)
@@ -262,7 +263,7 @@ class ContainerlabRuntime:
         return (lab.path / _DEPLOYED).exists()
 
     def _ours(self, lab: LabDir, definition: Definition | None) -> tuple[Container, ...]:
-        """The lab's containers, and none of a lab of the same name that somebody deployed elsewhere."""
+        """The lab's containers, without those of a lab of the same name that was deployed elsewhere."""
         under = f"{lab.path}{os.sep}"
         own = str(definition.path) if definition else ""
         found = self.engine.containers(lab.name)
@@ -286,7 +287,7 @@ class ContainerlabRuntime:
         return container, state.init_pid
 
     def _check(self, lab: LabDir, definition: Definition, outcome: Outcome) -> None:
-        """Whether what should be there is there, whatever the exit code said."""
+        """Check that containers and links exist, whatever the exit code was."""
         if outcome.exec_failures:
             raise NodeError("\n".join(outcome.exec_failures))
         states = self.states(lab)

@@ -94,7 +94,7 @@ def granted(cap_add: Iterable[str]) -> frozenset[str]:
 
 
 def lacking(cap_add: Iterable[str]) -> tuple[str, ...]:
-    """Names asked for that this machine cannot give: unknown, or not in our own bounding set."""
+    """Requested names that this machine cannot grant: unknown, or not in our own bounding set."""
     asked = {_plain(name) for name in cap_add} - {"ALL"}
     return tuple(sorted(n for n in asked if n not in NUMBERS or not syscalls.bounded(NUMBERS[n])))
 

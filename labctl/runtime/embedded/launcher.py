@@ -1,17 +1,17 @@
-"""The helper process that boots nodes, and the child of it that becomes a node's PID 1.
+"""The launcher: a helper process that boots nodes, and its children, which become the nodes' PID 1.
 
-Run as a program of its own, with nothing but the standard library's lightest modules: forks are
-then cheap, no thread of the caller is in the way, and when the caller is killed everything that is
-half made dies with it::
+It runs as a program of its own and imports only the standard library's lightest modules. So forks are
+cheap, no thread of the caller interferes, and when the caller is killed everything half-made
+ends with it::
 
     stdin   a :class:`BootRequest` as JSON
-    stdout  an :class:`BootOutcome` as JSON
+    stdout  a :class:`BootOutcome` as JSON
 
 1. For each node: a network namespace, pinned by a bind mount before any process is in it (so that
    every process of a lab can be found by its namespace), then a child in fresh PID, mount, UTS and
-   IPC namespaces, which sets the sysctls and puts its root together. All children at once.
-2. When all are prepared, every link is laid in one netlink batch, straight between the namespaces.
-3. Then the children are let go: each execs ``tini -g -- cmd``. Up to here they die with the helper.
+   IPC namespaces, which sets the sysctls and builds its root file system. All children run at once.
+2. When all are prepared, every link is created in one netlink batch, directly between the namespaces.
+3. Then the children continue: each execs ``tini -g -- cmd``. Up to here they die with the launcher.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class VethSpec(TypedDict):
 
 
 class BootRequest(TypedDict):
-    """What the helper is asked to do."""
+    """The request to the launcher."""
 
     nodes: list[BootSpec]
     veths: list[VethSpec]
 
 
 class BootOutcome(TypedDict):
-    """What became of it: process ids by node, reasons by node (``""``: of no single node)."""
+    """The result of a boot: process ids by node, reasons by node (``""``: of no single node)."""
 
     started: dict[str, int]
     failed: dict[str, str]
@@ -101,7 +101,7 @@ class _Child:
 
 
 def main() -> None:
-    """Read the plan, boot, tell the outcome.
+    """Read the plan, boot, report the outcome.
 
     The last argument is the caller's process id. Nobody would ever look for what an orphan boots.
     """
@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def boot(plan: BootRequest) -> BootOutcome:
-    """Boot every node of the plan and lay its links; on any failure no process is left."""
+    """Boot every node of the plan and create its links; on any failure no process is left."""
     children: list[_Child] = []
     failed: dict[str, str] = {}
     status_out, status_in = os.pipe2(os.O_CLOEXEC)
@@ -127,7 +127,7 @@ def boot(plan: BootRequest) -> BootOutcome:
         if not failed:
             failed.update(_await_prepared(children, status_out))
         if not failed:
-            _lay(plan["veths"], children)
+            _create_links(plan["veths"], children)
             os.write(go_in, b"g" * len(children))
             failed.update(_await_gone(children, status_out))
     except OSError as error:
@@ -170,7 +170,7 @@ def _start_all(
 
 
 def _become(node: BootSpec, number: int, status: int, go: int) -> NoReturn:
-    """In the child: prepare, wait to be let go, become the node's PID 1."""
+    """In the child: prepare, wait for the signal to continue, become the node's PID 1."""
     try:
         sc.die_with_parent(signal.SIGKILL)
         os.setsid()
@@ -231,7 +231,7 @@ def _set_up(interface: str) -> None:
 
 
 def _await_prepared(children: list[_Child], status: int) -> dict[str, str]:
-    """Wait until each child has said that it is prepared; what failed, by node."""
+    """Wait until each child has reported that it is prepared; returns failures by node."""
     waiting = {number: child.name for number, child in enumerate(children)}
     failed: dict[str, str] = {}
     end = time.monotonic() + _PREPARE_S
@@ -257,17 +257,17 @@ def _await_prepared(children: list[_Child], status: int) -> dict[str, str]:
 def _await_gone(children: list[_Child], status: int) -> dict[str, str]:
     """Wait until every child has become its program (its end of the pipe closes on exec)."""
     failed: dict[str, str] = {}
-    told = b""
+    reports = b""
     while data := os.read(status, 1 << 16):
-        told += data
-    for line in told.splitlines():
+        reports += data
+    for line in reports.splitlines():
         number, _, reason = line.decode(errors="replace").partition(" ")
         failed[children[int(number)].name] = reason
     return failed
 
 
-def _lay(veths: list[VethSpec], children: list[_Child]) -> None:
-    """Lay all links in one batch, from an empty namespace, where no name or number can clash."""
+def _create_links(veths: list[VethSpec], children: list[_Child]) -> None:
+    """Create all links in one batch, from an empty namespace, where no name or number can clash."""
     if not veths:
         return
     netns = {child.name: child.netns for child in children}

@@ -1,4 +1,4 @@
-"""Runs :mod:`labctl.runtime.embedded.launcher` as a process of its own and waits for its answer."""
+"""Runs :mod:`labctl.runtime.embedded.launcher` as a process of its own and waits for its outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROGRAM = (
 
 
 def run_helper(plan: BootRequest) -> BootOutcome:
-    """Boot what the plan says.
+    """Boot the nodes of a plan.
 
     Raises:
         NodeError: the helper itself failed.

@@ -1,4 +1,4 @@
-"""How a command gets into a node from outside: one line of nsenter, with the node's own rights."""
+"""The nsenter command line that runs a command in a node from outside, with the node's own capabilities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def program(name: str) -> str:
 
 
 def clean_environment(spec: NodeDefinition) -> dict[str, str]:
-    """The environment of everything in a node: nothing of the caller's."""
+    """The environment of every process in a node: nothing of the caller's."""
     return {"PATH": _PATH, "HOME": "/root", "HOSTNAME": spec.name, "LANG": "C.UTF-8", **spec.env}
 
 

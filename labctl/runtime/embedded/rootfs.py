@@ -1,13 +1,14 @@
-"""The file tree of a node: all of the host's, none of it writable, and what is the node's own.
+"""The root file system of a node: all of the host's files, read-only, and what is the node's own.
 
     overlayfs      lower = the host's /, upper = a tmpfs that dies with the node
     other disks    bound read-only
-    /run /tmp ...  empty but for the folders that packages made there, with their owners
+    /run /tmp ...  empty except for the folders that packages made there, with their owners
     /proc /sys     the node's own; what is not of its namespaces is read-only
     /dev           a dozen devices
     binds          of the definition
 
-Runs in the child that becomes PID 1, in its own mount namespace; see :mod:`labctl.runtime.embedded.launcher`.
+The code runs in the child that becomes PID 1, in its own mount namespace; see
+:mod:`labctl.runtime.embedded.launcher`.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class RootPlan(TypedDict):
 
 
 def build(plan: RootPlan) -> None:
-    """Make the tree and step into it. The old root is gone afterwards.
+    """Build the tree and make it the root. The old root is unmounted afterwards.
 
     Raises:
         OSError: a mount was refused; ``filename`` says where.

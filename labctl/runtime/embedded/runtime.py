@@ -1,14 +1,14 @@
 """The embedded runtime: nodes are processes in namespaces of their own, with the host's own programs.
 
-No engine, no images: a node runs FRR and whatever else this machine has installed, over a file tree
-that is the host's to read and the node's to write (:mod:`labctl.runtime.embedded.rootfs`). What a boot does,
-in which order, stands in :mod:`labctl.runtime.embedded.launcher`. Besides what :mod:`labctl.lab.state`
-lists, a lab's folder holds::
+There is no engine and there are no images: a node runs FRR and whatever else this machine has installed. Its
+file tree is the host's, read-only, with a writable layer of the node (:mod:`labctl.runtime.embedded.rootfs`).
+:mod:`labctl.runtime.embedded.launcher` says what a boot does, in which order. Besides what
+:mod:`labctl.lab.state` lists, a lab's folder holds::
 
     cgroup           where the nodes' control groups are (:mod:`labctl.lab.node_groups`)
     init/<node>      process id of PID 1, in the host's numbering
-    scratch/         mount point where each node's root is put together, in the node's own view
-    definition.json  the definition, read in no time
+    scratch/         mount point where each node's root is built, in the node's own view
+    definition.json  the definition, in a form that is fast to read
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class NetnsRuntime:
         return boot_spec.missing(definition)
 
     def up(self, lab: LabDir, definition: Definition, listen: Listener) -> None:
-        """Boot every node and lay every link.
+        """Boot every node and create every link.
 
         Raises:
             NodeError: a node did not start.
@@ -72,7 +72,7 @@ class NetnsRuntime:
                 self._run_once(lab, spec.name, command)
 
     def down(self, lab: LabDir, listen: Listener) -> None:
-        """Kill every process of the lab, let its namespaces and mounts go, take its folders away."""
+        """Kill every process of the lab, release its namespaces and mounts, remove its folders."""
         names = sorted(entry.name for entry in _entries(lab.netns))
         cleanup.sweep(lab)
         for node in names:
@@ -150,7 +150,7 @@ class NetnsRuntime:
             return b""
 
     def kill(self, lab: LabDir, node: str) -> None:
-        """Kill every process of the node; its network namespace lives if someone else pins it.
+        """Kill every process of the node; its network namespace stays if it is pinned elsewhere.
 
         Raises:
             ActionError: processes of the node would not die.
@@ -195,8 +195,8 @@ class NetnsRuntime:
 
         result = self.exec(lab, node, shlex.split(command))
         if not result.ok:
-            told = (result.stderr or result.stdout).decode(errors="replace").strip()
-            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {told}")
+            output = (result.stderr or result.stdout).decode(errors="replace").strip()
+            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {output}")
 
     def _state(self, lab: LabDir, node: str) -> NodeState:
         init = self._find_init(lab, node)
@@ -215,7 +215,7 @@ class NetnsRuntime:
         return init
 
     def _find_init(self, lab: LabDir, node: str) -> int:
-        """PID 1 of the node, or 0. A number that another process got since is no match."""
+        """PID 1 of the node, or 0. A process id that another process has reused is no match."""
         try:
             pid = int((lab.path / "init" / node).read_text())
         except (OSError, ValueError):

@@ -81,6 +81,6 @@ def test_where_nobody_asks_nothing_is_cut(
 
 
 def test_an_asker_that_cannot_be_told_is_an_error(cuts: list[tuple[str, PowerMode]]) -> None:
-    with pytest.raises(ActionError, match="nc2 could not be told that nc1 is off: read-only"):
+    with pytest.raises(ActionError, match="nc2 could not be notified that nc1 is off: read-only"):
         fence(Nodes(deaf="read-only"))
     assert cuts == [("nc1", PowerMode.CUT)]

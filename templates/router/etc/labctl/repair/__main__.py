@@ -1,6 +1,6 @@
-"""Repairs at once what has fallen silent, without waiting for the routing daemons; see decide.py.
+"""The fast failure detector: takes the link of a silent neighbour down at once; see decide.py.
 
-Every tick a small frame goes out of every link to another router, which does the same. Runs in the
+Every tick a hello (a small frame) goes out of every link to another router, which does the same. Runs in the
 node, with nothing but Python's standard library, at real-time priority where that is allowed. Its
 log is the node's log.
 """
@@ -47,7 +47,7 @@ class Link:
         self._frame = _TO + own + _ETHERTYPE.to_bytes(2, "big") + _PAYLOAD
 
     def greet(self) -> None:
-        """Say that we are there; a link that is down hears nothing."""
+        """Send a hello; a link that is down receives none."""
         with suppress(OSError):
             self._socket.send(self._frame)
 
@@ -92,7 +92,7 @@ class Link:
 
 
 def main() -> int:
-    """Greet and listen for as long as the node runs."""
+    """Send and receive hellos for as long as the node runs."""
     config = json.loads(CONFIG.read_text())
     interval, misses, seconds = config["interval"] / 1000, int(config["misses"]), float(config["hold"])
     links = [Link(name) for name in config["links"]]

@@ -1,14 +1,15 @@
-"""When a neighbour is called dead; its link is then taken down for a moment. Pure.
+"""Decides when a neighbour is declared dead; its link is then taken down for a moment. Pure.
 
-A neighbour that drops everything while its link keeps carrier is seen by nobody but who asks. The
-kernel itself knows how to lose a link: every route through it is out of use at once, in both families,
-and what is left of each group of equal next hops goes on. So the link's own end is taken down for a
+Only a protocol that polls a neighbour can detect that it drops everything while its link keeps carrier. The
+kernel itself handles a lost link: every route through it is out of use at once, in both families,
+and the rest of each group of equal next hops stays in use. So the link's own end is taken down for a
 moment. By then the routing daemons at both ends have dropped their session; it comes back only when
 packets pass again, and routes with it.
 
-Time is counted in ticks of our own: whoever did not run could not listen. A machine that stands still
-for a while makes nobody dead. Nor is somebody dead whose kernel goes on sending: its hellos come from a
-process, which a busy machine may keep waiting for longer than a few ticks, while packets pass.
+Time is counted in ticks of this process: a process that did not run could not receive. A machine that stands
+still for a while declares nobody dead. A neighbour whose kernel goes on sending is not dead either: its
+hellos come from a process, which a busy machine may keep waiting for longer than a few ticks, while packets
+pass.
 """
 
 from __future__ import annotations

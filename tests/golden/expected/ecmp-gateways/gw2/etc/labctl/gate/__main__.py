@@ -1,7 +1,7 @@
-"""The gate: a node draws traffic only while it can pass it on; see decide.py.
+"""The route gate: a node attracts traffic only while it can forward it; see decide.py.
 
 Runs in the node, with nothing but Python's standard library. Its log is the node's log, and
-/run/labctl/gate says in one line how it stands.
+/run/labctl/gate has its state in one line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RETRY_S = 0.2
 
 
 class Gate:
-    """What is seen, what was decided, and what was done about it."""
+    """Observed state, decisions, and the actions that follow from them."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._sides: dict[str, dict[str, Any]] = {side["name"]: side for side in config["sides"]}
@@ -51,7 +51,7 @@ class Gate:
         self._started = time.monotonic()
 
     def step(self) -> float | None:
-        """Look, decide, act. Returns when to step again if nothing happens, None for never."""
+        """Observe, decide, act. Returns when to step again if nothing happens, None for never."""
         links = netlink.links()
         view = self._look(links)
         self._memory, again = decide(view, time.monotonic(), self._memory, self._rules)

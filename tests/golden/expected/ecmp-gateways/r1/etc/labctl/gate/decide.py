@@ -1,23 +1,23 @@
-"""What the gate opens and what it closes. Pure: what is seen goes in, what is to be done comes out.
+"""Decides what the route gate opens and closes. Pure: observations in, actions out.
 
-A gateway stands between sides. To a side it announces what it knows of the others, and so draws
-traffic for them; it must not do that while it cannot pass the traffic on. A side is
+A gateway stands between sides. To a side it announces what it knows of the others, and so attracts
+traffic for them; it must not announce while it cannot forward that traffic. A side is
 
-* *alive* while one of its ports at least is of use;
+* *alive* while at least one of its ports is usable;
 * *whole* while every one of its ports is;
 * *dark* while none of its ports has carrier.
 
 **Policy.** The gate towards a side opens when all the other sides are whole and nothing has changed
-for a moment, or when some are alive and those that are not have had their time. It stays open while
-one of the others is alive: what is lost of a side is withdrawn by BGP, route by route.
+for a moment, or when some are alive and the time-out for the rest is over. It stays open while
+one of the others is alive: BGP withdraws the lost routes of a side one by one.
 
 **Tracking.** While all the other sides are dark, the links to a side are held down, once the gate to
-it has been open: the neighbours see the carrier go and use other ways within a millisecond or two,
+it has been open: the neighbours see the carrier go and use other paths within a millisecond or two,
 long before a withdrawal reaches them. A side that is held counts as lit, so that no two sides are
 ever held on account of one another.
 
-**Hosts.** A host with several uplinks runs no routing protocol: it uses a link as soon as that has
-carrier. After boot the link to such a host stays down until the node can pass its traffic on.
+**Hosts.** A host with several uplinks runs no routing protocol: it uses a link as soon as the link has
+carrier. After boot the link to such a host stays down until the node can forward its traffic.
 """
 
 from __future__ import annotations
