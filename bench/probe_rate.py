@@ -105,7 +105,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def frames(made: Bed) -> dict[str, Any]:
-    """Stamped frames through one cable, to a station that is not there: the path costs least."""
+    """Stamped frames through one link, to a station that is not there: the path costs least."""
     stream = made.stream("frames", "a", "b")
     packets = [
         Ether(dst="02:00:00:00:00:99") / flow_packet(stream, 1, flow, 20000 + flow, 50000)

@@ -81,7 +81,7 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
-        """Run the command; what typer would swallow or end the process for goes on to the shield."""
+        """Run the command; what typer would swallow or end the process for goes on to the error boundary."""
         from labctl.cli.errors import Escaped
 
         try:

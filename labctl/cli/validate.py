@@ -17,14 +17,14 @@ _DEFINITION_SUFFIXES = (".clab.yml", ".clab.yaml")
 
 def command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Topologies, scenarios, containerlab files.")
+        list[Path], typer.Argument(metavar="FILE...", help="Topology, scenario or containerlab files.")
     ],
     set_: Sets = None,
     templates: Templates = None,
 ) -> None:
     """Check topologies and scenarios; print every problem.
 
-    Nothing is made or changed. Exit code 0 when all is well, 2 when it is not.
+    Changes nothing. Exit code 0: no problem, 2: at least one.
     """
     validate(files, set_ or (), templates or ())
 

@@ -57,7 +57,7 @@ def fence(runtime: Runtime, lab: LabDir, node: str, asker: str, listen: Listener
     effect = power_off(runtime, lab, node, PowerMode.CUT, listen)
     done = runtime.exec(lab, asker, ["touch", f"{FOLDER}/{node}.off"], timeout_s=_LOOK_S)
     if not done.ok:
-        raise ActionError(f"{asker} could not be told that {node} is off: {_said(done.stderr)}")
+        raise ActionError(f"{asker} could not be notified that {node} is off: {_said(done.stderr)}")
     detail = {**effect.detail, "asker": asker, "asked_ns": asked, "told_ns": now_ns()}
     return replace(effect, action=ACTION, detail=detail)
 

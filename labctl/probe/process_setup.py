@@ -1,4 +1,4 @@
-"""The manners of our helper processes: dying with their parent, priority, limits."""
+"""Process setup for helpers: parent-death signal, scheduling priority, resource limits."""
 
 from __future__ import annotations
 

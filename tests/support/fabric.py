@@ -54,7 +54,7 @@ def inside(namespace: str) -> Iterator[None]:
 
 
 def open_tap(interface: str) -> socket.socket:
-    """Sends and receives whole frames at the end of a cable."""
+    """Sends and receives whole frames at the end of a link."""
     tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
     tap.setsockopt(263, 23, 1)  # PACKET_IGNORE_OUTGOING
     tap.bind((interface, 3))

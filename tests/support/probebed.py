@@ -1,6 +1,6 @@
 """Two ends and a middle to try the probe on: the middle a router, or a relay that loses on order.
 
-The relay is a program between two cables that knows every packet of the probe by name, does to
+The relay is a program between two links that knows every packet of the probe by name, does to
 each what it was told to, and says exactly what it did.
 """
 
@@ -89,7 +89,7 @@ def _wire(made: Bed) -> None:
     for number, (end, port) in enumerate((("a", "left"), ("b", "right"))):
         sysctl = ["net.ipv6.conf.default.accept_dad=0", "net.ipv4.ip_forward=1"]
         sysctl += ["net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.disable_ipv6=0"]
-        # A relay has no addresses of its own: its cables stay mute.
+        # A relay has no addresses of its own: its links stay mute.
         mute = [] if made.routed else ["net.ipv6.conf.default.disable_ipv6=1"]
         for node, extra in ((end, []), ("m", mute)):
             subprocess.run(
@@ -206,7 +206,7 @@ def named(frame: bytes) -> tuple[Packet, int] | None:
 
 @contextlib.contextmanager
 def relay(made: Bed, plan: Plan) -> Iterator[Ledger]:
-    """Pass frames between the two cables of the middle, as the plan says; the ledger is live."""
+    """Pass frames between the two links of the middle, as the plan says; the ledger is live."""
     with contextlib.ExitStack() as stack:
         ends = []
         for port in ("left", "right"):

@@ -107,7 +107,7 @@ CHECKS = (
     Check(
         "capabilities",
         _GROUP,
-        "what root may do here: in a container it is given less",
+        "the rights of root on this machine: a container restricts them",
         _capabilities,
         needed=ALL,
         fix="start the container or the service that this runs in with these capabilities",

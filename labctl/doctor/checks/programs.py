@@ -46,7 +46,7 @@ def _frr() -> str:
     said = run((str(FRR_DAEMONS / "zebra"), "--version"))
     match = re.search(r"version (\d+)\.(\d+)\S*", said)
     if not match:
-        raise LackingError("zebra does not tell its version")
+        raise LackingError("zebra does not report its version")
     if (int(match[1]), int(match[2])) < OLDEST_FRR:
         raise LackingError(f"{match[0]}, tried from 8.4 on", "a distribution with a newer FRR is needed")
     return match[0]
@@ -103,10 +103,10 @@ CHECKS = (
         needed=_EMBEDDED,
         packages=("frr",),
     ),
-    _tool("vtysh", "frr", "asking a router for its sessions and routes", needed=_EMBEDDED),
+    _tool("vtysh", "frr", "querying a router for its sessions and routes", needed=_EMBEDDED),
     _tool("nft", "nftables", "silent loss on a link; filters in nodes", needed=ALL),
     _tool("ping", "iputils-ping", "a first look into a lab", needed=_TESTS, useful=ALL),
-    _tool("tcpdump", "tcpdump", "seeing what a dying node still says; captures", needed=_TESTS, useful=ALL),
+    _tool("tcpdump", "tcpdump", "captures: what a node sends while it fails", needed=_TESTS, useful=ALL),
     _tool("ethtool", "ethtool", "offloads of interfaces, for who looks into checksums", useful=ALL),
     _tool("sysctl", "procps", "reading a node's settings", useful=ALL),
     _tool("java", "default-jre-headless", "the overlay's state database runs on it", needed=_OVERLAY),
