@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window of a power cut: from the cut to the last peer's loss of carrier. Needs root.
+"""The window of a power cut: from the power cut to the last peer's loss of carrier. Needs root.
 
 Every gateway of topologies/ecmp-gateways.yml is cut and returned in turn, again and again. The
 bound is 1 ms; what a user prints with ``labctl power off`` is what is gathered here.
@@ -49,7 +49,7 @@ def main() -> int:
         labctl("down", LAB, check=False)
     lines = [
         f"{options.cycles} hard power cuts, {options.runtime}, {options.gateways} gateways",
-        f"  first to last peer's loss of carrier     {shape(windows, 'us', 0)}",
+        f"  power cut to the last peer's loss  {shape(windows, 'us', 0)}",
         f"  request to the first peer's loss         {shape(first, 'us', 0)}",
         f"  peers that saw nothing: {unseen}",
     ]

@@ -113,7 +113,7 @@ class Handler:
         if self._done:
             return
         if self._count > 1:
-            say("labctl: cleaning up; once more gives up and leaves the lab as it is")
+            say("labctl: cleaning up; another signal aborts and leaves the lab as it is")
             return
         self._waiting = True
         self._deliver(number, frame)

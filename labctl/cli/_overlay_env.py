@@ -18,7 +18,7 @@ __all__ = ["env"]
 
 env = typer.Typer(help="Environments: a tenant with networks, VMs and rules, in one command.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the environment; the tenant's name too.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the environment, and of its tenant.")]
 
 
 @env.command("create")
@@ -26,26 +26,31 @@ def env_create(
     lab: LabName,
     name: Name,
     *,
-    networks: Annotated[int, typer.Option("--networks", min=1, max=64, help="How many networks.")] = 1,
-    vms: Annotated[int, typer.Option("--vms", min=0, max=1000, help="How many VMs in all.")] = 0,
+    networks: Annotated[int, typer.Option("--networks", min=1, max=64, help="Number of networks.")] = 1,
+    vms: Annotated[int, typer.Option("--vms", min=0, max=1000, help="Number of VMs, over all networks.")] = 0,
     host: Annotated[
         list[str] | None,
         typer.Option(
-            "--host", metavar="NODE", help="Compute node for the VMs; may be given again. All if not."
+            "--host",
+            metavar="NODE",
+            help="Compute node for the VMs; repeatable; all compute nodes if not given.",
         ),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait / --no-wait", help="Wait until the VMs have their addresses.")
     ] = True,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long the VMs may take.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, help="Time limit for the VMs to get their addresses."
+        ),
     ] = 30.0,
     json: Json = False,
 ) -> None:
     """Create an environment, in one transaction.
 
-    Its VMs come to life on their hosts. Prints their ports: what they are called, where they are,
-    and their addresses. labctl exec and labctl shell take the VMs' names.
+    The compute nodes start the VMs. Prints the name, host and addresses of each VM's port. labctl
+    exec and labctl shell accept the VMs' names.
     """
     from labctl.overlay.client.environments import create_environment, need_addresses
 
@@ -74,7 +79,7 @@ def _await(lab: str, ports: "Sequence[VmPort]", timeout_s: float, began: float) 
 
 @env.command("destroy")
 def env_destroy(lab: LabName, name: Name) -> None:
-    """Remove an environment with all that is in it, in one transaction."""
+    """Remove an environment and everything in it, in one transaction."""
     from labctl.overlay.client.environments import destroy_environment
 
     _overlay.change(lab, lambda overlay: destroy_environment(overlay, name))

@@ -9,12 +9,14 @@ from labctl.cli.params import Json, LabName, NodeName
 
 __all__ = ["gateway"]
 
-gateway = typer.Typer(help="Gateways between the overlay and the outside; all of equal weight.")
+gateway = typer.Typer(
+    help="Gateways between the overlay and the networks outside; all active, of equal weight."
+)
 
 
 @gateway.command("add")
 def gateway_add(lab: LabName, node: NodeName) -> None:
-    """Let a node be a gateway, or again."""
+    """Make a node a gateway; undoes a removal."""
     from labctl.overlay.client.gateways import add_gateway
 
     _overlay.change(lab, lambda overlay: add_gateway(overlay, node))
@@ -26,7 +28,7 @@ def gateway_remove(
     node: NodeName,
     *,
     now: Annotated[
-        bool, typer.Option("--now", help="Without draining it first: what is under way there is lost.")
+        bool, typer.Option("--now", help="Skip the drain; packets inside the gateway are lost.")
     ] = False,
 ) -> None:
     """Remove a gateway after draining it."""
@@ -40,9 +42,9 @@ def gateway_drain(
     lab: LabName,
     node: NodeName,
     *,
-    undo: Annotated[bool, typer.Option("--undo", help="Let it attract traffic again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="End the drain: advertise the routes again.")] = False,
 ) -> None:
-    """Let a gateway attract no new traffic while it still passes on what comes."""
+    """Withdraw a gateway's routes while it still forwards what arrives."""
     from labctl.overlay.client.gateways import drain_gateway
 
     _overlay.change(lab, lambda overlay: drain_gateway(overlay, node, undo=undo))
@@ -50,7 +52,7 @@ def gateway_drain(
 
 @gateway.command("list")
 def gateway_list(lab: LabName, json: Json = False) -> None:
-    """List the gateways: their tunnel addresses, and whether their agents are in touch."""
+    """List the gateways, their tunnel addresses and whether their agents are connected."""
     from labctl.overlay.client.gateways import list_gateways
 
     rows = [

@@ -10,17 +10,17 @@ from labctl.cli.params import Json, LabName
 
 __all__ = ["rule"]
 
-rule = typer.Typer(help="Rules of security groups; what no rule allows is dropped.")
+rule = typer.Typer(help="Security group rules; packets that no rule allows are dropped.")
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="Name of a security group.")]
 Way = Annotated[str, typer.Argument(metavar="in|out", help="Direction of a connection's first packet.")]
 Proto = Annotated[str, typer.Option("--proto", help="any, icmp, tcp, udp, sctp or a number.")]
 Ports = Annotated[str, typer.Option("--ports", metavar="N[-M]", help="Destination ports; any if not given.")]
 Remote = Annotated[
-    str, typer.Option("--remote", help="Prefix or group of the other side; anybody if not given.")
+    str, typer.Option("--remote", help="Prefix or security group of the remote end; any if not given.")
 ]
 Tenant = Annotated[
-    str, typer.Option("--tenant", help="Make the group for this tenant if it is not there yet.")
+    str, typer.Option("--tenant", help="Create the group for this tenant if it does not exist.")
 ]
 
 
@@ -35,7 +35,7 @@ def rule_add(
     remote: Remote = "",
     tenant: Tenant = "",
 ) -> None:
-    """Add a rule to a security group; print the names of what was made."""
+    """Add a rule to a security group; print the names of the new items."""
     from labctl.overlay.client.rules import add_rule
 
     made = _overlay.change(
@@ -50,7 +50,7 @@ def rule_add(
 def rule_remove(
     lab: LabName, name: Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule.")]
 ) -> None:
-    """Remove a rule; its connections end with it."""
+    """Remove a rule; connections that it allowed are cut."""
     from labctl.overlay.client.rules import remove_rule
 
     _overlay.change(lab, lambda overlay: remove_rule(overlay, name))
@@ -60,9 +60,9 @@ def rule_remove(
 def rule_use(
     lab: LabName,
     vm: Annotated[str, typer.Argument(metavar="VM", help="Name of a VM.")],
-    groups: Annotated[list[str], typer.Argument(metavar="GROUP...", help="Its security groups from now on.")],
+    groups: Annotated[list[str], typer.Argument(metavar="GROUP...", help="New security groups of the VM.")],
 ) -> None:
-    """Put a VM into security groups, in place of those that it is in."""
+    """Replace the security groups of a VM."""
     from labctl.overlay.client.rules import use_groups
 
     _overlay.change(lab, lambda overlay: use_groups(overlay, vm, groups))
@@ -71,7 +71,7 @@ def rule_use(
 @rule.command("list")
 def rule_list(
     lab: LabName,
-    group: Annotated[str, typer.Option("--group", help="Of this group only.")] = "",
+    group: Annotated[str, typer.Option("--group", help="List only this group.")] = "",
     json: Json = False,
 ) -> None:
     """List the rules of the security groups."""

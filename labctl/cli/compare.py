@@ -21,7 +21,7 @@ def command(
         list[Path],
         typer.Argument(
             metavar="[NAME=]DIR...",
-            help="Folders of results, of one scenario or several; NAME is what the page calls one.",
+            help="Folder of results, of one scenario or several; NAME labels it on the page.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the page here.")] = Path(
@@ -29,9 +29,9 @@ def command(
     ),
     json: Json = False,
 ) -> int:
-    """Lay results side by side: a table, and plots on the same axes.
+    """Compare results: a table, and plots on the same axes.
 
-    Made from the journals alone; what the scenarios expected of their designs plays no part.
+    The comparison uses the journals alone; the scenarios' expectations have no effect on it.
     """
     from labctl.journal.file import JOURNAL_NAME, read_journal
     from labctl.output_file import write_output

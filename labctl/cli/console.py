@@ -1,4 +1,4 @@
-"""What commands say, and to whom: data to stdout, talk to stderr."""
+"""What commands say, and to whom: data to stdout, messages to stderr."""
 
 from __future__ import annotations
 

@@ -37,21 +37,22 @@ def command(
         typer.Option(
             "--for",
             metavar="embedded|containerlab|overlay|paris|tests|all",
-            help="What the machine is wanted for: a runtime, the overlay, Paris, labctl's own tests, or all.",
+            help="Purpose of the machine: a runtime, the overlay, Paris, labctl's own tests, or all.",
         ),
     ] = None,
     install: Annotated[
-        bool, typer.Option("--install", help="Install the packages that are missing; no service is started.")
+        bool, typer.Option("--install", help="Install the missing packages; starts no service.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say only what is missing and what is done about it.")
+        bool,
+        typer.Option("--quiet", "-q", help="Print only what is missing and what --install does about it."),
     ] = False,
     json: Json = False,
 ) -> int:
-    """Say what this machine can do and what it lacks.
+    """Check what this machine supports and what it lacks.
 
-    Every kernel feature is really tried, in a namespace that is thrown away. Exit code 0 if nothing
-    is missing for the purpose (for all: for the embedded runtime), 2 if something is.
+    labctl tests every kernel feature in a temporary namespace. Exit code 0: nothing is missing for the
+    purpose (for all: for the embedded runtime), 2: something is.
     """
     from labctl.doctor.run import examine, healthy
 

@@ -17,17 +17,17 @@ __all__ = ["command"]
 def command(
     lab: LabOrFile = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every lab of this machine, half-made ones too.")
+        bool, typer.Option("--all", help="Take down every lab of this machine, incomplete ones too.")
     ] = False,
 ) -> int:
     """Take labs down and leave nothing behind.
 
-    Processes, containers, links, namespaces, mounts and state go. A lab that is not there is no
-    error, so that it may be called again; neither is one that a killed labctl left half made.
+    labctl removes processes, containers, links, namespaces, mounts and state. It is no error if the
+    lab does not exist, or if a killed labctl left it incomplete.
     """
     if every and lab is not None:
         raise typer.BadParameter("give a lab or --all, not both")
-    need_root("taking nodes and links away")
+    need_root("removing nodes and links")
     if every:
         failed = [one.name for one in labs() if not _down_or_tell(one)]
         return 2 if failed else 0

@@ -24,13 +24,13 @@ def command(
 ) -> int:
     """Run a command in a node.
 
-    Its exit code, stdin, stdout and stderr are untouched. If the node loses power, the command ends
-    with it: exit code 137, and one line on stderr. A VM that labctl overlay env create made is named
-    like a node.
+    labctl passes the command's stdin, stdout, stderr and exit code through. If the node loses power,
+    the command is killed: exit code 137, and one line on stderr. NODE may also be a VM that labctl
+    overlay env create made.
     """
     argv = words[1:] if words[:1] == ["--"] else words
     if not argv:
-        raise typer.BadParameter("which command? labctl exec LAB NODE -- COMMAND")
+        raise typer.BadParameter("no command given, expected labctl exec LAB NODE -- COMMAND")
     need_root("entering a node")
     return run_inside(lab, node, argv)
 
@@ -46,7 +46,7 @@ def run_inside(lab: str, node: str, argv: list[str]) -> int:
         node, argv = _in_guest(runtime, lab_dir, node, argv)
     code = run_session(runtime.shell_argv(lab_dir, node, argv))
     if code != 0 and _lost_power(lab_dir, node):
-        say(f"labctl: {node} lost power, and the command with it")
+        say(f"labctl: {node} lost power, which killed the command")
     return code
 
 

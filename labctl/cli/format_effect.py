@@ -1,4 +1,4 @@
-"""How the effect of a fault is told: when it took hold, at whom, and within what window."""
+"""The effect of a fault in words: when it took effect, at which peers, and within what window."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def as_json(effect: Effect) -> dict[str, Any]:
 def window_us(effect: Effect) -> float:
     """How long the fault took to take hold at every peer, in microseconds.
 
-    From the moment before which it cannot have taken effect at any (the kernel was told to), to the
-    last peer's word of it. The first peer's word is no start: all of them may be read together, late.
+    From the moment before which it cannot have taken effect at any (the kernel was notified), to the
+    last report of a peer. The first report is no start: labctl may read all reports together, late.
     """
     started = min(int(effect.detail.get("not_before_ns", effect.first_ns)), effect.first_ns)
     return (effect.last_ns - started) / 1e3
@@ -39,7 +39,7 @@ def as_lines(effect: Effect) -> list[str]:
     seen = [change for change in effect.carriers if change.t_ns]
     if seen:
         what = "lost" if _loses(effect.action) else "found"
-        lines.append(f"carrier {what} at {_peers(len(seen))}, all within {window_us(effect):.0f} us")
+        lines.append(f"carrier {what} at {_peers(len(seen))}, all within {window_us(effect):.0f} µs")
     for change in effect.carriers:
         when = f"+{_ms(change.t_ns - effect.requested_ns)}" if change.t_ns else "no carrier change was seen"
         lines.append(f"  {change.node}:{change.interface}  {when}")

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 
 class Format(StrEnum):
-    """What the drawing is written in."""
+    """Format of the drawing."""
 
     MERMAID = "mermaid"
     DOT = "dot"
@@ -26,16 +26,17 @@ def command(
     topology: LabFile,
     form: Annotated[
         Format,
-        typer.Option("--format", "-f", metavar="mermaid|dot|svg", help="What the drawing is written in."),
+        typer.Option("--format", "-f", metavar="mermaid|dot|svg", help="Format of the drawing."),
     ] = Format.MERMAID,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write to this file instead of stdout."),
     ] = None,
     set_: Sets = None,
 ) -> None:
     """Draw a topology.
 
-    Mermaid shows in a README on GitHub, dot goes to Graphviz, svg opens in any browser.
+    GitHub shows mermaid in a README, Graphviz reads dot, any browser opens svg.
     """
     lab = _load(topology, set_ or [])
     if form is Format.SVG:

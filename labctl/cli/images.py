@@ -14,7 +14,7 @@ __all__ = ["app"]
 app = typer.Typer(help="Build and list the container images.")
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Which images; all if none is named.")
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Images to build; all if none is named.")
 ]
 
 
@@ -22,14 +22,17 @@ Names = Annotated[
 def build(
     names: Names = None,
     base: Annotated[
-        str, typer.Option("--base", metavar="IMAGE", help="Debian image to build on: another FRR, for one.")
+        str,
+        typer.Option(
+            "--base", metavar="IMAGE", help="Debian base image, for example for another version of FRR."
+        ),
     ] = "debian:bookworm-slim",
     json: Json = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the build writes.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the output of the build.")] = False,
 ) -> None:
     """Build the images that nodes run in under containerlab.
 
-    Their tag is the version of labctl. Layers that are there already are not built again.
+    The tag of the images is the version of labctl. The engine reuses layers that exist.
     """
     from labctl.runtime.containerlab.images import build as build_images
 
@@ -48,7 +51,7 @@ def build(
 
 @app.command("ls")
 def ls(json: Json = False) -> None:
-    """List the images and what the Docker engine holds of them."""
+    """List the images, and which of them the Docker engine has."""
     from labctl.runtime.containerlab.images import shipped
 
     images = shipped()

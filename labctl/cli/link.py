@@ -16,12 +16,12 @@ EndA = Annotated[
     str,
     typer.Argument(
         metavar="A",
-        help="A node, or node:interface where several links join the two.",
+        help="A node, or node:interface if several links connect the two nodes.",
         autocompletion=node_names,
     ),
 ]
 EndB = Annotated[
-    str, typer.Argument(metavar="B", help="The other end, in the same way.", autocompletion=node_names)
+    str, typer.Argument(metavar="B", help="The other end, in the same form.", autocompletion=node_names)
 ]
 
 
@@ -29,22 +29,22 @@ EndB = Annotated[
 def cut(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
     """Cut a link.
 
-    Both ends lose carrier, both keep their interface and addresses.
+    Both ends lose carrier; interfaces and addresses stay.
     """
     _act("cut_link", lab, a, b, json)
 
 
 @app.command("restore")
 def restore(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
-    """Restore a link that was cut or made a black hole."""
+    """Restore a link that was cut or blackholed."""
     _act("restore_link", lab, a, b, json)
 
 
 @app.command("blackhole")
 def blackhole(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
-    """Let a link lose everything in silence.
+    """Drop all packets on a link, keeping carrier up.
 
-    Carrier stays at both ends, so that only a liveness protocol can notice.
+    A silent failure: only a liveness protocol such as BFD detects it.
     """
     _act("blackhole_link", lab, a, b, json)
 

@@ -10,7 +10,7 @@ __all__ = ["command"]
 def command(lab: LabName, node: NodeName) -> None:
     """Print what a node wrote since it last booted.
 
-    Both streams of the node's first process, as they came.
+    Prints stdout and stderr of the node's first process, in the order in which they were written.
     """
     from labctl.lab.lifecycle import open_lab
 

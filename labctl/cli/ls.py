@@ -13,7 +13,7 @@ __all__ = ["command"]
 def command(json: Json = False) -> None:
     """List the labs of this machine.
 
-    Half-made labs, that a killed labctl left behind, are listed too: labctl down takes them away.
+    The list includes incomplete labs that a killed labctl left behind; labctl down removes them.
     """
     found = [_row(lab) for lab in labs()]
     if json:

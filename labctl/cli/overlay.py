@@ -13,8 +13,8 @@ from labctl.cli.params import Json, LabName
 __all__ = ["app"]
 
 app = typer.Typer(help="Make and remove the virtual networks of a running lab.")
-tenant = typer.Typer(help="Tenants: owners of networks, apart from one another unless they are peers.")
-network = typer.Typer(help="Networks of tenants.")
+tenant = typer.Typer(help="Tenants own networks and are isolated from one another unless they are peers.")
+network = typer.Typer(help="Networks of the tenants.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(network, name="network")
 app.add_typer(rule, name="rule")
@@ -23,17 +23,21 @@ app.add_typer(env, name="env")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Name of a tenant.")]
 NetworkName = Annotated[str, typer.Argument(metavar="NETWORK", help="Name of a network.")]
-Prefix4 = Annotated[str, typer.Option("--ipv4", metavar="PREFIX", help="IPv4 prefix; planned if not given.")]
-Prefix6 = Annotated[str, typer.Option("--ipv6", metavar="PREFIX", help="IPv6 /64; planned if not given.")]
+Prefix4 = Annotated[
+    str, typer.Option("--ipv4", metavar="PREFIX", help="IPv4 prefix; chosen from the pool if not given.")
+]
+Prefix6 = Annotated[
+    str, typer.Option("--ipv6", metavar="PREFIX", help="IPv6 /64; chosen from the pool if not given.")
+]
 Dns = Annotated[
     list[str] | None,
-    typer.Option("--dns", metavar="ADDRESS", help="Name server told to the VMs; may be given again."),
+    typer.Option("--dns", metavar="ADDRESS", help="Name server that DHCP gives to the VMs; repeatable."),
 ]
 
 
 @tenant.command("add")
 def tenant_add(lab: LabName, name: TenantName) -> None:
-    """Add a tenant with a router to the outside."""
+    """Add a tenant, with a router that has an uplink."""
     from labctl.overlay.client.tenants import add_tenant
 
     _overlay.change(lab, lambda overlay: add_tenant(overlay, name))
@@ -41,7 +45,7 @@ def tenant_add(lab: LabName, name: TenantName) -> None:
 
 @tenant.command("remove")
 def tenant_remove(lab: LabName, name: TenantName) -> None:
-    """Remove a tenant with all that it owns."""
+    """Remove a tenant and everything that it owns."""
     from labctl.overlay.client.tenants import remove_tenant
 
     _overlay.change(lab, lambda overlay: remove_tenant(overlay, name))
@@ -49,7 +53,7 @@ def tenant_remove(lab: LabName, name: TenantName) -> None:
 
 @tenant.command("peer")
 def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
-    """Let two tenants' networks reach each other."""
+    """Route between the networks of two tenants."""
     from labctl.overlay.client.tenants import peer_tenants
 
     _overlay.change(lab, lambda overlay: peer_tenants(overlay, one, other))
@@ -57,7 +61,7 @@ def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
 
 @tenant.command("part")
 def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
-    """Keep two tenants apart again."""
+    """Stop routing between the networks of two tenants."""
     from labctl.overlay.client.tenants import part_tenants
 
     _overlay.change(lab, lambda overlay: part_tenants(overlay, one, other))
@@ -65,7 +69,7 @@ def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
 
 @tenant.command("list")
 def tenant_list(lab: LabName, json: Json = False) -> None:
-    """List the tenants, with how much each has."""
+    """List the tenants, with the number of networks and VMs of each."""
     from labctl.overlay.client.tenants import list_tenants
 
     rows = [
@@ -85,7 +89,7 @@ def network_add(
     ipv6: Prefix6 = "",
     dns: Dns = None,
 ) -> None:
-    """Add a network to a tenant, joined to its router."""
+    """Add a network to a tenant and connect it to the tenant's router."""
     from labctl.overlay.client.tenants import add_network
 
     prefixes = [text for text in (ipv4, ipv6) if text]
@@ -96,7 +100,7 @@ def network_add(
 
 @network.command("remove")
 def network_remove(lab: LabName, name: NetworkName) -> None:
-    """Remove a network with all that is on it."""
+    """Remove a network and every VM on it."""
     from labctl.overlay.client.tenants import remove_network
 
     _overlay.change(lab, lambda overlay: remove_network(overlay, name))
@@ -104,7 +108,7 @@ def network_remove(lab: LabName, name: NetworkName) -> None:
 
 @network.command("list")
 def network_list(lab: LabName, json: Json = False) -> None:
-    """List the networks with their prefixes."""
+    """List the networks and their prefixes."""
     from labctl.overlay.client.tenants import list_networks
 
     rows = [

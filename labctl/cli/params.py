@@ -66,7 +66,7 @@ LabOrFile = Annotated[
     str | None,
     typer.Argument(
         metavar="LAB|TOPOLOGY",
-        help="Name of a lab, or the file it was made from; may be left out where only one lab runs.",
+        help="Name of a lab, or its topology file; optional if only one lab runs.",
         autocompletion=lab_names,
     ),
 ]
@@ -76,14 +76,14 @@ NodeName = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a variable of the topology; may be given again."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a variable of the topology; repeatable."),
 ]
 Templates = Annotated[
     list[Path] | None,
     typer.Option(
         "--templates",
         metavar="DIR",
-        help="Your own template folder, over ours file by file; may be given again.",
+        help="Template folder that overrides the built-in templates file by file; repeatable.",
     ),
 ]
 RuntimeName = Annotated[
@@ -91,12 +91,12 @@ RuntimeName = Annotated[
     typer.Option(
         "--runtime",
         metavar="auto|netns|containerlab",
-        help="What runs the lab.",
+        help="Runtime of the lab; auto prefers containerlab where it is installed.",
         callback=known_runtime,
         autocompletion=lambda: list(RUNTIMES),
     ),
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long every node may take to be ready."),
+    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit for every node to become ready."),
 ]

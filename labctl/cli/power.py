@@ -12,7 +12,7 @@ from labctl.fault.types import Effect, PowerMode
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Take power from a node, or give it back.")
+app = typer.Typer(help="Cut the power of a node, or restore it.")
 
 Mode = Annotated[
     PowerMode,
@@ -29,9 +29,9 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the nod
 
 @app.command("off")
 def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = False) -> None:
-    """Take power from a node.
+    """Cut the power of a node.
 
-    Prints when each peer saw the carrier go, and the window in which all of them did.
+    Prints the moment at which each peer lost carrier, and the window that holds all these moments.
     """
     need_root("acting on a node")
     _show([_off(lab, node, mode)], json)
@@ -39,9 +39,9 @@ def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = F
 
 @app.command("on")
 def on(lab: LabName, node: NodeName, wait: Wait = True, timeout: Timeout = 60.0, json: Json = False) -> None:
-    """Give power back to a node.
+    """Restore the power of a node.
 
-    It gets the same links, and boots anew from its rendered configuration.
+    The node keeps its links and boots from its rendered configuration.
     """
     need_root("acting on a node")
     _show([_on(lab, node, timeout if wait else 0.0)], json)
@@ -54,15 +54,15 @@ def cycle(
     *,
     mode: Mode = PowerMode.CUT,
     off_for: Annotated[
-        float, typer.Option("--for", metavar="SECONDS", min=0.0, help="How long the node stays off.")
+        float, typer.Option("--for", metavar="SECONDS", min=0.0, help="Time that the node stays off.")
     ] = 2.0,
     wait: Wait = True,
     timeout: Timeout = 60.0,
     json: Json = False,
 ) -> None:
-    """Take power from a node and give it back.
+    """Cut the power of a node and restore it.
 
-    Power comes back on Ctrl-C too.
+    Ctrl-C also restores the power.
     """
     need_root("acting on a node")
     try:

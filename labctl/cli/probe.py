@@ -63,29 +63,34 @@ def command(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TO", help="The node that receives; with icmp any address too.", autocompletion=node_names
+            metavar="TO", help="The node that receives; with icmp, any address.", autocompletion=node_names
         ),
     ],
     *,
     rate: Annotated[
-        float, typer.Option("--rate", metavar="PPS", help="Packets a second, over all flows.")
+        float, typer.Option("--rate", metavar="PPS", help="Packets per second, over all flows.")
     ] = 1000.0,
-    flows: Annotated[int, typer.Option("--flows", metavar="N", help="How many 5-tuples take turns.")] = 64,
+    flows: Annotated[
+        int, typer.Option("--flows", metavar="N", help="Number of flows (5-tuples), sent round-robin.")
+    ] = 64,
     proto: Annotated[
-        Proto, typer.Option("--proto", help="icmp: echo requests; the answers count.")
+        Proto, typer.Option("--proto", help="udp, or icmp: echo requests, whose replies are counted.")
     ] = Proto.UDP,
     duration: Annotated[
-        float, typer.Option("--for", metavar="TIME", parser=seconds, help="How long to send: 5s, 500ms, 2m.")
+        float,
+        typer.Option("--for", metavar="TIME", parser=seconds, help="Duration of the traffic: 5s, 500ms, 2m."),
     ] = 5.0,
-    size: Annotated[int, typer.Option("--size", metavar="BYTES", help="Size of the IP packets.")] = 128,
-    family: Annotated[Family, typer.Option("--family", help="Version of IP.")] = Family.V4,
-    both: Annotated[bool, typer.Option("--both", help="The other way as well, at the same time.")] = False,
+    size: Annotated[
+        int, typer.Option("--size", metavar="BYTES", help="Size of the IP packets, header included.")
+    ] = 128,
+    family: Annotated[Family, typer.Option("--family", help="IP version: 4 or 6.")] = Family.V4,
+    both: Annotated[bool, typer.Option("--both", help="Send in both directions at the same time.")] = False,
     json: Json = False,
 ) -> None:
     """Send numbered packets between two nodes and count them.
 
-    Exit code 0: all arrived. 1: some were lost. 3: the sender or the receiver could not keep up, so
-    that nobody can tell. VMs that labctl overlay env create made are named like nodes.
+    Exit code 0: all arrived. 1: some were lost. 3: inconclusive, because the sender or the receiver
+    could not keep up. FROM and TO may also be VMs that labctl overlay env create made.
     """
     from labctl.lab.lifecycle import open_lab
 

@@ -35,7 +35,7 @@ class Progress:
         lab: name of the lab; empty until the first event names it.
         runtime: name of the runtime; the same.
         reason: why that runtime.
-        nodes: state of each node that was heard of, by name.
+        nodes: state of each node that has reported, by name.
         since: time.monotonic() of the start.
     """
 

@@ -16,25 +16,35 @@ __all__ = ["page"]
 HEAD = """\
 # Commands
 
-Written by `python -m labctl.cli.reference`; a test compares. Every command has `-h` and `--help`.
+`python -m labctl.cli.reference` writes this page; a test compares them. Every command has `--help`.
 
-Data goes to stdout, talk to stderr. Colour and live views only on a terminal; `NO_COLOR` is heard.
-Exit codes: 0 done or PASS, 1 FAIL, 2 ERROR (bad input, a node that did not start, an action that
-failed), 3 INCONCLUSIVE, 130 interrupted, after cleaning up. `exec` and `shell` give those of the
-command in the node. SIGTERM and SIGHUP do what Ctrl-C does; a second signal does not stop the
-cleaning up, a third does. `up` that was interrupted leaves nothing; a signal that comes when the lab
-is up already is too late, and the exit code is 0. A signal in the first instants, while Python itself
-starts, ends the process as it would any other (not with 130); nothing has been made by then.
+labctl writes data to stdout and messages to stderr. Colour and live views appear only on a terminal;
+labctl honours `NO_COLOR`.
 
-What an option names to write is written to: a regular file is replaced in one step and keeps its mode and
-owner; a device, a FIFO, `/dev/stdout` and the target of a symbolic link are written through. In a folder
-that everybody can write to, such as /tmp, what another user made is refused. `render -o` keeps the old
-folder until the new one is whole; `-o .` and mount points will do.
+| exit code | |
+|---|---|
+| 0 | done, or PASS |
+| 1 | FAIL |
+| 2 | ERROR: bad input, a node that did not start, an action that failed |
+| 3 | INCONCLUSIVE |
+| 130 | interrupted, after cleaning up |
+
+`exec` and `shell` return the exit code of the command in the node.
+
+Signals: SIGTERM and SIGHUP have the effect of Ctrl-C. A second signal does not stop the cleanup, a third one
+does. An interrupted `up` leaves nothing behind. If the signal arrives when the lab is up already, it has no
+effect, and the exit code is 0. A signal while Python itself starts ends the process at once (not with 130);
+labctl has created nothing by then.
+
+Output files: labctl replaces a regular file in one step and keeps its mode and owner. It writes through a
+device, a FIFO, `/dev/stdout` and the target of a symbolic link. In a folder that everybody can write to, such
+as /tmp, labctl refuses to write to a file of another user. `render -o` keeps the old folder until the new one
+is complete; `-o .` and mount points are allowed.
 
 | variable | meaning |
 |---|---|
 | `NO_COLOR` | no colour, if not empty |
-| `LABCTL_DEBUG` | let tracebacks through, if not empty |
+| `LABCTL_DEBUG` | show tracebacks, if not empty |
 """
 
 

@@ -29,7 +29,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "run": Entry("Prove", "Run scenarios and judge them."),
     "report": Entry("Prove", "Rebuild the report of a run from its journals alone."),
-    "compare": Entry("Prove", "Lay results side by side: a table, and plots on the same axes."),
+    "compare": Entry("Prove", "Compare results: a table, and plots on the same axes."),
     "up": Entry("Labs", "Bring a lab up and wait until every node is ready."),
     "down": Entry("Labs", "Take labs down and leave nothing behind."),
     "ls": Entry("Labs", "List the labs of this machine."),
@@ -37,16 +37,18 @@ COMMANDS: dict[str, Entry] = {
     "exec": Entry("Act on a lab", "Run a command in a node."),
     "shell": Entry("Act on a lab", "Open a shell in a node."),
     "logs": Entry("Act on a lab", "Print what a node wrote since it last booted."),
-    "power": Entry("Act on a lab", "Take power from a node, or give it back."),
+    "power": Entry("Act on a lab", "Cut the power of a node, or restore it."),
     "link": Entry("Act on a lab", "Cut a link, or restore it."),
     "probe": Entry("Act on a lab", "Send numbered packets between two nodes and count them."),
-    "trace": Entry("Act on a lab", "Follow a packet through the virtual networks, and then send it."),
+    "trace": Entry(
+        "Act on a lab", "Trace a packet through the virtual networks: simulated first, then sent."
+    ),
     "overlay": Entry("Act on a lab", "Make and remove the virtual networks of a running lab."),
     "validate": Entry("Files", "Check topologies and scenarios; print every problem."),
     "render": Entry("Files", "Write the containerlab definition and every node's files."),
     "graph": Entry("Files", "Draw a topology."),
     "schema": Entry("Files", "Print the JSON Schema of a file format."),
-    "doctor": Entry("This machine", "Say what this machine can do and what it lacks."),
+    "doctor": Entry("This machine", "Check what this machine supports and what it lacks."),
     "images": Entry("This machine", "Build and list the container images."),
 }
 

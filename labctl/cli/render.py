@@ -15,10 +15,18 @@ def command(
     topology: TopologyFile,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="DIR", help="Folder to write: new, empty or rendered before."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder to write: new, empty, or written by an earlier labctl render.",
+        ),
     ],
     set_: Sets = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="LAB", help="Name of the lab; the topology's name if not given."),
+    ] = None,
     templates: Templates = None,
 ) -> None:
     """Write the containerlab definition and every node's files.

@@ -14,14 +14,15 @@ __all__ = ["command"]
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results, with its journal.jsonl.")],
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML here, too.")
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Also write the result as JUnit XML to this file."),
     ] = None,
     json: Json = False,
 ) -> int:
     """Rebuild the report of a run from its journals alone.
 
-    The exit code is the verdict's, as that of labctl run. A folder of several scenarios' results is
-    told one after the other.
+    The exit code is the verdict's, as that of labctl run. For a folder with the results of
+    several scenarios, labctl reports one after the other.
     """
     from labctl.journal.file import JOURNAL_NAME
     from labctl.output_file import numbered

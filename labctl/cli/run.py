@@ -52,22 +52,34 @@ class Request:
 
 def command(  # noqa: PLR0917 - the command line is typer's to read
     scenarios: Annotated[
-        list[Path], typer.Argument(metavar="SCENARIO...", help="Scenarios, one after the other.")
+        list[Path],
+        typer.Argument(metavar="SCENARIO...", help="Scenario files; labctl runs them one after the other."),
     ],
-    runs: Annotated[int, typer.Option("--runs", min=1, max=10_000, metavar="N", help="How often each.")] = 1,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=10_000, metavar="N", help="Number of runs of each scenario.")
+    ] = 1,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="S", help="Of the fault moments' phases in a series.")
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="S",
+            help="Seed for the random offset (0 to 1 s) added to fault times when --runs > 1.",
+        ),
     ] = None,
     set_: Sets = None,
     runtime: RuntimeName = "auto",
-    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="LAB", help="Name of the lab; the topology's name if not given."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the results; results/<scenario> if not given."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab up at the end.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML here, too.")
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Also write the result as JUnit XML to this file."),
     ] = None,
     templates: Templates = None,
     timeout: Timeout = 120.0,
@@ -76,7 +88,8 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
     """Run scenarios and judge them.
 
     Exit code: 0 PASS, 1 FAIL, 2 ERROR, 3 INCONCLUSIVE, 130 interrupted; of several scenarios the
-    worst. Every problem of every scenario is told before anything is done.
+    worst. labctl reports every problem of every scenario before it changes
+    anything.
     """
     results = run(
         scenarios,
@@ -102,7 +115,7 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
     from labctl.output_file import check_output, numbered
 
     loaded = _load(scenarios, request)
-    need_root("making nodes and links")
+    need_root("creating nodes and links")
     if request.junit is not None:
         check_output(request.junit)  # rather than when hours of runs are over
     if request.seed is None:
@@ -159,7 +172,7 @@ def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
         run_series(series, source, ProgressLines(say, brief=several), suspect)
     except LabInterrupted:
         write_report(judge_folder(folder), folder, junit=request.junit)
-        say(f"what was measured until then is in {folder}")
+        say(f"the measurements so far are in {folder}")
         raise
     result = judge_folder(folder)
     write_report(result, folder, junit=request.junit, step_summary=True)

@@ -22,13 +22,13 @@ class SchemaKind(StrEnum):
 
 def command(
     kind: Annotated[
-        SchemaKind, typer.Argument(metavar="topology|scenario|result", help="What the schema is wanted of.")
+        SchemaKind, typer.Argument(metavar="topology|scenario|result", help="Format to describe.")
     ],
 ) -> None:
     """Print the JSON Schema of a file format.
 
-    It comes from the same models that check the files. In VS Code, for example, put it in a file
-    and name that under yaml.schemas in the settings.
+    The same models check the files. An editor can use the schema: in VS Code, save it to a file and
+    name that file under yaml.schemas in the settings.
     """
     out_json(schema(kind))
 

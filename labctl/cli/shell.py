@@ -10,7 +10,7 @@ __all__ = ["command"]
 def command(lab: LabName, node: NodeName) -> int:
     """Open a shell in a node.
 
-    The shell is bash where the node has it, else sh. In a router, vtysh is the router's own.
+    The shell is bash if the node has it, else sh. In a router, vtysh opens FRR's own shell.
     """
     need_root("entering a node")
     # Two words of a constant script: nothing of the user's goes into it.

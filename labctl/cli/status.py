@@ -20,7 +20,7 @@ AT_ONCE = 16
 def command(lab: LabOrFile = None, json: Json = False) -> None:
     """Show the nodes of a lab and the faults in force.
 
-    Asks every running node whether it is ready, now.
+    Queries the readiness of every running node.
     """
     told = describe(lab)
     if json:

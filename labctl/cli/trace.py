@@ -36,19 +36,20 @@ def command(
     ],
     *,
     wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0.01, max=60, help="How long to wait for it.")
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0.01, max=60, help="Time to wait for the packet."),
     ] = 1.0,
     every: Annotated[
-        bool, typer.Option("--all", help="A line for every interface, in place of one for every node.")
+        bool, typer.Option("--all", help="Print a line per interface instead of one per node.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Follow a packet through the virtual networks, and then send it.
+    """Trace a packet through the virtual networks: simulated first, then sent.
 
-    First what the agents decide: each virtual device, what it said, the flow entry, the tunnel. Then
-    the packet itself, sent by FROM's own kernel and seen on every interface that it passes.
+    First prints what the agents decide: each virtual device and its decision, the flow entry, the
+    tunnel. Then FROM's own kernel sends the packet, and labctl captures it on every interface.
 
-    Exit code 0: it arrived, or was answered in its target's place. 1: neither.
+    Exit code 0: the packet arrived, or another node replied on behalf of the target. 1: neither.
     """
     from labctl.lab.lifecycle import open_lab
     from labctl.overlay.client.packet_spec import read_words
@@ -85,7 +86,7 @@ def _show(told: "Trace", *, every: bool) -> None:
         out("")
         _show_hop(hop)
     if not told.hop_decisions:
-        out("\nno agent decided anything: the packet was not seen to come to the overlay")
+        out("\nno agent made a decision: the packet did not reach the overlay")
     out("\nthe packet itself:")
     if every:
         _show_observations(told.observations)
@@ -93,7 +94,7 @@ def _show(told: "Trace", *, every: bool) -> None:
         _show_hops(told.observations)
     out(f"\n{told.end}")
     if not told.whole:
-        say("more passed than could be heard: a hop may be missing")
+        say("the capture dropped packets: a hop may be missing")
 
 
 def _show_hop(hop: "HopDecision") -> None:

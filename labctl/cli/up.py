@@ -20,7 +20,10 @@ def command(
     topology: LabFile,
     *,
     runtime: RuntimeName = "auto",
-    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Name of the lab.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="LAB", help="Name of the lab; the topology's name if not given."),
+    ] = None,
     set_: Sets = None,
     templates: Templates = None,
     timeout: Timeout = 120.0,
@@ -28,9 +31,9 @@ def command(
 ) -> None:
     """Bring a lab up and wait until every node is ready.
 
-    When a node does not start, or is not ready in time, everything is taken down again.
+    If a node does not start or is not ready in time, labctl takes the whole lab down again.
     """
-    need_root("making nodes and links")
+    need_root("creating nodes and links")
     from labctl.lab.lifecycle import bring_up
     from labctl.lab.loaded import load_lab_file
 

@@ -22,15 +22,15 @@ _DEFINITION_SUFFIXES = (".clab.yml", ".clab.yaml")
 
 def command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Topologies, scenarios, containerlab files.")
+        list[Path], typer.Argument(metavar="FILE...", help="Topology, scenario or containerlab files.")
     ],
     set_: Sets = None,
     templates: Templates = None,
 ) -> None:
     """Check topologies and scenarios; print every problem.
 
-    Nothing is made or changed. Exit code 0 when all is well, 2 when it is not. What this machine lacks
-    for the embedded runtime is told too, with its fix; it is no problem of the file.
+    Changes nothing. Exit code 0: no problem, 2: at least one. What this machine lacks for the embedded
+    runtime is shown too, with its fix; it is no problem of the file.
     """
     validate(files, set_ or (), templates or ())
 

@@ -67,4 +67,4 @@ def _nft(netns: Path, script: str) -> None:
     except subprocess.TimeoutExpired:
         raise ActionError(f"nft did not end within {_TIMEOUT_S:g} s") from None
     if done.returncode:
-        raise ActionError(f"nft would not: {done.stderr.decode(errors='replace').strip()}")
+        raise ActionError(f"nft failed: {done.stderr.decode(errors='replace').strip()}")

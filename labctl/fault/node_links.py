@@ -124,7 +124,7 @@ def drop_orphan_sockets(netns: Path) -> None:
 def _chosen(there: dict[str, netlink.LinkInfo], names: Sequence[str], where: Path) -> list[netlink.LinkInfo]:
     lost = [name for name in names if name not in there]
     if lost:
-        raise ActionError(f"{where.name} has no interface {', '.join(lost)}: somebody has taken it away")
+        raise ActionError(f"{where.name} has no interface {', '.join(lost)}: another program has removed it")
     return [there[name] for name in names]
 
 

@@ -55,4 +55,4 @@ def undo(runtime: Runtime, lab: LabDir, fault: Fault, listen: Listener) -> Effec
     if fault.action in (link.CUT, link.BLACKHOLE):
         a, b = fault.detail["ends"]
         return link.restore_link(runtime, lab, a, b, listen)
-    raise ActionError(f"nobody knows how to undo {fault.action}")
+    raise ActionError(f"cannot undo {fault.action}: unsupported action")

@@ -35,7 +35,7 @@ def sweep(lab: LabDir) -> None:
     spaces = {space for folder in (lab.netns, lab.parked) for space in _pinned_in(folder)}
     left = end_inhabitants(spaces, _inits(lab, spaces), node_groups.freezers(lab), _GONE_S)
     if left:
-        raise LabError(f"lab {lab.name}: processes {left} have not died within {_GONE_S:g} s")
+        raise LabError(f"lab {lab.name}: processes {left} still run after {_GONE_S:g} s")
     kept = node_groups.remove(lab)
     if kept:
         raise LabError(f"lab {lab.name}: cannot remove control group {kept[0]}")

@@ -115,7 +115,9 @@ def bring_up(
         except BaseException as error:
             _undo(lab, listen)
             if isinstance(error, KeyboardInterrupt):
-                raise LabInterrupted(f"lab {lab.name} was stopped on its way up; it is taken down") from None
+                raise LabInterrupted(
+                    f"lab {lab.name} was interrupted while it started; labctl took it down"
+                ) from None
             if isinstance(error, OSError):
                 where = f"{error.filename}: " if error.filename is not None else ""
                 raise LabError(f"lab {lab.name} could not be started: {where}{error.strerror}") from error
@@ -195,7 +197,7 @@ def _claimed(lab: LabDir) -> Iterator[None]:
     except LabBusyError:
         raise LabExistsError(f"lab {lab.name!r} is being changed by another labctl right now") from None
     except OSError as error:
-        raise LabError(f"no room for the state of lab {lab.name!r}: {lab.path}: {error.strerror}") from error
+        raise LabError(f"cannot write the state of lab {lab.name!r}: {lab.path}: {error.strerror}") from error
     try:
         if (lab.path / "state.json").exists():
             raise LabExistsError(_taken(lab))
@@ -214,7 +216,9 @@ def _taken(lab: LabDir) -> str:
             f"lab {lab.name!r} is up already, on {record.runtime}, from {record.topology}: "
             f"give this one another name with --name, or take that one down with: labctl down {lab.name}"
         )
-    return f"lab {lab.name!r} was left half made by a labctl that was killed: labctl down {lab.name}"
+    return (
+        f"lab {lab.name!r} is incomplete: a labctl was killed while it worked on it: labctl down {lab.name}"
+    )
 
 
 def _undo(lab: LabDir, listen: Listener) -> None:

@@ -106,7 +106,7 @@ def not_ready_reason(runtime: Runtime, lab: LabDir, node: str, *, ask: bool = Tr
     if result.ok:
         return ""
     lines = (result.stdout or result.stderr).decode(errors="replace").strip().splitlines()
-    return lines[0] if lines else f"{READY_PROGRAM} ended with {result.code} and said nothing"
+    return lines[0] if lines else f"{READY_PROGRAM} ended with {result.code} without any output"
 
 
 def _not_ready_message(
@@ -116,7 +116,7 @@ def _not_ready_message(
     for node, answer in ((node, answer) for node, answer in answers.items() if answer):
         if node in stopped:
             tail = runtime.logs(lab, node).decode(errors="replace").strip().splitlines()[-_LOG_LINES:]
-            lines.append(f"{node} has stopped" + (": " + " | ".join(tail) if tail else " and wrote nothing"))
+            lines.append(f"{node} has stopped" + (": " + " | ".join(tail) if tail else " without any output"))
         elif not stopped:
             lines.append(f"{node} is not ready after {timeout_s:g} s: {answer}")
     return "\n".join(lines)

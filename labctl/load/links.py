@@ -60,7 +60,7 @@ class LinkSection:
         if len(self.problems) > ENOUGH:
             return
         if len(self.problems) == ENOUGH:
-            self._complain(path, "from here on links were not looked at: there is enough to mend before")
+            self._complain(path, "links from here on were not checked: fix the problems above first")
             return
         if isinstance(link, tuple):
             self._add(path, (link[0], (*path, 0)), (link[1], (*path, 1)), None)

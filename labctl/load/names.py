@@ -37,7 +37,7 @@ def label_fault(name: str, what: str) -> str:
             "expected lower-case letters, digits and '-', with a letter or digit at both ends"
         )
     if name in _RESERVED_NODES:
-        return f"{name!r} is not a name for a {what}: the word means all of them in scenarios"
+        return f"{name!r} is not a name for a {what}: scenarios use the word for all of them"
     return ""
 
 

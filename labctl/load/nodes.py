@@ -42,7 +42,7 @@ class NodeSection:
         """Take the whole section, key by key. None is a node of which nothing is known."""
         for key, model in models.items():
             if len(self.problems) >= ENOUGH:
-                self._complain(key, "from here on nodes were not looked at: there is enough to mend before")
+                self._complain(key, "nodes from here on were not checked: fix the problems above first")
                 break
             names = self._names(key, model)
             over = len(self.requests.keys() | set(names)) - MAX_NODES

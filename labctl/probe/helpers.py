@@ -64,7 +64,7 @@ class Helper:
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._rest:
             if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise ProbeError(f"the {self.what} said nothing for {timeout_s:g} s")
+                raise ProbeError(f"the {self.what} sent no message for {timeout_s:g} s")
             chunk = os.read(fd, _LINE)
             if not chunk:
                 raise ProbeError(self._epitaph())

@@ -37,7 +37,7 @@ def check(streams: Sequence[Stream]) -> None:
         number = payload.stream_id(stream.name)
         if number in names:
             raise ProbeError(
-                f"streams {names[number]!r} and {stream.name!r} cannot be told apart: rename one"
+                f"streams {names[number]!r} and {stream.name!r} have the same packets: rename one"
             )
         names[number] = stream.name
         if stream.proto not in ("udp", "icmp"):

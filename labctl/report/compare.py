@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labctl.report.compare_data import quantile, shared
 from labctl.report.compare_plot import COLOURS, flow_plot, quantile_plot, share_plot
-from labctl.report.format import count, span
+from labctl.report.format import count, rate_bound, span
 from labctl.report.markup import Markup, el, join
 from labctl.report.staircase import STAIRS_STYLE, section
 from labctl.report.style import STYLE
@@ -38,7 +38,7 @@ HEADS = (
     "longest outage",
     "lost in flight",
     "lost to convergence",
-    "lost at returns",
+    "reversion loss",
     "lost elsewhere",
 )
 
@@ -100,10 +100,10 @@ def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> 
 
 _TABLE_WORDS = (
     "Flows: every flow that crossed the victim or was hit, once a fail-over, of the streams that the scenario"
-    " expects something of. Packets"
-    " lost in flight: on the victim's links or inside it when it failed; to convergence: every other one"
-    " that a fail-over accounts for; at returns: when the node came back; elsewhere: before any fault or"
-    " long after one. All of it is measured, and made from the results' journals alone."
+    " judges. Packets"
+    " lost in flight: on the victim's links or inside it when it failed; to convergence: every other loss"
+    " attributed to a fail-over; reversion loss: after the node came back; elsewhere: before any fault or"
+    " long after one. Every figure is measured and follows from the results' journals alone."
 )
 
 
@@ -190,13 +190,13 @@ def _run_facts(design: Design) -> dict[str, str]:
     path = design.topology.split(" ")[0]
     variables = (f"{key}={value}" for key, value in design.variables.items())
     runs = f"{design.runs} run{'' if design.runs == 1 else 's'}, seed {design.seed}"
-    bound = f"with 95 % confidence at most {design.bound_convergence:.1%} of all"
+    bound = rate_bound(design.bound_convergence)
     return {
         "topology": " ".join((path, *variables)),
         "fault": f"{', '.join(design.faults) or 'none'}; {runs}, {design.started.replace('T', ' ')[:16]} UTC",
         "fail-overs with convergence loss": f"{design.lossy_convergence} of {design.trials}; {bound}",
-        "packets": f"{count(design.sent)}; outages true to ±{span(int(design.error_s * 1e9))}",
-        "its own scenario says": design.verdict,
+        "packets": f"{count(design.sent)}; outages measured to ±{span(int(design.error_s * 1e9))}",
+        "verdict of its scenario": design.verdict,
     }
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from labctl.scenario.durations import format_duration
+from labctl.verdict.statistics import trials_needed
 
 if TYPE_CHECKING:
     from labctl.verdict.schema import FailoverStatistics, FaultResult, Result
 
-__all__ = ["bar", "count", "fault_name", "outage_line", "series_lines", "signed_s", "span"]
+__all__ = [
+    "bar",
+    "bound_line",
+    "count",
+    "fault_name",
+    "outage_line",
+    "percent_above",
+    "rate_bound",
+    "series_lines",
+    "signed_s",
+    "span",
+]
+
+_SMALL = 0.05
+"""Where more trials are needed, the report names how many bound the failure rate below this."""
 
 
 def count(value: int) -> str:
@@ -23,7 +39,7 @@ def span(nanoseconds: int) -> str:
 
 
 def bar(outage_ns: int, error_ns: int) -> str:
-    """An outage with its error bar; without one, what the spacing of the packets may hide."""
+    """An outage ± its Packet Sampling Interval (RFC 6412); without an outage, what that may hide."""
     if outage_ns:
         outage, error = format_duration(outage_ns), format_duration(error_ns)
         # The unit once is enough.
@@ -68,9 +84,9 @@ def outage_line(result: Result) -> str:
 
 def series_lines(result: Result) -> list[str]:
     """Fail-overs, returns and outages over all runs."""
-    lines = [_statistics("fail-over", result.failovers)]
+    lines = _statistics("fail-over", result.failovers)
     if result.returns.trials:
-        lines.append(_statistics("return", result.returns))
+        lines += _statistics("reversion", result.returns)
     outages = result.outages
     if outages.flows:
         share = outages.hit / outages.flows
@@ -86,11 +102,44 @@ def series_lines(result: Result) -> list[str]:
     return lines
 
 
-def _statistics(what: str, numbers: FailoverStatistics) -> str:
+def percent_above(share: float) -> str:
+    """A share that is an upper bound, in percent: rounded up, so that it stays one.
+
+    Args:
+        share: from 0 to 1.
+    """
+    percent = 100 * share
+    step = 1.0 if percent >= 10 else 0.1  # noqa: PLR2004 - two significant digits
+    return f"{math.ceil(percent / step - 1e-9) * step:.{0 if step == 1.0 else 1}f} %"
+
+
+def rate_bound(share: float) -> str:
+    """What bounds the share of fail-overs with convergence loss; 1 is no bound."""
+    if share >= 1:
+        return "too few without loss to bound the failure rate"
+    return f"failure rate below {percent_above(share)} (95 % confidence)"
+
+
+def bound_line(what: str, numbers: FailoverStatistics) -> str:
+    """What so many trials say of the failure rate, and how many would say that it is below 5 %.
+
+    The failure rate is the share of trials with convergence loss. Empty if the trials leave every rate
+    credible.
+    """
+    if numbers.bound_convergence >= 1:
+        return ""
+    trials = f"{numbers.trials} {what}{'s bound' if numbers.trials != 1 else ' bounds'}"
+    line = f"{trials} the failure rate below {percent_above(numbers.bound_convergence)} (95 % confidence)"
+    if numbers.lossy_convergence + numbers.doubtful or numbers.bound_convergence < _SMALL:
+        return line
+    return f"{line}; {trials_needed(_SMALL)} bound it below {100 * _SMALL:.0f} %"
+
+
+def _statistics(what: str, numbers: FailoverStatistics) -> list[str]:
     null = f", {numbers.null} not measured" if numbers.null else ""
     doubt = f", {numbers.doubtful} in doubt" if numbers.doubtful else ""
-    return (
+    line = (
         f"{numbers.trials} {what}{'' if numbers.trials == 1 else 's'}{null}: {numbers.lossy} with loss,"
         f" {numbers.lossy_convergence} with convergence loss{doubt}"
-        f" (95 % confidence: at most {numbers.bound_convergence:.1%})"
     )
+    return [line, *filter(None, [bound_line(what, numbers)])]

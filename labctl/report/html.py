@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from labctl.report.format import bar, count, outage_line, series_lines
+from labctl.report.format import bar, count, outage_line, rate_bound, series_lines
 from labctl.report.markup import Markup, el, join
 from labctl.report.style import STYLE
 from labctl.report.tables import action_table, expectation_table, flow_table, run_table, stream_table
@@ -81,7 +81,7 @@ def _tiles(result: Result) -> Markup | None:
     ]
     if result.failovers.trials:
         lossy = f"{result.failovers.lossy_convergence} of {result.failovers.trials}"
-        bound = f"at most {result.failovers.bound_convergence:.1%} (95 % confidence)"
+        bound = rate_bound(result.failovers.bound_convergence)
         tiles.append(
             _tile(
                 lossy,
@@ -116,7 +116,7 @@ def _worst(result: Result) -> RunResult:
 def _timeline(result: Result) -> Markup:
     worst = _worst(result)
     several = len(result.runs) > 1
-    title = f"What was lost when: run {worst.run}, which lost most" if several else "What was lost when"
+    title = f"Losses over time: run {worst.run}, which lost most" if several else "Losses over time"
     key = el(
         "div",
         _key("var(--bad)", "lost to convergence"),
@@ -151,7 +151,7 @@ def _zooms(result: Result) -> Markup | None:
         "div",
         _key(
             "var(--flight)",
-            "shaded: may have been in flight, by time; evidence on the links decides where there is any",
+            "shaded: possibly in flight, by time; captures on the links decide where they exist",
         ),
         class_="key",
     )
@@ -188,7 +188,7 @@ def _facts(result: Result) -> Markup:
     again += ["--runs", str(result.runs_asked)] if result.runs_asked > 1 else []
     facts = {**about.get("machine", {}), **about.get("versions", {}), "runtime": about.get("runtime", "")}
     return join(
-        el("h2", "To do it again"),
+        el("h2", "To reproduce"),
         el("pre", " ".join(again)),
         el("dl", *(join(el("dt", key), el("dd", value)) for key, value in facts.items() if value != "")),
         el("details", el("summary", "scenario"), el("pre", scenario.get("text", ""))),

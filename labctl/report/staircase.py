@@ -69,7 +69,7 @@ def section(stairs: Staircase) -> Markup:
         el("div", _split(stairs), class_="card"),
         el("h2", "What each network cost, in the order of the range"),
         el("div", cost_plot(stairs), _cost_key(), class_="card"),
-        el("h2", "Beside the talk"),
+        el("h2", "Compared with the talk"),
         _beside(stairs),
     )
 

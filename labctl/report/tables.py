@@ -24,7 +24,7 @@ def expectation_table(result: Result) -> Markup:
     rows = [[el("code", one.text), _verdict(one.verdict), one.measured] for one in result.expectations]
     checks = {(check.verdict, check.reason) for run in result.runs for check in run.checks}
     rows += [
-        ["(what makes it a measurement)", _verdict(verdict), reason] for verdict, reason in sorted(checks)
+        ["(validity of the measurement)", _verdict(verdict), reason] for verdict, reason in sorted(checks)
     ]
     return _table(["expectation", "verdict", "measured"], rows, left=3)
 
@@ -148,7 +148,7 @@ def flow_table(result: Result) -> Markup:
     return _table(_FLOW_HEADS, rows)
 
 
-_FLOW_HEADS = ["flow", "run", "ports", "from", "put down to", "in flight", "convergence", "outage"]
+_FLOW_HEADS = ["flow", "run", "ports", "from", "attributed to", "in flight", "convergence", "outage"]
 
 
 def run_table(result: Result) -> Markup:

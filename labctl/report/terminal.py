@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -15,7 +16,7 @@ from labctl.verdict.schema import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from labctl.verdict.schema import FaultResult, Result, RunResult, StreamResult
 
@@ -32,13 +33,33 @@ FAULT_ROWS = 12
 """Of a series only the actions with losses are listed, so many at most: the rest is in the report."""
 
 
+_IN_A_FIGURE = re.compile(r"(?<=\d) (?=(?:[mnµ]?s|m|%)(?![^\W_])|±)|(?<=±) ")
+_JOINT = "\ue000"
+"""In the place of a blank that must stay, while lines are broken: of a private area, so no text has it."""
+
+
+class Wrapped:
+    """Text in lines as wide as the terminal; none ends between a number and its unit."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines."""
+        joined = self._text.copy()
+        joined.plain = _IN_A_FIGURE.sub(_JOINT, joined.plain)
+        for line in joined.wrap(console, options.max_width):
+            line.plain = line.plain.replace(_JOINT, " ")
+            yield line
+
+
 def summary(result: Result) -> RenderableType:
     """A few compact tables and the verdict; for a console of rich."""
     parts: list[RenderableType] = [_title(result)]
     if any(run.streams for run in result.runs):
         parts += [_streams(result), _faults(result)]
     if result.failovers.trials or result.failovers.null:
-        parts += [Padding(Text("\n".join(series_lines(result))), (0, 0, 0, 2)), Text("")]
+        parts += [Padding(Wrapped(Text("\n".join(series_lines(result)))), (0, 0, 0, 2)), Text("")]
     parts.append(_expectations(result))
     parts.append(_verdict(result))
     return Group(*parts)
@@ -56,12 +77,13 @@ def _title(result: Result) -> RenderableType:
 def _table(*heads: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index == 0 else "right", no_wrap=True)
+        # On a narrow terminal names are wrapped, figures never.
+        table.add_column(head, justify="left" if index == 0 else "right", no_wrap=index > 0)
     return table
 
 
 def _streams(result: Result) -> RenderableType:
-    table = _table("stream", "sent", "in flight", "convergence", "flows hit", "longest outage")
+    table = _table("stream", "sent", "in flight", "conv.", "flows hit", "longest outage")
     for name in dict.fromkeys(stream.name for run in result.runs for stream in run.streams):
         mine = [stream for run in result.runs for stream in run.streams if stream.name == name]
         worst = max(mine, key=lambda stream: stream.longest_outage_ns)
@@ -91,6 +113,7 @@ def _faults(result: Result) -> RenderableType:
     heads = ("action", "at", "cut in", "flows", "in flight", "conv.", "outage")
     table = _table(*(("run", *heads) if many else heads))
     if many:
+        table.columns[0].no_wrap, table.columns[1].no_wrap = True, False
         table.columns[1].justify = "left"
     for run, fault in shown[:FAULT_ROWS]:
         cells = _fault(fault)
@@ -98,9 +121,7 @@ def _faults(result: Result) -> RenderableType:
     parts: list[RenderableType] = [Padding(table, (1, 0, 0, 2))] if shown else []
     if many:
         quiet, more = len(rows) - len(shown), max(len(shown) - FAULT_ROWS, 0)
-        told = f"{quiet} of {len(rows)} actions without any loss" + (
-            f"; {more} more with loss" if more else ""
-        )
+        told = f"{quiet} of {len(rows)} actions without loss" + (f"; {more} more with loss" if more else "")
         parts.append(Padding(Text(told, "dim"), (0, 0, 0, 2)))
     return Group(*parts, Text(""))
 
@@ -122,8 +143,10 @@ def _fault(fault: FaultResult) -> list[RenderableType]:
 def _expectations(result: Result) -> RenderableType:
     return Group(
         *(
-            Text.assemble(
-                (f"  {_mark(one.verdict)} ", STYLE[one.verdict]), one.text, (f"  {one.measured}", "dim")
+            Wrapped(
+                Text.assemble(
+                    (f"  {_mark(one.verdict)} ", STYLE[one.verdict]), one.text, (f"  {one.measured}", "dim")
+                )
             )
             for one in result.expectations
         )
@@ -132,7 +155,8 @@ def _expectations(result: Result) -> RenderableType:
 
 def _verdict(result: Result) -> RenderableType:
     reason = outage_line(result) if result.verdict == Verdict.PASS else _first(result.reasons)
-    return Padding(Text.assemble((f"{result.verdict}", STYLE[result.verdict]), f"  {reason}"), (1, 0, 0, 0))
+    text = Text.assemble((f"{result.verdict}", STYLE[result.verdict]), f"  {reason}")
+    return Padding(Wrapped(text), (1, 0, 0, 0))
 
 
 def _first(reasons: Iterable[str]) -> str:

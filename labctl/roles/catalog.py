@@ -89,7 +89,7 @@ def load_role(name: str, folders: Sequence[Path]) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """One ``role.yml`` by itself, and the files that stand beside it."""
+    """One ``role.yml`` by itself, and the files in the same folder."""
 
     name: str
     document: Document

@@ -119,7 +119,7 @@ class World(Protocol):
         """
 
     def first_reply(self, node: str, to: str, within_ns: int) -> int | None:
-        """How long a flow that is new takes to its first answer, ns; None if there is none in time.
+        """How long a flow that is new takes to its first reply, ns; None if there is none in time.
 
         Raises:
             ActionError: the node is off or missing.

@@ -108,7 +108,9 @@ def _streams(scenario: Scenario) -> Iterator[Wrong]:
         for path, condition in _conditions(scenario)
         if isinstance(condition, Loss)
     ]
-    selected += [(("expect", index, wish.kind), wish.streams) for index, wish in enumerate(scenario.expect)]
+    selected += [
+        (("expect", index, expected.kind), expected.streams) for index, expected in enumerate(scenario.expect)
+    ]
     for path, names in selected:
         for name in names:
             if name not in known:
@@ -123,7 +125,7 @@ def _backwards(timeline: Iterable[Step]) -> Iterator[Wrong]:
             continue
         if step.at_ns < earliest:
             message = (
-                f"time goes backwards: {format_duration(step.at_ns)} stands after a step"
+                f"steps are out of order: {format_duration(step.at_ns)} follows a step"
                 f" that is due at {format_duration(earliest)} or later"
             )
             yield ("timeline", step.index, "at"), message, ""
@@ -141,7 +143,7 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
                 dark = [broken[key] for kind in ("power-off", "fence") if (key := f"{kind} {node}") in broken]
                 if dark:
                     since = min(dark) + 1
-                    message = f"waits for {node} to be ready, which has no power since step {since}"
+                    message = f"waits for {node} to be ready, which is off since step {since}"
                     yield ("timeline", step.index, "after"), message, ""
         # Whichever way round a link is named, it is the same.
         target = ":".join(sorted(action.target))
@@ -151,7 +153,7 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
         if ACTIONS[action.kind].breaks:
             key = f"{action.kind} {target}"
             if key in broken:
-                yield place, f"{action.label} has suffered that already, in step {broken[key] + 1}", ""
+                yield place, f"{action.label} has that fault already, from step {broken[key] + 1}", ""
             broken[key] = step.index
             continue
         breakers = [kind.name for kind in ACTIONS.values() if kind.undo == action.kind]
@@ -161,7 +163,7 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
         if not taken_back:
             on = sorted(key.partition(" ")[2] for key in broken if key.partition(" ")[0] in breakers)
             known = " or ".join(name for name in breakers if not ACTIONS[name].needs)
-            message = f"{action.label} has suffered no {known} at that moment"
+            message = f"{action.label} has no {known} in force at that moment"
             yield place, message, f"there {_are(on)}" if on else ""
 
 
@@ -245,7 +247,7 @@ def _of_overlay(step: Step, lab: Lab) -> Iterator[Wrong]:
     except UnknownCommandError as error:
         yield place, error.message, error.hint
     except ValueError as error:
-        yield place, f"the words of a command were expected: {error}", ""
+        yield place, f"expected the words of a command: {error}", ""
 
 
 def _names_end(end: str, node: str, interface: str) -> bool:

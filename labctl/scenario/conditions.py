@@ -109,7 +109,7 @@ class Waiting:
 
     def _loss(self, condition: Loss) -> Measured:
         if self.traffic is None:
-            raise ActionError("a loss condition needs traffic that flows")
+            raise ActionError("a loss condition needs running traffic")
         begin = self.world.now_ns()
         while True:
             start = self.world.now_ns()

@@ -10,6 +10,7 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?)(us|ms|s|m|h)$"
 """For the JSON Schema and for :func:`parse_duration`."""
 
 _UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+_SHOWN_NS = {"m": _UNITS_NS["m"], "s": _UNITS_NS["s"], "ms": _UNITS_NS["ms"], "µs": _UNITS_NS["us"]}
 _LONGEST_NS = 7 * 24 * _UNITS_NS["h"]
 
 
@@ -36,10 +37,10 @@ def parse_duration(value: object) -> int:
 def format_duration(nanoseconds: float) -> str:
     """A duration for people: three significant digits and the unit that suits."""
     size = abs(nanoseconds)
-    for unit in ("m", "s", "ms", "us"):
+    for unit, length in _SHOWN_NS.items():
         # A minute and a half reads better as 90 s; minutes begin where seconds get long.
-        if size >= _UNITS_NS[unit] * (10 if unit == "m" else 1):
-            return f"{_short(nanoseconds / _UNITS_NS[unit])} {unit}"
+        if size >= length * (10 if unit == "m" else 1):
+            return f"{_short(nanoseconds / length)} {unit}"
     return "0 s" if size == 0 else f"{_short(nanoseconds)} ns"
 
 

@@ -38,8 +38,8 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
     for index, condition in enumerate(scenario.steady):
         if isinstance(condition, Loss):
             yield from _told(scenario, ("steady", index, "loss"), condition.streams, dark, hosts)
-    for index, wish in enumerate(scenario.expect):
-        yield from _told(scenario, ("expect", index, wish.kind), wish.streams, dark, hosts)
+    for index, expected in enumerate(scenario.expect):
+        yield from _told(scenario, ("expect", index, expected.kind), expected.streams, dark, hosts)
 
 
 def _told(
@@ -69,10 +69,10 @@ def _told(
     where = end if end == power else f"{end} on {power}"
     message = (
         f"stream {spec.name!r} has an end at {where}, which loses its power in step {dark[power] + 1}:"
-        " the stream dies with it"
+        " the stream ends with it"
     )
     hint = (
-        f"name those that can live on: [{', '.join(others)}]"
+        f"name the streams whose ends keep power: [{', '.join(others)}]"
         if others
         else "take traffic between other nodes"
     )

@@ -137,7 +137,7 @@ class LiveWorld:
         if action.kind in _ON_LINK:
             a, b = action.target
             return _ON_LINK[action.kind](self.runtime, self.folder, a, b, listen)
-        raise ActionError(f"nobody knows how to {action}")
+        raise ActionError(f"unsupported action: {action}")
 
     def undo_all(self, listen: Listener) -> None:
         """Take back whatever the lab's state says is in force."""

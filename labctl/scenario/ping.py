@@ -1,4 +1,4 @@
-"""The time to the first answer of a new flow, by ping in a node."""
+"""The time to the first reply of a new flow, by ping in a node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def first_reply(runtime: Runtime, lab: LabDir, node: str, address: str, within_n
         within_ns: for how long it is asked.
 
     Returns:
-        Nanoseconds from the first request to the first answer, known to 10 ms where the first
+        Nanoseconds from the first request to the first reply, known to 10 ms where the first
         request itself was lost; None if there was no answer.
 
     Raises:
@@ -47,7 +47,7 @@ def first_reply(runtime: Runtime, lab: LabDir, node: str, address: str, within_n
 
 
 def read_answer(text: bytes) -> int | None:
-    """What ping has printed -> nanoseconds to the first answer, or None."""
+    """What ping has printed -> nanoseconds to the first reply, or None."""
     found = _ANSWER.search(text)
     if found is None:
         return None

@@ -53,7 +53,7 @@ def run_once(plan: Plan, world: World, emit: Listener) -> bool:
         return False
     except KeyboardInterrupt as error:
         run.tell("run.interrupted", {})
-        raise LabInterrupted("interrupted; every fault has been taken back") from error
+        raise LabInterrupted("interrupted; labctl has reverted every fault") from error
     except BaseException as error:
         run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "type": type(error).__name__})
         raise

@@ -128,13 +128,13 @@ class CollectEntry(_Entry):
 class ConditionEntry(_Entry):
     """Exactly one of ready, loss, ecmp-paths, first-reply, wait; with the keys that belong to it."""
 
-    ready: Annotated[Names | None, Field(description="nodes that must say they are ready")] = None
+    ready: Annotated[Names | None, Field(description="nodes that must report ready")] = None
     loss: Annotated[Names | None, Field(description="streams whose loss is counted over a window")] = None
     ecmp_paths: Annotated[
         Name | None,
         Field(alias="ecmp-paths", description="node whose live next hops towards `to` are counted"),
     ] = None
-    wait: Annotated[Duration | None, Field(description="let time go by")] = None
+    wait: Annotated[Duration | None, Field(description="wait so long")] = None
     within: Annotated[Duration | None, Field(description="how long it may take")] = None
     packets: Annotated[int | None, Field(ge=0, description="loss: at most so many")] = None
     for_: Annotated[Duration | None, Field(alias="for", description="loss: length of the window")] = None
@@ -185,7 +185,9 @@ class FenceEntry(_Entry):
     """A node whose power is cut once another one's cluster manager asks for it."""
 
     node: Name
-    for_: Annotated[Name, Field(alias="for", description="the node that asks, and is told")]
+    for_: Annotated[
+        Name, Field(alias="for", description="the node that requests the power-off, and is notified of it")
+    ]
 
 
 class StepEntry(_Entry):
@@ -193,10 +195,10 @@ class StepEntry(_Entry):
 
     at: Annotated[Duration | None, Field(description="moment after the zero of the timeline")] = None
     after: Annotated[ConditionEntry | None, Field(description="a condition to wait for")] = None
-    plus: Annotated[Duration | None, Field(description="time to let go by after the condition")] = None
+    plus: Annotated[Duration | None, Field(description="time to wait after the condition")] = None
     power_off: Annotated[Name | None, Field(alias="power-off")] = None
     power_on: Annotated[Name | None, Field(alias="power-on")] = None
-    fence: Annotated[FenceEntry | None, Field(description="a power-off that a cluster manager asks for")] = (
+    fence: Annotated[FenceEntry | None, Field(description="a power-off that a cluster manager requests")] = (
         None
     )
     link_cut: Annotated[LinkEnds | None, Field(alias="link-cut")] = None
@@ -274,7 +276,7 @@ class ExpectEntry(_Entry):
     ] = None
     off_path: Annotated[
         bool | None,
-        Field(alias="off-path", description="losses: of the flows that do not cross what is taken away"),
+        Field(alias="off-path", description="losses: of the flows that do not cross the victim"),
     ] = None
     bound: Annotated[
         float | None,
@@ -315,7 +317,8 @@ class ScenarioFile(_Entry):
     ] = {}
     traffic: Annotated[list[TrafficEntry], Field(min_length=1)]
     steady: Annotated[
-        list[ConditionEntry], Field(description="must hold before the first fault and after the last heal")
+        list[ConditionEntry],
+        Field(description="must hold before the first fault and after the last reversion"),
     ] = []
     timeline: list[StepEntry] = []
     settle: Annotated[
@@ -323,7 +326,7 @@ class ScenarioFile(_Entry):
         Field(description="watched after the last step before faults in force are healed; 5s"),
     ] = None
     collect: Annotated[
-        list[CollectEntry], Field(description="what nodes wrote of themselves goes into the journal")
+        list[CollectEntry], Field(description="events that programs in nodes wrote, for the journal")
     ] = []
     expect: list[ExpectEntry] = []
 

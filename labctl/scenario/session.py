@@ -152,7 +152,7 @@ class _Session:
         except KeyboardInterrupt as error:
             # Between runs, or while the lab came up: inside a run the runner has dealt with it.
             self.listen(Event("run.interrupted"))
-            raise LabInterrupted("interrupted; every fault has been taken back") from error
+            raise LabInterrupted("interrupted; labctl has reverted every fault") from error
         finally:
             self._close(keep=self.series.keep)
 
@@ -232,11 +232,11 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
 
 def _expectation(plan: Plan, index: int) -> dict[str, Any]:
     """An expectation with its selector resolved to the names of streams."""
-    wish = plan.scenario.expect[index]
+    expected = plan.scenario.expect[index]
     names = [
         name
         for spec in plan.scenario.traffic
         for name in spec.stream_names
-        if not wish.streams or spec.name in wish.streams or name in wish.streams
+        if not expected.streams or spec.name in expected.streams or name in expected.streams
     ]
-    return {**asdict(wish), "streams": names}
+    return {**asdict(expected), "streams": names}

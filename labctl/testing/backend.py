@@ -130,7 +130,7 @@ class FakeWorld:
         """Noted, and powers noted too."""
         self.before(self, action)
         if action.kind in self.failing:
-            raise ActionError(f"{action.kind} was told to fail")
+            raise ActionError(f"{action.kind} is set up to fail")
         requested = self.now
         first, last = requested + 1_000_000, requested + 1_000_000 + self.window_ns
         self.now = last + 2_000_000

@@ -39,7 +39,7 @@ class Bed:
 
     @property
     def in_force(self) -> list[str]:
-        """The ledger, as ``action target``."""
+        """The registry, as ``action target``."""
         return [f"{fault.action} {fault.target}" for fault in faults(self.lab)]
 
     def hole(self, end: str) -> bool:

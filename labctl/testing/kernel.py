@@ -74,7 +74,7 @@ class FakeKernel:
 
     Attributes:
         done: what was done to it, in order, such as ``down a:x1`` or ``stop a``.
-        before_change: called before each of them with its text: a test looks at the ledger there.
+        before_change: called before each of them with its text: a test reads the registry there.
         silent: interfaces, such as ``a:x1``, whose changes no monitor is told of.
     """
 

@@ -11,7 +11,7 @@ AttributionRule, for a packet that left at ``left_ns`` with the kernel notified 
 * it came out of the victim again: lost beyond it, so convergence loss;
 * it left before ``told_ns``, no longer than a packet takes through the victim: in flight in the node;
 * it left after that, within :data:`DEAD_LINK_NS`: in flight onto the dead link. Later is late
-  detection: convergence loss. In 45 cuts the longest such transmission came 1.9 ms after the pull;
+  detection: convergence loss. In 45 cuts the longest such transmission came 1.9 ms after the power cut;
 * it was not seen leaving: convergence loss.
 """
 

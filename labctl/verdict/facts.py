@@ -143,11 +143,11 @@ class RunFacts:
     def _unmeasured(self, fault: int, name: str) -> str:
         action, crossing = self.run.actions[fault], self.crossings[fault].get(name)
         if crossing is None:
-            return "nobody saw which flows crossed the victim"
+            return "it was not observed which flows crossed the victim"
         if not crossing.flows:
             return "no flow crossed the victim"
         if not crossing.sure:
-            return "parallel links: nobody saw which flows took the one that was cut"
+            return "parallel links: it was not observed which flows took the one that was cut"
         dark = returned_ns(self.run, action) - action.last_ns
         if dark < self._apart(name, crossing.flows) and not action.traits.passes:
             return "no packet of a crossing flow is sure to have left between the fault and the return"

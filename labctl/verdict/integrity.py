@@ -44,7 +44,7 @@ def run_damage(run: RunRecord) -> Iterator[Damage]:
             if name not in run.header.traffic:
                 yield Damage(witness.line, f"the witness names stream {name}, which the run does not have")
             elif counted is not None and delay > counted.delay_max_ns:
-                text = f"the witness tells a delay of stream {name} that no packet of it had"
+                text = f"the witness reports a delay of stream {name} that no packet of it had"
                 yield Damage(witness.line, text)
         for name, flows in witness.flows.items():
             stream = run.header.traffic.get(name)
@@ -141,12 +141,12 @@ def _as_planned(run: RunRecord, action: ActionRecord) -> Iterator[Damage]:
 def _missing(run: RunRecord) -> Iterator[Damage]:
     """What a run that went through must have."""
     for number in sorted(set(run.begun) - run.ended_steps):
-        yield Damage(run.begun[number], f"step {number + 1} was started, and no end of it is told")
+        yield Damage(run.begun[number], f"step {number + 1} was started, and its end is missing")
     for number, step in enumerate(run.header.steps):
         if number not in run.begun:
             yield Damage(0, f"step {number + 1} ({step.text}) was planned and never started")
     if run.unhealed:
-        yield Damage(0, "a heal was started, and no end of it is told, or the other way round")
+        yield Damage(0, "a heal was started, and its end is missing, or the other way round")
     if not run.zero_ns:
         yield Damage(0, "the run is done, and its timeline never started")
     for name in run.header.streams:
@@ -159,7 +159,7 @@ def _action(action: ActionRecord) -> Iterator[str]:
     if any(later < earlier for earlier, later in pairwise(moments)):
         yield f"{action.action} {action.label}: its moments are not in order"
     if not action.requested_ns <= action.told_ns <= action.done_ns:
-        yield f"{action.action} {action.label}: the kernel was told outside of the action"
+        yield f"{action.action} {action.label}: the kernel was notified outside of the action"
     told = [moment for moment in action.carriers if moment]
     if told and (min(told), max(told)) != (action.first_ns, action.last_ns):
         yield f"{action.action} {action.label}: its moments are not those of the carriers"

@@ -101,7 +101,7 @@ def _checks(facts: RunFacts, faults: Sequence[FaultResult]) -> Iterator[Check]:
     yield from (Check(Verdict.ERROR, str(damage)) for damage in run_damage(record))
     yield from _ending(record)
     for change in record.disturbed:
-        yield Check(Verdict.ERROR, f"somebody else changed the lab during the run: {change}")
+        yield Check(Verdict.ERROR, f"another program changed the lab during the run: {change}")
     if not record.header.expect:
         yield Check(Verdict.INCONCLUSIVE, "the scenario expects nothing: nothing was judged")
     yield from _traffic_checks(facts)

@@ -115,7 +115,7 @@ def test_an_agent_is_killed_and_gateways_go_by_command_and_no_packet_is_lost(hos
     answers = [
         event["data"]["measured"]["answer_ns"]
         for event in journal
-        if event["kind"] == "condition.met" and "first-answer" in event["data"]["condition"]
+        if event["kind"] == "condition.met" and "first-reply" in event["data"]["condition"]
     ]
     assert len(answers) == 1
     assert answers[0] > 0

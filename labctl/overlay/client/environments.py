@@ -89,7 +89,7 @@ def need_addresses(late: Sequence[str], timeout_s: float) -> None:
 
 
 def destroy_environment(overlay: Overlay, name: str) -> None:
-    """Remove an environment with all that is in it, in one transaction.
+    """Remove an environment and everything in it, in one transaction.
 
     Raises:
         InputError: there is none of that name.

@@ -89,7 +89,7 @@ def remove_gateway(
 
 
 def drain_gateway(overlay: Overlay, node: str, *, undo: bool = False) -> None:
-    """Let a gateway attract no new traffic while it still passes on what comes.
+    """Withdraw a gateway's routes while it still forwards what arrives.
 
     Args:
         overlay: of the lab.

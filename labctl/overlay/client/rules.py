@@ -59,7 +59,7 @@ def add_rule(
 
 
 def remove_rule(overlay: Overlay, name: str) -> None:
-    """Remove a rule; its connections end with it.
+    """Remove a rule; connections that it allowed are cut.
 
     Raises:
         InputError: there is none of that name.
@@ -74,7 +74,7 @@ def remove_rule(overlay: Overlay, name: str) -> None:
 
 
 def use_groups(overlay: Overlay, vm: str, groups: Iterable[str]) -> None:
-    """Put a VM into security groups, in place of those that it is in.
+    """Replace the security groups of a VM.
 
     Raises:
         InputError: there is no such VM, or no such group.

@@ -69,7 +69,7 @@ class NetworkSummary:
 
 
 def add_tenant(overlay: Overlay, name: str) -> None:
-    """Add a tenant with a router to the outside.
+    """Add a tenant, with a router that has an uplink.
 
     Raises:
         InputError: there is one of that name.
@@ -79,7 +79,7 @@ def add_tenant(overlay: Overlay, name: str) -> None:
 
 
 def remove_tenant(overlay: Overlay, name: str) -> None:
-    """Remove a tenant with all that it owns.
+    """Remove a tenant and everything that it owns.
 
     Raises:
         InputError: there is none of that name.
@@ -89,7 +89,7 @@ def remove_tenant(overlay: Overlay, name: str) -> None:
 
 
 def peer_tenants(overlay: Overlay, one: str, other: str) -> None:
-    """Let two tenants' networks reach each other.
+    """Route between the networks of two tenants.
 
     Raises:
         InputError: one of them does not exist.
@@ -136,7 +136,7 @@ def list_tenants(overlay: Overlay) -> tuple[TenantSummary, ...]:
 def add_network(
     overlay: Overlay, tenant: str, name: str, *, prefixes: Iterable[str] = (), dns: Iterable[str] = ()
 ) -> None:
-    """Add a network to a tenant, joined to its router.
+    """Add a network to a tenant and connect it to the tenant's router.
 
     Args:
         overlay: of the lab.
@@ -161,7 +161,7 @@ def add_network(
 
 
 def remove_network(overlay: Overlay, name: str) -> None:
-    """Remove a network with all that is on it.
+    """Remove a network and every VM on it.
 
     Raises:
         InputError: there is none of that name.

@@ -57,7 +57,7 @@ class Outcome:
     def summary(self) -> str:
         """The errors in one line, or the last line of output."""
         lines = self.errors or tuple(line for line in self.log.splitlines() if line.strip())[-1:]
-        return "; ".join(lines) or f"exit code {self.code} and not a word"
+        return "; ".join(lines) or f"exit code {self.code} without any output"
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ def _head(sock: socket.socket) -> bytes:
     while b"\r\n\r\n" not in data:
         more = sock.recv(_CHUNK)
         if not more:
-            raise http.client.RemoteDisconnected("the engine hung up")
+            raise http.client.RemoteDisconnected("the engine closed the connection")
         data += more
     head, _, rest = data.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])

@@ -256,7 +256,7 @@ class ContainerlabRuntime:
         deadline = time.monotonic() + _GONE_S
         while not good(_state(self.engine.inspect([container]).get(container.id))):
             if time.monotonic() > deadline:
-                raise ActionError(f"{complaint} after {_GONE_S:g} s, says the engine")
+                raise ActionError(f"the engine reports after {_GONE_S:g} s: {complaint}")
             time.sleep(0.005)
 
     def _deployed(self, lab: LabDir) -> bool:

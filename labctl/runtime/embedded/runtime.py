@@ -163,7 +163,7 @@ class NetnsRuntime:
         frozen = freezer_of(init) if init else None
         left = end_inhabitants({space}, [init] if init else [], [frozen] if frozen else [], _GONE_S)
         if left:
-            raise ActionError(f"{node}: processes {left} have not died within {_GONE_S:g} s")
+            raise ActionError(f"{node}: processes {left} still run after {_GONE_S:g} s")
         unpin(lab.netns / node)
 
     def boot(self, lab: LabDir, node: str) -> None:

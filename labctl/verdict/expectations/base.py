@@ -96,7 +96,9 @@ def unmeasured(expected: Expected, facts: RunFacts) -> str:
         for name in streams:
             crossing = facts.crossings[fault].get(name)
             if crossing is None or not crossing.exact:
-                return "nobody saw which flows crossed the victim, so none is known to be off its path"
+                return (
+                    "it was not observed which flows crossed the victim, so none is known to be off its path"
+                )
     apart = any(
         len(crossing.flows) < facts.tallies[name].stream.flows
         for fault in breaking
@@ -108,7 +110,7 @@ def unmeasured(expected: Expected, facts: RunFacts) -> str:
 
 _ADVICE = {
     "no flow crossed the victim": "use more flows, or a fault on their path",
-    "nobody saw which flows crossed the victim": "let the traffic run longer before the fault",
+    "it was not observed which flows crossed the victim": "let the traffic run longer before the fault",
     "nothing was sent": "see why the sender did not start",
 }
 

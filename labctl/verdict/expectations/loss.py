@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LossExpectation"]
 
-_EITHER = "that may have been in flight, or lost to convergence: nobody saw them on the victim's links"
+_EITHER = "that were either in flight or lost to convergence: they were not observed on the victim's links"
 _RECORD = "record evidence on the victim's links (journal format 2)"
 _BEHIND = "which could not keep up"
 _AGAIN = "measure again with this version"

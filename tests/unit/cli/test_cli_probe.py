@@ -51,7 +51,7 @@ def test_losses_are_printed_with_start_length_and_error_bar(capsys: pytest.Captu
     show([replace(FINE, received=997, lost=3, flows=(flow,))])
     told = capsys.readouterr()
     assert "a->b flow 17: 3 lost from +0.250 s, outage 38.4 ms +- 12.8 ms\n" in told.out
-    assert "sender late by 2 us (p99), 3 us at most" in told.err
+    assert "sender late by 2 µs (p99), 3 µs at most" in told.err
 
 
 def test_many_loss_periods_are_cut_and_the_cut_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ def test_every_peer_is_told_with_its_time_after_the_request() -> None:
     effect = Effect("power-off", "gw1", 1_000_000, 2_000_000, 2_300_000, 9_000_000, PEERS, {"mode": "cut"})
     assert as_lines(effect) == [
         "power-off gw1 (cut): done 8.000 ms after the request",
-        "carrier lost at 2 peer ends, all within 300 us",
+        "carrier lost at 2 peer ends, all within 300 µs",
         "  r1:eth1  +1.000 ms",
         "  r2:eth3  +1.300 ms",
     ]

@@ -11,14 +11,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from make_believe import SECOND
 from rich.console import Console
+from rich.text import Text
 
 from labctl.errors import InputError
+from labctl.report.format import percent_above, series_lines
 from labctl.report.html import page
 from labctl.report.junit import junit_xml
 from labctl.report.markdown import summary_markdown
 from labctl.report.markup import Markup, el, join
 from labctl.report.progress import ProgressLines
-from labctl.report.terminal import summary
+from labctl.report.terminal import Wrapped, summary
 from labctl.report.write import judge_folder, write_report
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.testing.series import FakeSource
@@ -87,6 +89,45 @@ def test_the_terminal_keeps_within_80_columns_without_cutting_anything(bench: Be
     told = text_of(bench.lose(0, 40).judge(runs=3), width=80)
     assert "…" not in told
     assert all(len(line) <= 80 for line in told.splitlines())
+
+
+@pytest.mark.parametrize("width", range(16, 60))
+def test_no_line_ends_between_a_number_and_its_unit(width: int) -> None:
+    told = (
+        "4 fail-overs bound the rate below 53 % (95 % confidence); 21.3 ± 21.3 ms, none (< 64 µs), 2 m, 3 s"
+    )
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(Wrapped(Text(told)))
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    assert " ".join(lines) == told
+    assert not [line for line in lines if re.match(r"(%|±|ms|µs|m|s)\b|%|±", line)]
+    assert not [line for line in lines if line.endswith("±")]
+
+
+@pytest.mark.parametrize(
+    ("runs", "line"),
+    [
+        (1, "1 fail-over bounds the failure rate below 95 % (95 % confidence); 59 bound it below 5 %"),
+        (4, "4 fail-overs bound the failure rate below 53 % (95 % confidence); 59 bound it below 5 %"),
+    ],
+)
+def test_a_series_without_loss_says_what_it_bounds_and_how_many_would_bound_it_below_5_percent(
+    bench: Bench, runs: int, line: str
+) -> None:
+    assert line in series_lines(bench.judge(runs=runs))
+
+
+def test_a_series_with_loss_does_not_say_how_many_without_one_it_would_take(bench: Bench) -> None:
+    told = series_lines(bench.lose(0, 300).judge(runs=2))
+    assert not [line for line in told if "bound" in line and "fail-over" in line]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5271, "53 %"), (0.53, "53 %"), (0.0368, "3.7 %"), (0.999, "100 %"), (0.1, "10 %")]
+)
+def test_an_upper_bound_is_never_rounded_down(share: float, text: str) -> None:
+    assert percent_above(share) == text
 
 
 def test_null_trials_are_shown(bench: Bench) -> None:
@@ -195,7 +236,7 @@ def test_progress_tells_each_step_and_in_a_series_only_trouble(bench: Bench) -> 
         bench.events(listen=ProgressLines(lines.append, brief=brief))
         told = "\n".join(lines)
         assert ("power-off gw1: seen at 2 peer ends" in told) is not brief
-        assert "action failed: power-on was told to fail" in told
+        assert "action failed: power-on is set up to fail" in told
 
 
 def test_markup_escapes_text_and_keeps_markup() -> None:

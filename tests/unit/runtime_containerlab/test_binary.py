@@ -44,7 +44,7 @@ def test_an_error_without_a_marked_line_still_says_something(tmp_path: Path) -> 
     outcome = Program(script(tmp_path, "echo 'no such lab' >&2; exit 1")).run([], tmp_path, 10)
     assert (outcome.code, outcome.errors, outcome.summary()) == (1, (), "no such lab")
     silent = Program(script(tmp_path, "exit 1")).run([], tmp_path, 10)
-    assert silent.summary() == "exit code 1 and not a word"
+    assert silent.summary() == "exit code 1 without any output"
 
 
 def test_the_final_error_line_is_found(tmp_path: Path) -> None:

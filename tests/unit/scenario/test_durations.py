@@ -32,5 +32,5 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 @given(st.integers(min_value=0, max_value=10**15))
 def test_a_formatted_duration_keeps_its_first_digits(nanoseconds: int) -> None:
     number, unit = format_duration(nanoseconds).split()
-    size = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}[unit]
+    size = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}[unit]
     assert abs(float(number) * size - nanoseconds) <= max(nanoseconds * 0.006, 0.01 * size)

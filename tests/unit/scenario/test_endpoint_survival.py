@@ -62,9 +62,9 @@ def test_the_dying_one_is_refused_where_it_is_named(tmp_path: Path, streams: str
         load(tmp_path, streams=streams)
     [problem] = caught.value.problems
     assert problem.message == (
-        "stream 'dies' has an end at h2, which loses its power in step 1: the stream dies with it"
+        "stream 'dies' has an end at h2, which loses its power in step 1: the stream ends with it"
     )
-    assert problem.hint == "name those that can live on: [lives]"
+    assert problem.hint == "name the streams whose ends keep power: [lives]"
     assert problem.line == 12
 
 

@@ -129,8 +129,8 @@ expect:
         "9:5: ready needs within",
         "10:26: a duration with its unit was expected",
         "12:25: unknown node 'r9' (known: a, b, r1, r2)",
-        "13:10: time goes backwards",
-        "13:24: r2 has suffered no power-off at that moment",
+        "13:10: steps are out of order",
+        "13:24: r2 has no power-off in force at that moment",
         "14:5: exactly one action",
         "15:5: exactly one of at and after was expected",
         "16:24: there is no link between r1 and r2 (r1 has links to a, b)",
@@ -146,9 +146,9 @@ expect:
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("{at: 9s, power-off: r1}", "has suffered that already, in step 1"),
-        ("{at: 9s, link-restore: [a, r1]}", "a-r1 has suffered no link-cut or link-blackhole at that moment"),
-        ("{after: {ready: r1, within: 1s}, power-on: r1}", "waits for r1 to be ready, which has no power"),
+        ("{at: 9s, power-off: r1}", "has that fault already, from step 1"),
+        ("{at: 9s, link-restore: [a, r1]}", "a-r1 has no link-cut or link-blackhole in force at that moment"),
+        ("{after: {ready: r1, within: 1s}, power-on: r1}", "waits for r1 to be ready, which is off"),
         ("{at: 9s, plus: 1s, power-on: r1}", "plus belongs to after"),
         ("{at: 9s, power-on: r1, mode: cut}", "mode belongs to power-off"),
         ("{at: 9s, power-on: r2}", "there is only r1"),

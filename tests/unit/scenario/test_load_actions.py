@@ -1,4 +1,4 @@
-"""Processes killed, gateways drained and removed, commands of the overlay, first answers: what is read."""
+"""Processes killed, gateways drained and removed, commands of the overlay, first replies: what is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def complaints(folder: Path, timeline: str, expect: str = "") -> str:
     return "\n".join(str(problem) for problem in caught.value.problems)
 
 
-def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
+def test_every_new_action_and_the_first_reply_are_read(tmp_path: Path) -> None:
     timeline = """\
   - {at: 1s, kill: {node: compute1, process: agent}}
   - {after: {first-reply: vm1, to: vm2, within: 5s}, gateway-drain: gw1}
@@ -81,7 +81,7 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         Action("overlay", (), "env create dev7 --vms 0"),
     ]
     assert scenario.timeline[1].after == FirstReply("vm1", "vm2", 5_000_000_000)
-    assert [wish.off_path for wish in scenario.expect] == [True, False]
+    assert [expected.off_path for expected in scenario.expect] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         ("  - {at: 1s, kill: {node: gw1}}\n", "process"),
         ("  - {at: 1s, kill: gw1}\n", "expected"),
         ("  - {at: 1s, gateway-drain: leaf1}\n", "leaf1 is no gateway of the overlay"),
-        ("  - {at: 1s, gateway-undrain: gw1}\n", "gw1 has suffered no gateway-drain"),
-        ("  - {at: 1s, gateway-add: gw1}\n", "gw1 has suffered no gateway-remove"),
+        ("  - {at: 1s, gateway-undrain: gw1}\n", "gw1 has no gateway-drain in force"),
+        ("  - {at: 1s, gateway-add: gw1}\n", "gw1 has no gateway-remove in force"),
         ("  - {at: 1s, overlay: env}\n", "pattern"),
         ("  - {at: 1s, overlay: env craete dev}\n", "s.yml:6:23: no command of the overlay"),
         ("  - {at: 1s, overlay: env craete dev}\n", "did you mean 'env create'?"),
@@ -106,7 +106,7 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         ("  - {at: 1s, fence: {node: gw1, for: gw1}}\n", "gw1 cannot be fenced for itself"),
         (
             FENCED + "  - {after: {ready: gw1, within: 1s}, power-on: gw1}\n",
-            "waits for gw1 to be ready, which has no power since step 1",
+            "waits for gw1 to be ready, which is off since step 1",
         ),
         ("  - {after: {first-reply: vm1, within: 1s}, kill: {node: gw1, process: a}}\n", "needs to"),
         ("  - {after: {first-reply: vm1, to: vmx, within: 1s}, kill: {node: gw1, process: a}}\n", "'vmx'"),
@@ -151,7 +151,7 @@ def test_commands_are_those_that_a_user_would_type() -> None:
     ]
 
 
-def test_the_first_answer_counts_from_the_first_request() -> None:
+def test_the_first_reply_counts_from_the_first_request() -> None:
     lost_three = b"64 bytes from 10.0.0.1: icmp_seq=4 ttl=62 time=1.50 ms\n"
     assert read_answer(lost_three) == 31_500_000
     assert read_answer(b"3 packets transmitted, 0 received\n") is None

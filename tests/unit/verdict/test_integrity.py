@@ -96,7 +96,7 @@ def test_a_delay_that_no_packet_had(bench: Bench, delay_ms: int) -> None:
     bench.lose(-100, 100)
     events = changed(bench.events(), "witness", put("delay_p99_ns", {"in": delay_ms * MS, "out": MS}))
     told = damage(events)
-    assert f"journal.jsonl:{line_of(events, 'witness')}: the witness tells a delay" in told
+    assert f"journal.jsonl:{line_of(events, 'witness')}: the witness reports a delay" in told
 
 
 # That an action takes long to return is no damage.

@@ -77,7 +77,7 @@ def test_without_evidence_it_may_be_either_and_never_passes(bench: Bench) -> Non
     assert all((cell.rule, cell.doubtful) == ("time", cell.packets) for cell in cells)
     (expectation,) = result.expectations
     assert (expectation.low, expectation.high) == (0, result.runs[0].streams[0].lost)
-    assert "nobody saw them on the victim's links" in expectation.reason
+    assert "they were not observed on the victim's links" in expectation.reason
     assert "evidence" in expectation.advice
     assert result.verdict == Verdict.INCONCLUSIVE
     bench.expect = (Expectation("loss", packets=30, text="loss"),)
