@@ -110,7 +110,7 @@ def set_hostname(name: str) -> None:
 
 
 def die_with_parent(number: int) -> None:
-    """Ask for a signal when the parent thread dies; 0 takes the wish back."""
+    """Ask for a signal when the parent thread dies; 0 withdraws the request."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0), "prctl")
 
 

@@ -108,7 +108,10 @@ def _streams(scenario: Scenario) -> Iterator[Wrong]:
         for path, condition in _conditions(scenario)
         if isinstance(condition, Loss)
     ]
-    selected += [(("expect", index, wish.kind), wish.streams) for index, wish in enumerate(scenario.expect)]
+    selected += [
+        (("expect", index, expectation.kind), expectation.streams)
+        for index, expectation in enumerate(scenario.expect)
+    ]
     for path, names in selected:
         for name in names:
             if name not in known:

@@ -38,8 +38,8 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
     for index, condition in enumerate(scenario.steady):
         if isinstance(condition, Loss):
             yield from _told(scenario, ("steady", index, "loss"), condition.streams, dark, hosts)
-    for index, wish in enumerate(scenario.expect):
-        yield from _told(scenario, ("expect", index, wish.kind), wish.streams, dark, hosts)
+    for index, expectation in enumerate(scenario.expect):
+        yield from _told(scenario, ("expect", index, expectation.kind), expectation.streams, dark, hosts)
 
 
 def _told(

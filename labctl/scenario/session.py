@@ -232,11 +232,11 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
 
 def _expectation(plan: Plan, index: int) -> dict[str, Any]:
     """An expectation with its selector resolved to the names of streams."""
-    wish = plan.scenario.expect[index]
+    expectation = plan.scenario.expect[index]
     names = [
         name
         for spec in plan.scenario.traffic
         for name in spec.stream_names
-        if not wish.streams or spec.name in wish.streams or name in wish.streams
+        if not expectation.streams or spec.name in expectation.streams or name in expectation.streams
     ]
-    return {**asdict(wish), "streams": names}
+    return {**asdict(expectation), "streams": names}

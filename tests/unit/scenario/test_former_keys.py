@@ -57,7 +57,9 @@ def test_former_keys_are_read_as_the_current_ones(scenario: Path) -> None:
         Wait(1_000_000_000),
         FirstReply("a", "b", 1_000_000_000),
     ]
-    assert [(wish.kind, wish.off_path) for wish in found.expect] == [("convergence-loss", True)]
+    assert [(expectation.kind, expectation.off_path) for expectation in found.expect] == [
+        ("convergence-loss", True)
+    ]
 
 
 def test_each_former_key_is_told_of_with_its_place_and_its_new_name(scenario: Path) -> None:

@@ -81,7 +81,7 @@ def test_every_new_action_and_the_first_answer_are_read(tmp_path: Path) -> None:
         Action("overlay", (), "env create dev7 --vms 0"),
     ]
     assert scenario.timeline[1].after == FirstReply("vm1", "vm2", 5_000_000_000)
-    assert [wish.off_path for wish in scenario.expect] == [True, False]
+    assert [expectation.off_path for expectation in scenario.expect] == [True, False]
 
 
 @pytest.mark.parametrize(
