@@ -1,4 +1,4 @@
-"""Evidence for journals of make-believe: what rings at the victim's neighbours would have seen."""
+"""Evidence for journals of fake labs: what rings at the victim's neighbours would have seen."""
 
 from __future__ import annotations
 
