@@ -17,24 +17,25 @@ class Kind(StrEnum):
 
     TOPOLOGY = "topology"
     SCENARIO = "scenario"
+    JOURNAL = "journal"
     RESULT = "result"
 
 
 def command(
     kind: Annotated[
-        Kind, typer.Argument(metavar="topology|scenario|result", help="What the schema is wanted of.")
+        Kind, typer.Argument(metavar="topology|scenario|journal|result", help="What the schema is wanted of.")
     ],
 ) -> None:
     """Print the JSON Schema of a file format.
 
-    It comes from the same models that check the files. In VS Code, for example, put it in a file
-    and name that under yaml.schemas in the settings.
+    It comes from the same models that check the files; that of a journal is of one line. In VS Code,
+    for example, put it in a file and name that under yaml.schemas in the settings.
     """
     out_json(schema(kind))
 
 
 def schema(kind: Kind) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of topologies, scenarios or results."""
+    """The JSON Schema (2020-12) of topologies, scenarios, a journal's lines or results."""
     if kind is Kind.TOPOLOGY:
         from labctl.load.roles import known_roles
         from labctl.load.schema import json_schema as topology_schema
@@ -46,6 +47,10 @@ def schema(kind: Kind) -> dict[str, Any]:
         from labctl.scenario.schema import json_schema as scenario_schema
 
         return scenario_schema()
+    if kind is Kind.JOURNAL:
+        from labctl.journal.schema import json_schema as journal_schema
+
+        return journal_schema()
     from labctl.verdict.schema import json_schema as result_schema
 
     return result_schema()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl import signals
 from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
+from labctl.journal.records import INTERNAL
 from labctl.scenario.collect import Collector
 from labctl.scenario.conditions import Waiting
 from labctl.scenario.link_evidence import LinkEvidence
@@ -49,13 +50,14 @@ def run_once(plan: Plan, backend: LabBackend, emit: Listener) -> bool:
     try:
         run.carry_out()
     except LabctlError as error:
-        run.tell("run.error", {"error": str(error), "type": type(error).__name__})
+        run.tell("run.error", {"error": str(error), "cause": error.cause})
         return False
     except KeyboardInterrupt as error:
         run.tell("run.interrupted", {})
         raise LabInterrupted("interrupted; every fault has been taken back") from error
     except BaseException as error:
-        run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "type": type(error).__name__})
+        # What it is called in Python helps whoever mends it, and nobody reads it by machine.
+        run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "cause": INTERNAL})
         raise
     run.tell("run.done", {})
     return True

@@ -170,7 +170,7 @@ class _Session:
             emit(Event("run.interrupted"))
             raise
         except LabctlError as error:
-            emit(Event("run.error", now_ns(), {"error": str(error), "type": type(error).__name__}))
+            emit(Event("run.error", now_ns(), {"error": str(error), "cause": error.cause}))
             return False
         try:
             return run_once(plan, backend, emit)
