@@ -68,10 +68,14 @@ class LabctlError(Exception):
     """The root of the tree. ``str(error)`` is what the user reads."""
 
     exit_code: ClassVar[int] = 2
+    cause: ClassVar[str] = "labctl"
+    """What failed, in a word: the journal's ``run.error``."""
 
 
 class InputError(LabctlError):
     """What the user wrote is wrong; nothing was changed."""
+
+    cause: ClassVar[str] = "input"
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
@@ -81,9 +85,13 @@ class InputError(LabctlError):
 class HostError(LabctlError):
     """This machine lacks something that the command needs."""
 
+    cause: ClassVar[str] = "host"
+
 
 class LabError(LabctlError):
     """The labs that run on this machine are not as the command needs them."""
+
+    cause: ClassVar[str] = "lab"
 
 
 class LabExistsError(LabError):
@@ -101,20 +109,29 @@ class LabBusyError(LabError):
 class RenderError(LabctlError):
     """A template failed."""
 
+    cause: ClassVar[str] = "render"
+
 
 class NodeError(LabctlError):
     """A node did not start, or did not become ready in time."""
+
+    cause: ClassVar[str] = "node"
 
 
 class ActionError(LabctlError):
     """An action on a running lab failed."""
 
+    cause: ClassVar[str] = "action"
+
 
 class ProbeError(LabctlError):
     """Traffic could not be sent or received at all."""
+
+    cause: ClassVar[str] = "probe"
 
 
 class LabInterrupted(LabctlError):  # noqa: N818 - it is no fault of anybody
     """The user stopped the command; what was begun has been healed."""
 
+    cause: ClassVar[str] = "interrupted"
     exit_code: ClassVar[int] = 130

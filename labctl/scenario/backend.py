@@ -1,4 +1,4 @@
-"""What a run needs of the world: one seam, so that the same runner drives a real lab and a fake one."""
+"""What a run needs of a lab: one interface, so that the same runner drives a real lab and a fake one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from labctl.probe.types import Stream, StreamTally
     from labctl.scenario.model import Action
 
-__all__ = ["FaultRecord", "RunningTraffic", "RunningWatch", "Victim", "World"]
+__all__ = ["FaultRecord", "LabBackend", "RunningTraffic", "RunningWatch", "Victim"]
 
 
 class RunningTraffic(Protocol):
@@ -88,7 +88,7 @@ class RunningWatch(Protocol):
         """Watch no more; may be called again."""
 
 
-class World(Protocol):
+class LabBackend(Protocol):
     """A running lab and its clock."""
 
     @property

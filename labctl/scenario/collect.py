@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.events import Listener
-    from labctl.scenario.backend import World
+    from labctl.scenario.backend import LabBackend
     from labctl.scenario.model import Collection
 
 __all__ = ["Collector"]
@@ -28,12 +28,12 @@ class Collector:
     """Reads the files that a scenario names, and tells each line once.
 
     Attributes:
-        world: the lab.
+        backend: the lab.
         wanted: nodes and files.
         emit: gets ``node.event`` (``node``, ``kind``, ``data``) and ``collect.failed``.
     """
 
-    world: World
+    backend: LabBackend
     wanted: Sequence[Collection]
     emit: Listener
     _seen: set[tuple[str, str]] = field(default_factory=set)
@@ -42,10 +42,10 @@ class Collector:
         """Tell what is new. A node without power, or without the file, is told of and passed over."""
         for one in self.wanted:
             try:
-                text = self.world.read(one.node, one.file).decode(errors="replace")
+                text = self.backend.read(one.node, one.file).decode(errors="replace")
             except LabctlError as error:
                 data = {"node": one.node, "file": one.file, "error": str(error)}
-                self.emit(Event("collect.failed", self.world.now_ns(), data))
+                self.emit(Event("collect.failed", self.backend.now_ns(), data))
                 continue
             for line in text.splitlines():
                 if (one.node, line) not in self._seen:

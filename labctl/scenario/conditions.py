@@ -11,7 +11,7 @@ from labctl.scenario.model import Condition, EcmpPaths, FirstReply, Loss, Ready,
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from labctl.scenario.backend import RunningTraffic, World
+    from labctl.scenario.backend import LabBackend, RunningTraffic
 
 __all__ = ["Measured", "Waiting"]
 
@@ -46,14 +46,14 @@ class Waiting:
     """Everything that it takes to wait for conditions.
 
     Attributes:
-        world: the lab.
+        backend: the lab.
         traffic: what flows; None before it was started.
         off: nodes without power, asked again at every look: nobody waits for those to be ready
             unless they are named.
         retried: told of every loss window that missed and is tried again.
     """
 
-    world: World
+    backend: LabBackend
     traffic: RunningTraffic | None
     off: Callable[[], Collection[str]]
     retried: Callable[[dict[str, Any]], None]
@@ -72,37 +72,37 @@ class Waiting:
         return Measured(met=True, values={})
 
     def _let_time_pass(self, condition: Wait) -> None:
-        self.world.sleep_until(self.world.now_ns() + condition.for_ns)
+        self.backend.sleep_until(self.backend.now_ns() + condition.for_ns)
 
     def _ready(self, condition: Ready) -> Measured:
-        start = self.world.now_ns()
+        start = self.backend.now_ns()
         off = set(self.off())
-        waiting = list(condition.nodes or (node for node in self.world.nodes if node not in off))
+        waiting = list(condition.nodes or (node for node in self.backend.nodes if node not in off))
         while True:
-            missing = {node: text for node in waiting if (text := self.world.unready(node))}
-            took = self.world.now_ns() - start
+            missing = {node: text for node in waiting if (text := self.backend.unready(node))}
+            took = self.backend.now_ns() - start
             if not missing:
                 return Measured(met=True, values={"took_ns": took})
             if took >= condition.within_ns:
                 return Measured(met=False, values={"took_ns": took, "missing": missing})
             # A node that was ready once is not asked again: one look less at a busy machine.
             waiting = list(missing)
-            self.world.sleep_until(self.world.now_ns() + POLL_NS)
+            self.backend.sleep_until(self.backend.now_ns() + POLL_NS)
 
     def _ecmp_paths(self, condition: EcmpPaths) -> Measured:
-        start = self.world.now_ns()
+        start = self.backend.now_ns()
         while True:
             try:
-                paths = self.world.paths(condition.node, condition.to)
+                paths = self.backend.paths(condition.node, condition.to)
             except ActionError:
                 paths = 0
-            took = self.world.now_ns() - start
+            took = self.backend.now_ns() - start
             if paths >= condition.paths or took >= condition.within_ns:
                 return Measured(met=paths >= condition.paths, values={"took_ns": took, "paths": paths})
-            self.world.sleep_until(self.world.now_ns() + POLL_NS)
+            self.backend.sleep_until(self.backend.now_ns() + POLL_NS)
 
     def _first_reply(self, condition: FirstReply) -> Measured:
-        answer = self.world.first_reply(condition.source, condition.to, condition.within_ns)
+        answer = self.backend.first_reply(condition.source, condition.to, condition.within_ns)
         if answer is None:
             return Measured(met=False, values={"missing": {condition.to: "no answer"}})
         return Measured(met=True, values={"answer_ns": answer})
@@ -110,11 +110,11 @@ class Waiting:
     def _loss(self, condition: Loss) -> Measured:
         if self.traffic is None:
             raise ActionError("a loss condition needs running traffic")
-        begin = self.world.now_ns()
+        begin = self.backend.now_ns()
         while True:
-            start = self.world.now_ns()
+            start = self.backend.now_ns()
             end = start + condition.for_ns
-            self.world.sleep_until(end)
+            self.backend.sleep_until(end)
             tallies = [
                 tally
                 for tally in self.traffic.window(start, end)
@@ -134,6 +134,6 @@ class Waiting:
                 return Measured(met=True, values=values)
             if silent:
                 values["silent"] = silent
-            if self.world.now_ns() - begin >= condition.within_ns:
+            if self.backend.now_ns() - begin >= condition.within_ns:
                 return Measured(met=False, values=values)
             self.retried(values)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labctl.fault.types import Effect
     from labctl.probe.evidence import LostPackets
     from labctl.probe.types import Stream
-    from labctl.scenario.backend import RunningTraffic, RunningWatch, World
+    from labctl.scenario.backend import LabBackend, RunningTraffic, RunningWatch
     from labctl.scenario.model import Step
 
 __all__ = ["LinkEvidence", "victim_of"]
@@ -47,13 +47,13 @@ class LinkEvidence:
     """Keeps what was recorded of each breaking step, until it is told.
 
     Attributes:
-        world: the lab.
+        backend: the lab.
         traffic: what flows.
         streams: the same, as planned.
         tell: emits an event of the journal.
     """
 
-    world: World
+    backend: LabBackend
     traffic: RunningTraffic
     streams: Sequence[Stream]
     tell: Callable[[str, dict[str, Any]], None]
@@ -67,7 +67,7 @@ class LinkEvidence:
         if not victims:
             return
         try:
-            self.watch = self.world.watch(victims, self.traffic, self.streams)
+            self.watch = self.backend.watch(victims, self.traffic, self.streams)
         except LabctlError as error:
             self.failure = str(error)
 

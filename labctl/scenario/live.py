@@ -1,4 +1,4 @@
-"""The world of a real lab: a runtime, the faults and the probe, behind the seam of world.py."""
+"""The backend of a real lab: a runtime, the faults and the probe, behind the interface of backend.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from labctl.scenario.backend import RunningTraffic, RunningWatch, Victim
     from labctl.scenario.model import Action
 
-__all__ = ["LiveWorld"]
+__all__ = ["LiveBackend"]
 
 LOOK_TIMEOUT_S = 5.0
 """A look at a routing table that takes longer has failed."""
@@ -54,7 +54,7 @@ _DEAD = {"dead", "linkdown"}
 
 
 @dataclass(frozen=True)
-class LiveWorld:
+class LiveBackend:
     """A lab that runs on this machine.
 
     Attributes:
@@ -186,10 +186,10 @@ class LiveSource:
     loaded: LoadedLab
     runtime_name: str = "auto"
     timeout_s: float = 120.0
-    world: LiveWorld | None = None
+    backend: LiveBackend | None = None
     ours: bool = True
 
-    def open(self, listen: Listener) -> LiveWorld:
+    def open(self, listen: Listener) -> LiveBackend:
         """See :class:`labctl.scenario.session.LabSource`."""
         folder = self._running()
         self.ours = folder is None
@@ -198,31 +198,31 @@ class LiveSource:
         runtime, folder = open_lab(folder.name)
         definition = definition_of(folder)
         asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
-        self.world = LiveWorld(runtime, folder, self.loaded.lab, frozenset(asked))
-        return self.world
+        self.backend = LiveBackend(runtime, folder, self.loaded.lab, frozenset(asked))
+        return self.backend
 
     def close(self, listen: Listener, *, keep: bool) -> None:
         """See :class:`labctl.scenario.session.LabSource`."""
-        world, self.world = self.world, None
-        if world is not None and self.ours and not keep:
-            take_down(world.folder, listen)
+        backend, self.backend = self.backend, None
+        if backend is not None and self.ours and not keep:
+            take_down(backend.folder, listen)
 
     def save_logs(self, into: Path) -> None:
         """See :class:`labctl.scenario.session.LabSource`."""
-        if self.world is not None:
-            self.world.logs(into)
+        if self.backend is not None:
+            self.backend.logs(into)
 
     def about(self) -> dict[str, Any]:
         """See :class:`labctl.scenario.session.LabSource`."""
-        if self.world is None:
+        if self.backend is None:
             return {}
         if self.loaded.definition is None:
-            path = Path(self.world.folder.record().definition)
+            path = Path(self.backend.folder.record().definition)
             definition = path.read_text(encoding="utf-8", errors="replace")
         else:
             definition = self.loaded.text
         return {
-            "runtime": self.world.runtime.name,
+            "runtime": self.backend.runtime.name,
             "already_running": not self.ours,
             "definition": definition,
         }

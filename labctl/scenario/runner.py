@@ -1,4 +1,4 @@
-"""One run of a scenario over a world: steady, timeline, heal, steady again, drain, tally.
+"""One run of a scenario on a lab: steady, timeline, heal, steady again, drain, tally.
 
 Whatever happens in between, faults are taken back in reverse order and everything measured so far
 is written down.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl import signals
 from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
+from labctl.journal.records import INTERNAL
 from labctl.scenario.collect import Collector
 from labctl.scenario.conditions import Waiting
 from labctl.scenario.link_evidence import LinkEvidence
@@ -20,7 +21,7 @@ from labctl.scenario.timeline import Timeline
 
 if TYPE_CHECKING:
     from labctl.events import Listener
-    from labctl.scenario.backend import RunningTraffic, World
+    from labctl.scenario.backend import LabBackend, RunningTraffic
     from labctl.scenario.conditions import Measured
     from labctl.scenario.model import Condition
     from labctl.scenario.plan import Plan
@@ -31,12 +32,12 @@ DRAIN_S = 1.0
 """After the last packet left, so long is waited for those on their way."""
 
 
-def run_once(plan: Plan, world: World, emit: Listener) -> bool:
+def run_once(plan: Plan, backend: LabBackend, emit: Listener) -> bool:
     """Carry out one run and write everything to the journal.
 
     Args:
         plan: what is to be done.
-        world: a lab that is up.
+        backend: a lab that is up.
         emit: gets every event; the verdict is made of nothing else.
 
     Returns:
@@ -45,17 +46,18 @@ def run_once(plan: Plan, world: World, emit: Listener) -> bool:
     Raises:
         LabInterrupted: the user stopped it; the lab is healed.
     """
-    run = _Run(plan, world, emit)
+    run = _Run(plan, backend, emit)
     try:
         run.carry_out()
     except LabctlError as error:
-        run.tell("run.error", {"error": str(error), "type": type(error).__name__})
+        run.tell("run.error", {"error": str(error), "cause": error.cause})
         return False
     except KeyboardInterrupt as error:
         run.tell("run.interrupted", {})
         raise LabInterrupted("interrupted; labctl has reverted every fault") from error
     except BaseException as error:
-        run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "type": type(error).__name__})
+        # What it is called in Python helps whoever mends it, and nobody reads it by machine.
+        run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "cause": INTERNAL})
         raise
     run.tell("run.done", {})
     return True
@@ -64,7 +66,7 @@ def run_once(plan: Plan, world: World, emit: Listener) -> bool:
 @dataclass
 class _Run:
     plan: Plan
-    world: World
+    backend: LabBackend
     emit: Listener
     traffic: RunningTraffic | None = None
     timeline: Timeline | None = None
@@ -73,7 +75,7 @@ class _Run:
     collector: Collector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.collector = Collector(self.world, self.plan.scenario.collect, self.emit)
+        self.collector = Collector(self.backend, self.plan.scenario.collect, self.emit)
 
     def carry_out(self) -> None:
         try:
@@ -84,7 +86,7 @@ class _Run:
         self._wind_up(quietly=False)
 
     def tell(self, kind: str, data: dict[str, Any]) -> None:
-        self.emit(Event(kind, self.world.now_ns(), data))
+        self.emit(Event(kind, self.backend.now_ns(), data))
 
     def _forth(self) -> None:
         for condition in self.plan.scenario.steady:
@@ -98,12 +100,12 @@ class _Run:
         self.collector.collect()
         assert self.links is not None  # noqa: S101 - for the type checker: traffic flows
         self.timeline = Timeline(
-            self.plan, self.world, self._waiting(), self.emit, self.links, self.world.now_ns()
+            self.plan, self.backend, self._waiting(), self.emit, self.links, self.backend.now_ns()
         )
         self.tell("timeline.started", {"streams": [asdict(stream) for stream in self.plan.streams]})
         self.timeline.run()
         if self.plan.steps:
-            self.world.sleep_until(self.world.now_ns() + self.plan.scenario.settle_ns)
+            self.backend.sleep_until(self.backend.now_ns() + self.plan.scenario.settle_ns)
         self.timeline.heal()
         for condition in self.plan.scenario.steady:
             # A miss is the verdict's to judge: what was lost stands in the tally, too.
@@ -117,7 +119,9 @@ class _Run:
         return measured
 
     def _waiting(self) -> Waiting:
-        return Waiting(self.world, self.traffic, self._off, lambda values: self.tell("loss.retried", values))
+        return Waiting(
+            self.backend, self.traffic, self._off, lambda values: self.tell("loss.retried", values)
+        )
 
     def _off(self) -> set[str]:
         faults = self.timeline.in_force if self.timeline else []
@@ -126,9 +130,9 @@ class _Run:
     def _start_traffic(self) -> None:
         if self.traffic is not None:
             return
-        self.traffic = self.world.start_traffic(self.plan.streams)
+        self.traffic = self.backend.start_traffic(self.plan.streams)
         self.tell("traffic.started", {"streams": [stream.name for stream in self.plan.streams]})
-        self.links = LinkEvidence(self.world, self.traffic, self.plan.streams, self.tell)
+        self.links = LinkEvidence(self.backend, self.traffic, self.plan.streams, self.tell)
         self.links.start([planned.step for planned in self.plan.steps])
 
     def _wind_up(self, *, quietly: bool) -> None:
@@ -155,7 +159,7 @@ class _Run:
             self.timeline.heal()
         except LabctlError:
             # The state on disk may know better what is in force than this process does.
-            self.world.undo_all(self.emit)
+            self.backend.undo_all(self.emit)
             raise
 
     def _count(self) -> None:

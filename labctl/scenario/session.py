@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.lab.loaded import LoadedLab
-    from labctl.scenario.backend import World
+    from labctl.scenario.backend import LabBackend
     from labctl.scenario.model import Scenario
     from labctl.scenario.plan import Plan, PlannedStep
 
@@ -35,7 +35,7 @@ ERRORS_IN_A_ROW = 2
 class LabSource(Protocol):
     """Where a series gets its lab from."""
 
-    def open(self, listen: Listener) -> World:
+    def open(self, listen: Listener) -> LabBackend:
         """Bring the lab up, or find it running.
 
         Raises:
@@ -136,7 +136,7 @@ class _Session:
     source: LabSource
     listen: Listener
     suspect: Callable[[Sequence[Event]], bool]
-    world: World | None = None
+    backend: LabBackend | None = None
 
     def carry_out(self) -> None:
         in_a_row = 0
@@ -164,16 +164,16 @@ class _Session:
         emit(Event("run.header", now_ns(), self._header(plan)))
         try:
             with signals.held():  # a lab that came up is known here before a signal raises
-                world = self.world = self.world or self.source.open(emit)
+                backend = self.backend = self.backend or self.source.open(emit)
             emit(Event("run.lab", now_ns(), self.source.about()))
         except LabInterrupted:
             emit(Event("run.interrupted"))
             raise
         except LabctlError as error:
-            emit(Event("run.error", now_ns(), {"error": str(error), "type": type(error).__name__}))
+            emit(Event("run.error", now_ns(), {"error": str(error), "cause": error.cause}))
             return False
         try:
-            return run_once(plan, world, emit)
+            return run_once(plan, backend, emit)
         finally:
             if not recorder.heard("run.done") or self.suspect(recorder.events):
                 self._save_logs(run, emit)
@@ -190,8 +190,8 @@ class _Session:
 
     def _close(self, *, keep: bool) -> None:
         with signals.held():
-            if self.world is not None:
-                self.world = None
+            if self.backend is not None:
+                self.backend = None
                 self.source.close(self.listen, keep=keep)
 
     def _header(self, plan: Plan) -> dict[str, Any]:

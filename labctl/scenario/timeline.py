@@ -15,7 +15,7 @@ from labctl.scenario.model import ACTIONS, Action
 
 if TYPE_CHECKING:
     from labctl.events import Listener
-    from labctl.scenario.backend import World
+    from labctl.scenario.backend import LabBackend
     from labctl.scenario.conditions import Measured, Waiting
     from labctl.scenario.link_evidence import LinkEvidence
     from labctl.scenario.plan import Plan, PlannedStep
@@ -29,7 +29,7 @@ class Timeline:
 
     Attributes:
         plan: what is to be done.
-        world: the lab it is done to.
+        backend: the lab it is done to.
         waiting: how conditions are waited for.
         emit: told of everything.
         links: records the links of what is taken away.
@@ -38,7 +38,7 @@ class Timeline:
     """
 
     plan: Plan
-    world: World
+    backend: LabBackend
     waiting: Waiting
     emit: Listener
     links: LinkEvidence
@@ -53,7 +53,7 @@ class Timeline:
         """
         for planned in self.plan.steps:
             due = self._due(planned)
-            self.world.sleep_until(due)
+            self.backend.sleep_until(due)
             self._act(planned, due)
 
     def heal(self) -> None:
@@ -67,7 +67,7 @@ class Timeline:
             undo = self.in_force[-1].undone()
             self._tell("heal.started", {"action": undo.kind, "target": undo.label})
             try:
-                effect = self.world.act(undo, self.emit)
+                effect = self.backend.act(undo, self.emit)
             except LabctlError as error:
                 self._tell("heal.failed", {"action": undo.kind, "target": undo.label, "error": str(error)})
                 failures.append(f"{undo}: {error}")
@@ -91,7 +91,7 @@ class Timeline:
                 raise ActionError(
                     f"step {step.index + 1}: the condition ({step.after}) was not met: {measured.why}"
                 )
-        return self.world.now_ns() + step.plus_ns + planned.phase_ns
+        return self.backend.now_ns() + step.plus_ns + planned.phase_ns
 
     def _act(self, planned: PlannedStep, due: int) -> None:
         action = planned.step.action
@@ -112,7 +112,7 @@ class Timeline:
             self.in_force.append(fault)
         self.links.before(planned.step)
         try:
-            effect = self.world.act(action, self.emit)
+            effect = self.backend.act(action, self.emit)
         except LabctlError as error:
             self._tell("action.failed", {**about, "error": str(error)})
             raise ActionError(f"step {planned.step.index + 1}: {action} failed: {error}") from error
@@ -126,7 +126,7 @@ class Timeline:
         self.in_force = [fault for fault in self.in_force if not _undoes(action, fault)]
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
-        self.emit(Event(kind, self.world.now_ns(), data))
+        self.emit(Event(kind, self.backend.now_ns(), data))
 
 
 def _undoes(action: Action, fault: Action) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.scenario.backend import RunningTraffic, Victim
     from labctl.scenario.model import Action
 
-__all__ = ["DELAY_NS", "FakeTraffic", "FakeWatch", "FakeWorld", "count"]
+__all__ = ["DELAY_NS", "FakeBackend", "FakeTraffic", "FakeWatch", "count"]
 
 DELAY_NS = 200_000
 """One-way delay of every packet that arrives."""
@@ -42,7 +42,7 @@ LossRule = Callable[[Stream, int, int], bool]
 
 
 @dataclass
-class FakeWorld:
+class FakeBackend:
     """A lab that does what it is told, at once or when told to.
 
     Attributes:
@@ -57,7 +57,7 @@ class FakeWorld:
         done: what was done, with its moments.
         files: content by node and path.
         now: the clock.
-        before: called before each action, with the world and the action: tests interrupt here.
+        before: called before each action, with the backend and the action: tests interrupt here.
     """
 
     nodes: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class FakeWorld:
     files: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     ready_at: dict[str, int] = field(default_factory=dict)
     now: int = 1_000_000_000_000
-    before: Callable[[FakeWorld, Action], None] = lambda _world, _action: None
+    before: Callable[[FakeBackend, Action], None] = lambda _backend, _action: None
 
     def now_ns(self) -> int:
         """The clock; looking at it takes a microsecond."""
@@ -151,9 +151,9 @@ class FakeWorld:
 
 @dataclass
 class FakeWatch:
-    """Has seen what its world says: each flow that crosses, and no transmission of a lost packet."""
+    """Has seen what its backend says: each flow that crosses, and no transmission of a lost packet."""
 
-    world: FakeWorld
+    backend: FakeBackend
     streams: tuple[Stream, ...]
     held: dict[int, Victim] = field(default_factory=dict)
     told: dict[int, tuple[int, int, int]] = field(default_factory=dict)
@@ -174,7 +174,7 @@ class FakeWatch:
         flows: dict[str, set[int]] = {stream.name: set() for stream in self.streams}
         for name in self.held[key].names:
             everything = {stream.name: set(range(stream.flows)) for stream in self.streams}
-            for stream, numbers in self.world.crossing.get(name.partition(":")[0], everything).items():
+            for stream, numbers in self.backend.crossing.get(name.partition(":")[0], everything).items():
                 flows[stream] |= numbers
         crossing = SeenFlows(
             told_ns - span_ns, told_ns, {name: frozenset(found) for name, found in flows.items()}, 0
@@ -195,7 +195,7 @@ class FakeWatch:
 class FakeTraffic:
     """Packets on schedule since ``start``."""
 
-    world: FakeWorld
+    backend: FakeBackend
     streams: tuple[Stream, ...]
     start: int
     closed: bool = False
@@ -204,7 +204,7 @@ class FakeTraffic:
     def lost(self) -> dict[str, LostPackets]:
         """By the same rule as the tallies."""
         found = {}
-        for tally in self.window(self.start, self.world.now):
+        for tally in self.window(self.start, self.backend.now):
             pairs = [
                 (flow.flow, period.first_seq + index)
                 for flow in tally.flows
@@ -218,12 +218,12 @@ class FakeTraffic:
     def window(self, start_ns: int, end_ns: int) -> tuple[StreamTally, ...]:
         """Count a span."""
         begin = max(start_ns, self.start)
-        return tuple(self._counted(stream, begin, min(end_ns, self.world.now)) for stream in self.streams)
+        return tuple(self._counted(stream, begin, min(end_ns, self.backend.now)) for stream in self.streams)
 
     def stop(self, *, drain_s: float) -> tuple[StreamTally, ...]:
         """Count everything."""
-        tallies = self.window(self.start, self.world.now)
-        self.world.sleep_until(self.world.now + int(drain_s * 1e9))
+        tallies = self.window(self.start, self.backend.now)
+        self.backend.sleep_until(self.backend.now + int(drain_s * 1e9))
         return tallies
 
     def close(self) -> None:
@@ -240,8 +240,8 @@ class FakeTraffic:
                 moments.append((number, moment))
             number += 1
         packets = [(number % stream.flows, moment) for number, moment in moments]
-        tally = count(stream, packets, lambda flow, t_ns: self.world.lost(stream, flow, t_ns), start, end)
-        return tally if self.world.generator is None else _with_health(tally, self.world)
+        tally = count(stream, packets, lambda flow, t_ns: self.backend.lost(stream, flow, t_ns), start, end)
+        return tally if self.backend.generator is None else _with_health(tally, self.backend)
 
 
 def count(
@@ -330,5 +330,5 @@ def _periods(moments: list[int], fates: list[bool], spacing: int, end_ns: int) -
     return tuple(periods)
 
 
-def _with_health(tally: StreamTally, world: FakeWorld) -> StreamTally:
-    return replace(tally, generator=world.generator or tally.generator, receiver=world.receiver)
+def _with_health(tally: StreamTally, backend: FakeBackend) -> StreamTally:
+    return replace(tally, generator=backend.generator or tally.generator, receiver=backend.receiver)

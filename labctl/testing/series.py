@@ -19,49 +19,49 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.scenario.model import Scenario
-    from labctl.testing.backend import FakeWorld
+    from labctl.testing.backend import FakeBackend
 
 __all__ = ["FakeSource", "fake_lab", "fake_loaded", "play"]
 
 
 @dataclass
 class FakeSource:
-    """Hands out a world, and remembers how often.
+    """Hands out a backend, and remembers how often.
 
     Attributes:
-        world: always the same.
+        backend: always the same.
         fails: so many times the lab does not come up.
         opened: how often it came up.
         closed: how often it went down.
     """
 
-    world: FakeWorld
+    backend: FakeBackend
     fails: int = 0
     opened: int = 0
     closed: int = 0
 
-    def open(self, listen: Listener) -> FakeWorld:
+    def open(self, listen: Listener) -> FakeBackend:
         """Come up, or not."""
         if self.fails > 0:
             self.fails -= 1
             raise NodeError("gw1 did not become ready: no session to r1")
         self.opened += 1
-        listen(Event("lab.up", self.world.now, {"lab": "fake", "runtime": "fake"}))
-        return self.world
+        listen(Event("lab.up", self.backend.now, {"lab": "fake", "runtime": "fake"}))
+        return self.backend
 
     def close(self, listen: Listener, *, keep: bool) -> None:
         """Go down, unless kept."""
         self.closed += not keep
-        listen(Event("lab.down", self.world.now, {"lab": "fake", "runtime": "fake"}))
+        listen(Event("lab.down", self.backend.now, {"lab": "fake", "runtime": "fake"}))
 
     def save_logs(self, into: Path) -> None:
         """A line a node."""
         into.mkdir(parents=True, exist_ok=True)
-        for node in self.world.nodes:
+        for node in self.backend.nodes:
             (into / f"{node}.log").write_text("all quiet\n")
 
     def about(self) -> dict[str, Any]:
-        """A runtime of make-believe."""
+        """A fake runtime."""
         return {"runtime": "fake"}
 
 
@@ -91,7 +91,7 @@ def fake_loaded(names: Sequence[str]) -> LoadedLab:
 
 def play(
     scenario: Scenario,
-    world: FakeWorld,
+    backend: FakeBackend,
     out: Path,
     *,
     runs: int = 1,
@@ -100,6 +100,6 @@ def play(
     suspect: Callable[[Sequence[Event]], bool] = lambda _events: False,
     source: FakeSource | None = None,
 ) -> tuple[Event, ...]:
-    """Run a scenario in a world, and read its journal back."""
-    series = Series(scenario, fake_loaded(world.nodes), out, runs=runs, seed=seed)
-    return read_journal(run_series(series, source or FakeSource(world), listen, suspect))
+    """Run a scenario on a backend, and read its journal back."""
+    series = Series(scenario, fake_loaded(backend.nodes), out, runs=runs, seed=seed)
+    return read_journal(run_series(series, source or FakeSource(backend), listen, suspect))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.verdict.parse import Fields
 
-__all__ = ["DEAD_LINK_NS", "Evidence", "Transmission", "WatchedEnd", "parse_evidence"]
+__all__ = ["DEAD_LINK_NS", "EndCoverage", "Evidence", "Transmission", "parse_evidence"]
 
 DEAD_LINK_NS = 2_000_000
 """So long after the kernel was told a neighbour may still put packets onto the dead link: its own
@@ -35,7 +35,7 @@ kernel needs that long to deactivate the interface."""
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedEnd:
+class EndCoverage:
     """One link end that faces the victim.
 
     Attributes:
@@ -77,7 +77,7 @@ class Evidence:
     """
 
     step: int
-    ends: tuple[WatchedEnd, ...]
+    ends: tuple[EndCoverage, ...]
     transit_p99_ns: int
     transit_max_ns: int
     lost: Mapping[str, Mapping[int, Mapping[int, Transmission]]]
@@ -110,7 +110,7 @@ def parse_evidence(fields: Fields) -> Evidence:
         ShapeError: it has another shape.
     """
     ends = tuple(
-        WatchedEnd(
+        EndCoverage(
             node=end.text("node"),
             interface=end.text("interface"),
             open_ns=end.integer("open_ns", least=0),

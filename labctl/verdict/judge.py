@@ -11,12 +11,12 @@ from labctl.verdict.integrity import run_damage, series_damage
 from labctl.verdict.record import RunRecord, read_runs
 from labctl.verdict.schema import (
     FORMAT,
-    Check,
     ExpectationResult,
     FailoverStatistics,
     FaultResult,
     OutageStatistics,
     Result,
+    RunCheck,
     RunResult,
     Verdict,
     worst,
@@ -45,7 +45,7 @@ def judge(events: Sequence[Event]) -> Result:
     results = tuple(_run(facts) for facts in runs)
     checks = [
         *_unique_checks(results),
-        *(Check(Verdict.ERROR, str(damage)) for damage in series_damage(records)),
+        *(RunCheck(Verdict.ERROR, str(damage)) for damage in series_damage(records)),
         *_series_checks(len(records), header.runs, records[-1].ended),
     ]
     verdict = worst(*(check.verdict for check in checks), *(one.verdict for one in expectations))
@@ -95,79 +95,79 @@ def _real_time(real_ns: int) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def _checks(facts: RunFacts, faults: Sequence[FaultResult]) -> Iterator[Check]:
+def _checks(facts: RunFacts, faults: Sequence[FaultResult]) -> Iterator[RunCheck]:
     """What keeps a run from being a measurement of what was asked. Only failed checks are told."""
     record = facts.run
-    yield from (Check(Verdict.ERROR, str(damage)) for damage in run_damage(record))
+    yield from (RunCheck(Verdict.ERROR, str(damage)) for damage in run_damage(record))
     yield from _ending(record)
     for change in record.disturbed:
-        yield Check(Verdict.ERROR, f"another program changed the lab during the run: {change}")
+        yield RunCheck(Verdict.ERROR, f"another program changed the lab during the run: {change}")
     if not record.header.expect:
-        yield Check(Verdict.INCONCLUSIVE, "the scenario expects nothing: nothing was judged")
+        yield RunCheck(Verdict.INCONCLUSIVE, "the scenario expects nothing: nothing was judged")
     yield from _traffic_checks(facts)
     for fault in faults:
         told, awaited = fault.carriers
         if fault.breaks and not fault.silent and told < max(awaited, 1):
             reason = f"{fault.action} {fault.label} had no effect at {awaited - told or 'any'} of its peers"
-            yield Check(Verdict.ERROR, reason)
+            yield RunCheck(Verdict.ERROR, reason)
     for missed in record.missed:
         if missed.when == "after":
             verdict = Verdict.ERROR if missed.kind == "ready" else Verdict.FAIL
-            yield Check(verdict, f"not steady again after the last heal: {missed.condition}")
+            yield RunCheck(verdict, f"not steady again after the last heal: {missed.condition}")
 
 
-def _ending(record: RunRecord) -> Iterator[Check]:
+def _ending(record: RunRecord) -> Iterator[RunCheck]:
     for error in record.errors:
-        yield Check(Verdict.ERROR, error)
+        yield RunCheck(Verdict.ERROR, error)
     if record.ended == "interrupted":
-        yield Check(Verdict.INTERRUPTED, "interrupted")
+        yield RunCheck(Verdict.INTERRUPTED, "interrupted")
     elif not record.ended:
-        yield Check(Verdict.ERROR, "the journal ends in the middle of the run: labctl was killed")
+        yield RunCheck(Verdict.ERROR, "the journal ends in the middle of the run: labctl was killed")
 
 
-def _traffic_checks(facts: RunFacts) -> Iterator[Check]:
+def _traffic_checks(facts: RunFacts) -> Iterator[RunCheck]:
     record = facts.run
     if record.ended != "done":
         return  # it has been told why
     for name in record.header.streams:
         tally = facts.tallies.get(name)
         if tally is None or tally.sent == 0:
-            yield Check(Verdict.INCONCLUSIVE, f"stream {name} sent nothing")
+            yield RunCheck(Verdict.INCONCLUSIVE, f"stream {name} sent nothing")
             continue
         silent = sum(flow.sent == 0 for flow in tally.flows) + tally.stream.flows - len(tally.flows)
         if silent:
-            yield Check(Verdict.INCONCLUSIVE, f"{silent} flows of stream {name} sent nothing")
+            yield RunCheck(Verdict.INCONCLUSIVE, f"{silent} flows of stream {name} sent nothing")
     if not record.header.streams:
-        yield Check(Verdict.INCONCLUSIVE, "there was no traffic")
+        yield RunCheck(Verdict.INCONCLUSIVE, "there was no traffic")
 
 
-def _series_checks(done: int, asked: int, ended: str) -> Iterator[Check]:
+def _series_checks(done: int, asked: int, ended: str) -> Iterator[RunCheck]:
     if done < asked and ended != "interrupted":
-        yield Check(Verdict.ERROR, f"only {done} of {asked} runs took place")
+        yield RunCheck(Verdict.ERROR, f"only {done} of {asked} runs took place")
 
 
-def _unique_checks(results: Sequence[RunResult]) -> list[Check]:
+def _unique_checks(results: Sequence[RunResult]) -> list[RunCheck]:
     """Every check of every run; what several runs say is said once, with their number."""
-    runs: dict[Check, list[int]] = {}
+    runs: dict[RunCheck, list[int]] = {}
     for result in results:
         for check in result.checks:
             runs.setdefault(check, []).append(result.run)
     if len(results) == 1:
         return list(runs)
     return [
-        Check(check.verdict, f"{check.reason} (run {', '.join(map(str, numbers))})")
+        RunCheck(check.verdict, f"{check.reason} (run {', '.join(map(str, numbers))})")
         if len(numbers) < len(results)
-        else Check(check.verdict, f"{check.reason} (every run)")
+        else RunCheck(check.verdict, f"{check.reason} (every run)")
         for check, numbers in runs.items()
     ]
 
 
 def _reasons(
-    verdict: Verdict, checks: Sequence[Check], expectations: Sequence[ExpectationResult]
+    verdict: Verdict, checks: Sequence[RunCheck], expectations: Sequence[ExpectationResult]
 ) -> tuple[str, ...]:
     if verdict == Verdict.PASS:
         return tuple(one.measured for one in expectations)
-    told = [*checks, *(Check(one.verdict, f"{one.text}: {one.reason}") for one in expectations)]
+    told = [*checks, *(RunCheck(one.verdict, f"{one.text}: {one.reason}") for one in expectations)]
     # The weightiest first; sorting keeps the order of equals.
     told.sort(key=lambda check: list(Verdict).index(check.verdict), reverse=True)
     return tuple(check.reason for check in told if check.verdict != Verdict.PASS)

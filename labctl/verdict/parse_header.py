@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labctl.journal.records import EXPECTATION_KINDS
 from labctl.verdict.parse import Fields, ShapeError
 from labctl.verdict.parse_tally import parse_stream
 
@@ -25,7 +26,6 @@ header says otherwise."""
 _KINDS = {"repair-loss": "convergence-loss"}
 """What expectations were called in format 1 -> what they are called now."""
 
-KINDS = ("loss", "convergence-loss", "outage", "duplicated", "reordered", "delay")
 _MOST_STREAMS = 10_000
 _MOST_FLOWS = 10_000_000
 
@@ -35,7 +35,7 @@ class Expected:
     """One expectation as the header of a run holds it.
 
     Attributes:
-        kind: one of :data:`KINDS`.
+        kind: one of :data:`labctl.journal.records.EXPECTATION_KINDS`.
         streams: their names; never empty.
         packets: at most so many packets a run.
         at_least: at least so many packets a run (isolation: these must be lost); None if not asked.
@@ -144,7 +144,7 @@ def _expected(fields: Fields, journal_format: int, names: tuple[str, ...]) -> Ex
     kind = fields.text("kind")
     if journal_format == 1:
         kind = _KINDS.get(kind, kind)
-    if kind not in KINDS:
+    if kind not in EXPECTATION_KINDS:
         raise ShapeError(f"{fields.where}.kind is {kind!r}")
     streams = fields.texts("streams")
     if strange := set(streams) - set(names):

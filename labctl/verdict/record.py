@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError, Problem
+from labctl.journal.records import WITNESS_PLACES
 from labctl.verdict.evidence import Evidence, parse_evidence
 from labctl.verdict.parse import Fields, ShapeError
 from labctl.verdict.parse_header import FORMATS, Expected, RunHeader, parse_header
@@ -344,7 +345,7 @@ def _traits(fields: Fields, journal_format: int, action: str, mode: str) -> Acti
 def _witness(fields: Fields, line: int) -> WitnessRecord:
     flows, delays = fields.record("flows"), fields.record("delay_p99_ns")
     by = fields.text("by", "node")
-    if by not in ("node", "interfaces"):
+    if by not in WITNESS_PLACES:
         raise ShapeError(f"witness.by is {by!r}")
     if "watched_ns" in fields:
         watched = fields.integer("watched_ns", least=0)

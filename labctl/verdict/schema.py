@@ -16,7 +16,6 @@ from labctl.verdict.rows import FactCell, LossCounts, LossSpan, OutageRow
 
 __all__ = [
     "FORMAT",
-    "Check",
     "ExpectationResult",
     "FactCell",
     "FailoverStatistics",
@@ -28,6 +27,7 @@ __all__ = [
     "OutageRow",
     "OutageStatistics",
     "Result",
+    "RunCheck",
     "RunResult",
     "StreamResult",
     "Verdict",
@@ -73,7 +73,7 @@ def worst(*verdicts: Verdict) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class RunCheck:
     """Something that had to hold for a measurement to be one.
 
     Attributes:
@@ -293,7 +293,7 @@ class RunResult:
     verdict: Verdict
     started: str
     length_ns: int
-    checks: tuple[Check, ...]
+    checks: tuple[RunCheck, ...]
     expectations: tuple[ExpectationResult, ...]
     faults: tuple[FaultResult, ...]
     streams: tuple[StreamResult, ...]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sightings import with_evidence
 
 from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
-from labctl.testing.backend import FakeWorld
+from labctl.testing.backend import FakeBackend
 from labctl.testing.series import play
 from labctl.verdict import judge
 
@@ -28,7 +28,7 @@ MS = 1_000_000
 
 @dataclass
 class Bench:
-    """Builds a scenario of one power cycle, runs it in a fake world, judges the journal.
+    """Builds a scenario of one power cycle, runs it on a fake backend, judges the journal.
 
     Attributes:
         out: folder for the journal.
@@ -36,7 +36,7 @@ class Bench:
         rate: packets a second of each of the two streams, ``in`` and ``out``.
         flows: of each stream.
         timeline: gw1 off after 2 s and on again after 4 s.
-        world: the lab; change it as wanted before :meth:`judge`.
+        backend: the lab; change it as wanted before :meth:`judge`.
         onto_link_ms: for so long after the cut the victim's neighbours go on sending to it.
     """
 
@@ -50,7 +50,7 @@ class Bench:
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
         Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
     )
-    world: FakeWorld = field(default_factory=lambda: FakeWorld(nodes=("ext1", "srv1", "gw1")))
+    backend: FakeBackend = field(default_factory=lambda: FakeBackend(nodes=("ext1", "srv1", "gw1")))
     onto_link_ms: float = 1.0
 
     def scenario(self) -> Scenario:
@@ -72,7 +72,7 @@ class Bench:
 
     def events(self, **options: Any) -> tuple[Event, ...]:
         """Run it; options as those of :func:`labctl.testing.series.play`."""
-        return play(self.scenario(), self.world, self.out, **options)
+        return play(self.scenario(), self.backend, self.out, **options)
 
     def judge(self, **options: Any) -> Result:
         """Run it and judge the journal, with evidence of what was on the victim's links.
@@ -95,7 +95,7 @@ class Bench:
         flows: Collection[int] | None = None,
     ) -> Bench:
         """Lose, besides, what leaves between two moments after the request of an action."""
-        world, before = self.world, self.world.lost
+        backend, before = self.backend, self.backend.lost
 
         def lost(one: Stream, flow: int, t_ns: int) -> bool:
             if before(one, flow, t_ns):
@@ -103,8 +103,8 @@ class Bench:
             if one.name != stream or (flows is not None and flow not in flows):
                 return False
             return any(
-                start_ms * MS <= t_ns - moment <= end_ms * MS for done, moment in world.done if done == step
+                start_ms * MS <= t_ns - moment <= end_ms * MS for done, moment in backend.done if done == step
             )
 
-        world.lost = lost
+        backend.lost = lost
         return self

@@ -1,4 +1,4 @@
-"""Every form of a report, made from journals of make-believe."""
+"""Every form of a report, made from journals of fake labs."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_an_upper_bound_is_never_rounded_down(share: float, text: str) -> None:
 
 
 def test_null_trials_are_shown(bench: Bench) -> None:
-    bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    bench.backend.crossing = {"gw1": {"in": set(), "out": set()}}
     result = bench.judge()
     assert "null trial" in text_of(result)
     assert "null trial" in page(result)
@@ -160,7 +160,7 @@ def test_the_page_draws_every_loss_in_its_kind(bench: Bench) -> None:
 
 def test_what_users_write_is_escaped_everywhere(bench: Bench) -> None:
     bench.expect = (Expectation("convergence-loss", packets=0, text=NASTY),)
-    bench.world.never_ready = frozenset({"gw1"})
+    bench.backend.never_ready = frozenset({"gw1"})
     result = bench.judge()
     assert "<script>" not in page(result)
     checked(page(result))
@@ -182,9 +182,9 @@ def test_junit_has_a_case_for_each_expectation_and_action(bench: Bench) -> None:
 @pytest.mark.parametrize("what", ["error", "inconclusive", "nothing expected"])
 def test_junit_never_shows_green_for_what_did_not_pass(bench: Bench, what: str) -> None:
     if what == "error":
-        bench.world.never_ready = frozenset({"gw1"})
+        bench.backend.never_ready = frozenset({"gw1"})
     elif what == "inconclusive":
-        bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+        bench.backend.crossing = {"gw1": {"in": set(), "out": set()}}
     else:
         bench.expect = ()
     (suite,) = ET.fromstring(junit_xml(bench.judge()))  # noqa: S314 - our own
@@ -192,7 +192,7 @@ def test_junit_never_shows_green_for_what_did_not_pass(bench: Bench, what: str) 
 
 
 def test_a_lab_that_never_came_up_has_a_report_too(bench: Bench) -> None:
-    result = bench.judge(source=FakeSource(bench.world, fails=1))
+    result = bench.judge(source=FakeSource(bench.backend, fails=1))
     checked(page(result))
     assert "no session to r1" in summary_markdown(result)
     assert "no session to r1" in text_of(result)
@@ -232,7 +232,7 @@ def test_a_folder_without_a_journal_is_told_so(tmp_path: Path) -> None:
 def test_progress_tells_each_step_and_in_a_series_only_trouble(bench: Bench) -> None:
     for brief in (False, True):
         lines: list[str] = []
-        bench.world.failing = frozenset({"power-on"})
+        bench.backend.failing = frozenset({"power-on"})
         bench.events(listen=ProgressLines(lines.append, brief=brief))
         told = "\n".join(lines)
         assert ("power-off gw1: seen at 2 peer ends" in told) is not brief

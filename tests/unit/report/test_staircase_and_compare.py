@@ -1,4 +1,4 @@
-"""Tenants that come back one by one, and designs side by side, from journals of make-believe."""
+"""Tenants that come back one by one, and designs side by side, from journals of fake labs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.collect import Collector
 from labctl.scenario.model import Collection
-from labctl.testing.backend import FakeWorld
+from labctl.testing.backend import FakeBackend
 
 if TYPE_CHECKING:
     from labctl.events import Event
@@ -40,8 +40,8 @@ def test_what_is_no_address_is_told(pattern: str, family: int, why: str) -> None
 def test_every_line_is_told_once_with_its_own_time_and_what_is_no_event_is_passed_over() -> None:
     told: list[Event] = []
     content = json.dumps(LINE) + '\nnot JSON\n{"kind": "cut off'
-    world = FakeWorld(("a", "b"), files={("a", "/x"): content.encode()})
-    collector = Collector(world, [Collection("a", "/x"), Collection("b", "/x")], told.append)
+    backend = FakeBackend(("a", "b"), files={("a", "/x"): content.encode()})
+    collector = Collector(backend, [Collection("a", "/x"), Collection("b", "/x")], told.append)
     collector.collect()
     collector.collect()
     events = [event for event in told if event.kind == "node.event"]

@@ -1,4 +1,4 @@
-"""Runs and series in a world of make-believe: order, healing, what the journal says."""
+"""Runs and series on a fake lab: order, healing, what the journal says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labctl.journal.file import read_journal
 from labctl.model.codec import lab_to_dict
 from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
-from labctl.testing.backend import FakeWorld
+from labctl.testing.backend import FakeBackend
 from labctl.testing.series import FakeSource, fake_loaded, play
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ CYCLE = (
 )
 
 
-def world(**options: Any) -> FakeWorld:
-    return FakeWorld(nodes=("a", "b", "gw1", "gw2"), **options)
+def backend(**options: Any) -> FakeBackend:
+    return FakeBackend(nodes=("a", "b", "gw1", "gw2"), **options)
 
 
 def scenario(timeline: tuple[Step, ...] = CYCLE, steady: tuple[Condition, ...] = ()) -> Scenario:
@@ -43,7 +43,7 @@ def of_kind(events: tuple[Event, ...], *kinds: str) -> list[Event]:
 
 
 def test_steps_are_done_at_their_moments_and_the_rest_is_healed(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
     events = play(scenario(), made, tmp_path)
     assert [what for what, _ in made.done] == [
         "power-off gw1",
@@ -69,13 +69,15 @@ def test_steps_are_done_at_their_moments_and_the_rest_is_healed(tmp_path: Path) 
 
 def test_events_stand_in_the_order_of_time(tmp_path: Path) -> None:
     inside = [
-        event for event in play(scenario(), world(), tmp_path) if not event.kind.startswith(("run.", "lab."))
+        event
+        for event in play(scenario(), backend(), tmp_path)
+        if not event.kind.startswith(("run.", "lab."))
     ]
     assert [event.t_ns for event in inside] == sorted(event.t_ns for event in inside)
 
 
 def test_of_every_fault_it_is_told_which_flows_crossed_its_victim(tmp_path: Path) -> None:
-    events = play(scenario(), world(crossing={"gw1": {"there": {1, 3}}}), tmp_path)
+    events = play(scenario(), backend(crossing={"gw1": {"there": {1, 3}}}), tmp_path)
     told = [(event.data["step"], event.data["flows"]["there"]) for event in of_kind(events, "witness")]
     assert told == [(0, [1, 3]), (2, [0, 1, 2, 3])]
     done = {event.data["step"]: event.data for event in of_kind(events, "action.done")}
@@ -86,7 +88,7 @@ def test_of_every_fault_it_is_told_which_flows_crossed_its_victim(tmp_path: Path
 
 
 def test_the_evidence_of_every_fault_stands_before_the_tallies(tmp_path: Path) -> None:
-    kinds = [event.kind for event in play(scenario(), world(), tmp_path)]
+    kinds = [event.kind for event in play(scenario(), backend(), tmp_path)]
     assert kinds.count("evidence") == 2
     assert max(at for at, kind in enumerate(kinds) if kind == "evidence") < kinds.index("tally")
 
@@ -95,7 +97,7 @@ def test_links_that_cannot_be_watched_are_told_of_and_delay_nothing(tmp_path: Pa
     watched, not_watched = tmp_path / "a", tmp_path / "b"
     moments = [
         [event.t_ns for event in of_kind(play(scenario(), made, out), "action.started")]
-        for made, out in ((world(), watched), (world(watchable=False), not_watched))
+        for made, out in ((backend(), watched), (backend(watchable=False), not_watched))
     ]
     assert moments[0] == moments[1]
     failed = of_kind(read_journal(not_watched / "journal.jsonl"), "witness.failed")
@@ -107,7 +109,7 @@ def test_links_that_cannot_be_watched_are_told_of_and_delay_nothing(tmp_path: Pa
 
 def test_a_silent_fault_has_no_evidence_of_its_links(tmp_path: Path) -> None:
     frozen = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=2 * SECOND),)
-    events = play(scenario(frozen), world(), tmp_path)
+    events = play(scenario(frozen), backend(), tmp_path)
     assert of_kind(events, "witness")
     assert not of_kind(events, "evidence")
 
@@ -117,7 +119,7 @@ def test_two_faults_at_once_are_healed_in_the_reverse_order(tmp_path: Path) -> N
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
         Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND),
     )
-    events = play(scenario(both), world(), tmp_path)
+    events = play(scenario(both), backend(), tmp_path)
     assert [event.data["step"] for event in of_kind(events, "evidence")] == [0, 1]
     heals = [event.data["target"] for event in of_kind(events, "heal.done")]
     assert heals == ["gw2", "gw1"]
@@ -125,7 +127,7 @@ def test_two_faults_at_once_are_healed_in_the_reverse_order(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("failing", ["power-on", "link-cut"])
 def test_a_failing_action_is_told_and_what_was_done_is_taken_back(tmp_path: Path, failing: str) -> None:
-    made = world(failing=frozenset({failing}))
+    made = backend(failing=frozenset({failing}))
     events = play(scenario(), made, tmp_path)
     assert of_kind(events, "action.failed")[0].data["action"] == failing
     assert failing in of_kind(events, "run.error")[0].data["error"]
@@ -136,7 +138,7 @@ def test_a_failing_action_is_told_and_what_was_done_is_taken_back(tmp_path: Path
 
 
 def test_a_condition_that_is_missed_is_an_error_with_its_reason(tmp_path: Path) -> None:
-    made = world(boot_ns=60 * SECOND)
+    made = backend(boot_ns=60 * SECOND)
     events = play(scenario(), made, tmp_path)
     error = of_kind(events, "run.error")[0].data["error"]
     assert "step 3" in error
@@ -147,12 +149,12 @@ def test_a_condition_that_is_missed_is_an_error_with_its_reason(tmp_path: Path) 
 def test_an_interruption_at_any_action_leaves_nothing_broken(tmp_path: Path, moment: str) -> None:
     told: list[str] = []
 
-    def interrupt(_: FakeWorld, action: Action) -> None:
+    def interrupt(_: FakeBackend, action: Action) -> None:
         if action.kind == moment and not told:
             told.append(action.kind)
             raise KeyboardInterrupt
 
-    made = world(before=interrupt)
+    made = backend(before=interrupt)
     with pytest.raises(LabInterrupted):
         play(scenario(), made, tmp_path)
     events = read_journal(tmp_path / "journal.jsonl")
@@ -169,7 +171,7 @@ def test_a_heal_that_fails_is_told_and_the_others_are_still_healed(tmp_path: Pat
         Step(0, Action("link-cut", ("a", "gw1")), at_ns=SECOND),
         Step(1, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
     )
-    made = world(failing=frozenset({"power-on"}))
+    made = backend(failing=frozenset({"power-on"}))
     events = play(scenario(both), made, tmp_path)
     assert of_kind(events, "heal.failed")
     assert [event.data["action"] for event in of_kind(events, "heal.done")] == ["link-restore"]
@@ -177,7 +179,7 @@ def test_a_heal_that_fails_is_told_and_the_others_are_still_healed(tmp_path: Pat
 
 
 def test_a_loss_condition_that_is_tried_again_says_so_and_hides_nothing(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
     begun = made.now
     made.lost = lambda _stream, _flow, t_ns: t_ns - begun < SECOND
     steady = (Loss((), 0, SECOND, within_ns=10 * SECOND),)
@@ -188,7 +190,7 @@ def test_a_loss_condition_that_is_tried_again_says_so_and_hides_nothing(tmp_path
 
 
 def test_a_lab_that_loses_packets_by_itself_is_never_broken_further(tmp_path: Path) -> None:
-    made = world(lost=lambda _stream, _flow, _t_ns: True)
+    made = backend(lost=lambda _stream, _flow, _t_ns: True)
     events = play(scenario(CYCLE, (Loss((), 0, SECOND),)), made, tmp_path)
     assert not made.done
     assert "not steady before the first fault" in of_kind(events, "run.error")[0].data["error"]
@@ -197,11 +199,11 @@ def test_a_lab_that_loses_packets_by_itself_is_never_broken_further(tmp_path: Pa
 def test_width_waits_for_next_hops(tmp_path: Path) -> None:
     timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 2, SECOND)),)
     assert (
-        of_kind(play(scenario(timeline), world(), tmp_path), "condition.met")[0].data["measured"]["paths"]
+        of_kind(play(scenario(timeline), backend(), tmp_path), "condition.met")[0].data["measured"]["paths"]
         == 2
     )
     narrow = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 3, SECOND)),)
-    events = play(scenario(narrow), world(), tmp_path)
+    events = play(scenario(narrow), backend(), tmp_path)
     assert of_kind(events, "condition.missed")
     assert "2 paths" in of_kind(events, "run.error")[0].data["error"]
 
@@ -212,13 +214,13 @@ def test_an_action_that_begins_late_says_so(tmp_path: Path) -> None:
         Step(1, Action("power-on", ("gw1",)), after=Wait(5 * SECOND)),
         Step(2, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
     )
-    started = of_kind(play(scenario(late), world(), tmp_path), "action.started")[2]
+    started = of_kind(play(scenario(late), backend(), tmp_path), "action.started")[2]
     assert started.t_ns - started.data["due_ns"] > 2 * SECOND
 
 
 def test_the_lab_stays_up_between_runs_while_it_is_steady(tmp_path: Path) -> None:
-    source = FakeSource(world())
-    events = play(scenario(), source.world, tmp_path, runs=3, source=source)
+    source = FakeSource(backend())
+    events = play(scenario(), source.backend, tmp_path, runs=3, source=source)
     assert (source.opened, source.closed) == (1, 1)
     assert [event.data["run"] for event in of_kind(events, "run.header")] == [0, 1, 2]
     phases = [
@@ -228,42 +230,42 @@ def test_the_lab_stays_up_between_runs_while_it_is_steady(tmp_path: Path) -> Non
 
 
 def test_a_lab_that_is_not_steady_again_is_replaced(tmp_path: Path) -> None:
-    source = FakeSource(world())
+    source = FakeSource(backend())
     broken: list[int] = []
 
-    def after_the_cut(made: FakeWorld, action: Action) -> None:
+    def after_the_cut(made: FakeBackend, action: Action) -> None:
         if action.kind == "link-restore" and not broken:
             broken.append(made.now)
             made.lost = lambda _stream, _flow, t_ns: broken[0] < t_ns < broken[0] + 2 * SECOND
 
-    source.world.before = after_the_cut
+    source.backend.before = after_the_cut
     steady = (Loss((), 0, SECOND),)
-    events = play(scenario(CYCLE, steady), source.world, tmp_path, runs=2, source=source)
+    events = play(scenario(CYCLE, steady), source.backend, tmp_path, runs=2, source=source)
     assert of_kind(events, "steady.missed")[0].data["when"] == "after"
     assert (source.opened, source.closed) == (2, 2)
 
 
 def test_a_series_ends_when_labs_do_not_come_up(tmp_path: Path) -> None:
-    source = FakeSource(world(), fails=9)
-    events = play(scenario(), source.world, tmp_path, runs=20, source=source)
+    source = FakeSource(backend(), fails=9)
+    events = play(scenario(), source.backend, tmp_path, runs=20, source=source)
     assert len(of_kind(events, "run.error")) == 2
     assert source.opened == 0
 
 
 def test_one_lab_that_does_not_come_up_does_not_end_a_series(tmp_path: Path) -> None:
-    source = FakeSource(world(), fails=1)
-    events = play(scenario(), source.world, tmp_path, runs=3, source=source)
+    source = FakeSource(backend(), fails=1)
+    events = play(scenario(), source.backend, tmp_path, runs=3, source=source)
     assert len(of_kind(events, "run.error")) == 1
     assert len(of_kind(events, "run.done")) == 2
 
 
 def test_logs_are_kept_when_the_verdict_asks_for_them(tmp_path: Path) -> None:
-    play(scenario(), world(), tmp_path, suspect=lambda _events: True)
+    play(scenario(), backend(), tmp_path, suspect=lambda _events: True)
     assert {path.name for path in (tmp_path / "logs").iterdir()} == {"a.log", "b.log", "gw1.log", "gw2.log"}
 
 
 def test_a_journal_that_was_cut_off_is_read_up_to_the_cut(tmp_path: Path) -> None:
-    events = play(scenario(), world(), tmp_path)
+    events = play(scenario(), backend(), tmp_path)
     path = tmp_path / "journal.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
@@ -274,7 +276,7 @@ def test_a_journal_that_was_cut_off_is_read_up_to_the_cut(tmp_path: Path) -> Non
 
 
 def test_an_action_error_of_the_world_is_no_traceback(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
 
     def broken(node: str, to: str) -> int:
         raise ActionError(f"{node} is off")
@@ -285,7 +287,7 @@ def test_an_action_error_of_the_world_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_the_header_tells_what_it_takes_to_do_it_again(tmp_path: Path) -> None:
-    header = of_kind(play(replace(scenario(), text="name: s\n"), world(), tmp_path, seed=77), "run.header")[
+    header = of_kind(play(replace(scenario(), text="name: s\n"), backend(), tmp_path, seed=77), "run.header")[
         0
     ].data
     assert header["seed"] == 77
@@ -297,19 +299,19 @@ def test_the_header_tells_what_it_takes_to_do_it_again(tmp_path: Path) -> None:
 
 
 def test_an_interruption_while_the_lab_comes_up_is_in_the_journal(tmp_path: Path) -> None:
-    source = FakeSource(world())
+    source = FakeSource(backend())
 
-    def stopped(listen: object) -> FakeWorld:
+    def stopped(listen: object) -> FakeBackend:
         raise LabInterrupted("stopped on its way up")
 
     source.open = stopped  # type: ignore[method-assign]
     with pytest.raises(LabInterrupted):
-        play(scenario(), source.world, tmp_path, source=source)
+        play(scenario(), source.backend, tmp_path, source=source)
     assert read_journal(tmp_path / "journal.jsonl")[-1].kind == "run.interrupted"
 
 
 def test_a_journal_that_cannot_be_begun_is_told_before_anything_is_done(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
     (tmp_path / "out").write_text("a file")
     with pytest.raises(HostError, match="no journal can be written"):
         run_series(Series(scenario(), fake_loaded(made.nodes), tmp_path / "out"), FakeSource(made), silent)
@@ -319,7 +321,7 @@ def test_a_journal_that_cannot_be_begun_is_told_before_anything_is_done(tmp_path
 def test_a_journal_that_fails_in_the_middle_keeps_nothing_from_being_healed(
     tmp_path: Path,
 ) -> None:
-    made = world()
+    made = backend()
     source = FakeSource(made)
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     with pytest.raises(HostError, match="No space left"):
@@ -329,7 +331,7 @@ def test_a_journal_that_fails_in_the_middle_keeps_nothing_from_being_healed(
 
 
 def test_a_listener_that_fails_keeps_nothing_from_being_healed(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
 
     def broken(event: Event) -> None:
         raise BrokenPipeError
@@ -339,13 +341,13 @@ def test_a_listener_that_fails_keeps_nothing_from_being_healed(tmp_path: Path) -
 
 
 def test_logs_of_earlier_results_do_not_stay(tmp_path: Path) -> None:
-    play(scenario(), world(), tmp_path, suspect=lambda _events: True)
-    play(scenario(), world(), tmp_path)
+    play(scenario(), backend(), tmp_path, suspect=lambda _events: True)
+    play(scenario(), backend(), tmp_path)
     assert not (tmp_path / "logs").exists()
 
 
 def test_the_header_says_what_was_loaded_whatever_the_file_says_now(tmp_path: Path) -> None:
-    made = world()
+    made = backend()
     topology = tmp_path / "t.yml"
     topology.write_text("edited since")
     asked = replace(scenario(), topology=topology)

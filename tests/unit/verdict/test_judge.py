@@ -1,4 +1,4 @@
-"""Every verdict from a run of make-believe, and the reason that is given for it."""
+"""Every verdict from a run on a fake lab, and the reason that is given for it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_a_neighbour_still_sent_onto_the_link_is_in_flight_and_excused(benc
 
 @pytest.mark.parametrize("flaw", ["overrun", "opened late", "closed early", "an end not watched", "no end"])
 def test_evidence_that_is_not_whole_is_no_evidence_of_absence(bench: Bench, flaw: str) -> None:
-    bench.world.window_ns = 5 * MS
+    bench.backend.window_ns = 5 * MS
     bench.onto_link_ms = 0
 
     def spoil(data: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def test_evidence_that_is_not_whole_is_no_evidence_of_absence(bench: Bench, flaw
 
 
 def test_without_evidence_it_may_be_either_and_never_passes(bench: Bench) -> None:
-    bench.world.window_ns = 5 * MS
+    bench.backend.window_ns = 5 * MS
     result = judge(bench.lose(0, 4).events())
     cells = result.runs[0].facts
     assert all((cell.rule, cell.doubtful) == ("time", cell.packets) for cell in cells)
@@ -127,7 +127,7 @@ def test_loss_before_any_fault_is_unexplained_and_counts(bench: Bench) -> None:
 
 
 def test_traffic_that_never_crosses_the_victim_is_inconclusive(bench: Bench) -> None:
-    bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    bench.backend.crossing = {"gw1": {"in": set(), "out": set()}}
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert result.exit_code == 3
@@ -145,7 +145,7 @@ def test_a_scenario_without_expectations_never_passes(bench: Bench) -> None:
 
 
 def test_a_node_that_never_gets_ready_is_an_error(bench: Bench) -> None:
-    bench.world.never_ready = frozenset({"gw1"})
+    bench.backend.never_ready = frozenset({"gw1"})
     result = bench.judge()
     assert result.verdict == Verdict.ERROR
     assert result.exit_code == 2
@@ -153,26 +153,26 @@ def test_a_node_that_never_gets_ready_is_an_error(bench: Bench) -> None:
 
 
 def test_a_lab_that_does_not_come_up_is_an_error(bench: Bench) -> None:
-    result = bench.judge(source=FakeSource(bench.world, fails=1))
+    result = bench.judge(source=FakeSource(bench.backend, fails=1))
     assert result.verdict == Verdict.ERROR
     assert "no session to r1" in result.reasons[0]
 
 
 def test_an_action_that_fails_is_an_error(bench: Bench) -> None:
-    bench.world.failing = frozenset({"power-off"})
+    bench.backend.failing = frozenset({"power-off"})
     result = bench.judge()
     assert result.verdict == Verdict.ERROR
     assert "power-off" in result.reasons[0]
 
 
 def test_a_fault_without_effect_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    act = bench.world.act
+    act = bench.backend.act
 
     def weak(action: Action, listen: Listener) -> Effect:
         effect = act(action, listen)
         return replace(effect, carriers=tuple(replace(one, t_ns=0) for one in effect.carriers))
 
-    monkeypatch.setattr(bench.world, "act", weak)
+    monkeypatch.setattr(bench.backend, "act", weak)
     result = bench.judge()
     assert result.verdict == Verdict.ERROR
     assert "no effect" in result.reasons[0]
@@ -186,7 +186,7 @@ def test_a_journal_that_stops_short_is_an_error(bench: Bench) -> None:
 
 
 def test_a_sender_that_skips_packets_leaves_zero_loss_open(bench: Bench) -> None:
-    bench.world.generator = replace(HEALTHY, skipped=3)
+    bench.backend.generator = replace(HEALTHY, skipped=3)
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert "held back" in result.reasons[0]
@@ -209,10 +209,10 @@ def test_a_stall_at_the_fault_leaves_zero_loss_open_and_one_elsewhere_does_not(b
 def test_packets_that_the_receiver_dropped_itself_prove_no_loss(bench: Bench) -> None:
     bench.lose(20, 22)
     lost = bench.judge().runs[0].streams[0].lost
-    bench.world.generator = HEALTHY
-    bench.world.receiver = ReceiverHealth(overflowed=lost)
+    bench.backend.generator = HEALTHY
+    bench.backend.receiver = ReceiverHealth(overflowed=lost)
     assert bench.judge().verdict == Verdict.INCONCLUSIVE
-    bench.world.receiver = ReceiverHealth(overflowed=lost - 1)
+    bench.backend.receiver = ReceiverHealth(overflowed=lost - 1)
     assert bench.judge().verdict == Verdict.FAIL
 
 

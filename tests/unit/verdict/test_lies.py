@@ -72,8 +72,8 @@ def test_losses_at_a_fault_that_nobody_saw_a_flow_cross_are_counted(
 ) -> None:
     bench.expect = (Expectation(kind, packets=0, longest_ns=50 * MS, bound=0.6, text="bound"),)
     bench.timeline = cycle("gw1", "ctl1")
-    bench.world.nodes = ("ext1", "srv1", "gw1", "ctl1")
-    bench.world.crossing = {"ctl1": {"in": set(), "out": set()}}
+    bench.backend.nodes = ("ext1", "srv1", "gw1", "ctl1")
+    bench.backend.crossing = {"ctl1": {"in": set(), "out": set()}}
     events = bench.lose(5, 2000, step="power-off ctl1").seen(runs=4)
     if witness == "failed":
         events = [event for event in events if event.kind != "witness" or event.data["step"] != 2]
@@ -144,7 +144,7 @@ def test_an_outage_that_is_open_at_the_end_is_told_as_open(bench: Bench) -> None
 # Row 6
 def test_flows_that_did_not_cross_the_victim_were_not_in_flight_at_it(bench: Bench) -> None:
     bench.expect, bench.rate = NO_LOSS, 6400.0
-    bench.world.crossing = {"gw1": {"in": {0}, "out": set()}}
+    bench.backend.crossing = {"gw1": {"in": {0}, "out": set()}}
     bench.lose(0, 1).lose(0, 1, stream="out")
     without = judge(bench.events()).runs[0]
     assert {cell.flow for cell in without.facts if cell.doubtful} <= {0}
@@ -154,7 +154,7 @@ def test_flows_that_did_not_cross_the_victim_were_not_in_flight_at_it(bench: Ben
 
 # Row 9
 def test_a_stream_that_crosses_no_victim_proves_nothing(bench: Bench) -> None:
-    bench.world.crossing = {"gw1": {"in": {0}, "out": set()}}
+    bench.backend.crossing = {"gw1": {"in": {0}, "out": set()}}
     for kind in ("loss", "convergence-loss", "outage"):
         bench.expect = (Expectation(kind, ("out",), longest_ns=50 * MS, text="out"),)
         result = bench.judge()
@@ -177,14 +177,14 @@ def test_traffic_so_thin_that_no_packet_left_while_it_was_dark_proves_nothing(be
 def test_every_second_packet_lost_for_three_seconds_is_an_outage(bench: Bench) -> None:
     bench.expect = outage(50)
     bench.timeline = cycle("gw1", dark_s=4)
-    before = bench.world.lost
+    before = bench.backend.lost
 
     def flap(stream: Stream, flow: int, t_ns: int) -> bool:
-        off = [moment for done, moment in bench.world.done if done == "power-off gw1"]
+        off = [moment for done, moment in bench.backend.done if done == "power-off gw1"]
         inside = bool(off) and off[0] + 2 * MS < t_ns < off[0] + 3 * SECOND
         return before(stream, flow, t_ns) or (inside and (t_ns - off[0]) // 12_500_000 % 2 == 0)
 
-    bench.world.lost = flap
+    bench.backend.lost = flap
     result = bench.judge()
     row = max(result.runs[0].outages, key=lambda row: row.outage_ns)
     assert row.gap_ns < 20 * MS
@@ -256,7 +256,7 @@ def test_a_graceful_shutdown_excuses_no_more_than_one_path_delay(bench: Bench) -
 # Row 14
 def test_a_second_cut_does_not_excuse_what_the_first_one_lost(bench: Bench) -> None:
     bench.expect, bench.rate = NO_LOSS, 6400.0
-    bench.world.nodes = ("ext1", "srv1", "gw1", "gw2")
+    bench.backend.nodes = ("ext1", "srv1", "gw1", "gw2")
     bench.timeline = (
         Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
         Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND + 24 * MS),
@@ -272,7 +272,7 @@ def test_a_second_cut_does_not_excuse_what_the_first_one_lost(bench: Bench) -> N
 # Row 15
 def test_fail_overs_that_were_not_measured_are_no_successes(bench: Bench) -> None:
     bench.expect = (Expectation("convergence-loss", packets=0, bound=0.6, text="bound"),)
-    bench.world.crossing = {"gw1": {"in": set(), "out": set()}}
+    bench.backend.crossing = {"gw1": {"in": set(), "out": set()}}
     result = bench.judge(runs=8)
     assert result.verdict == Verdict.INCONCLUSIVE
     assert result.failovers.trials == 0
@@ -317,15 +317,15 @@ def _moved(event: Event, number: int) -> Event:
 def test_one_dead_fail_over_does_not_vanish_among_many_good_ones(bench: Bench) -> None:
     bench.expect = outage(50, quantile=0.9)
     died: list[int] = []
-    before = bench.world.lost
+    before = bench.backend.lost
 
     def once(stream: Stream, flow: int, t_ns: int) -> bool:
-        cuts = [moment for done, moment in bench.world.done if done == "power-off gw1"]
+        cuts = [moment for done, moment in bench.backend.done if done == "power-off gw1"]
         if len(cuts) == 3:
             died.append(cuts[2])
         return before(stream, flow, t_ns) or any(moment < t_ns < moment + SECOND for moment in died[:1])
 
-    bench.world.lost = once
+    bench.backend.lost = once
     result = bench.judge(runs=12)
     (expectation,) = result.expectations
     assert expectation.low <= expectation.limit, "16 of 192 pooled are allowed"
@@ -363,7 +363,7 @@ def test_every_view_counts_the_same_flows(bench: Bench) -> None:
     from labctl.report.compare_data import design_of  # noqa: PLC0415 - of another room
     from labctl.report.format import series_lines  # noqa: PLC0415
 
-    bench.world.crossing = {"gw1": {"in": {0, 1, 2}, "out": set(range(8))}}
+    bench.backend.crossing = {"gw1": {"in": {0, 1, 2}, "out": set(range(8))}}
     result = bench.lose(3, 40, flows={0, 5}).judge()
     population = result.outages.flows
     assert population == 12, "11 crossed, and one more was hit"
@@ -381,12 +381,12 @@ def test_every_view_counts_the_same_flows(bench: Bench) -> None:
 # Row 21
 def test_off_path_selects_the_flows_that_did_not_cross(bench: Bench) -> None:
     bench.expect = (Expectation("convergence-loss", packets=0, text="off-path", off_path=True),)
-    bench.world.crossing = {"gw1": {"in": {0, 1}, "out": {0}}}
+    bench.backend.crossing = {"gw1": {"in": {0, 1}, "out": {0}}}
     crossing = bench.lose(3, 500, flows={0, 1})
     assert crossing.judge().verdict == Verdict.PASS, "only crossing flows lost packets"
     result = bench.lose(3, 500, flows={2}).judge()
     assert result.verdict == Verdict.FAIL
-    bench.world.crossing = {}
+    bench.backend.crossing = {}
     result = bench.judge()
     assert result.verdict == Verdict.INCONCLUSIVE
     assert "every flow crossed" in result.reasons[0]
@@ -396,13 +396,13 @@ def test_what_must_be_lost_is_expected_with_at_least(bench: Bench) -> None:
     def isolated(data: dict[str, Any]) -> None:
         data["expect"] = [{**data["expect"][0], "kind": "loss", "at_least": 7686, "streams": ["in", "out"]}]
 
-    bench.world.lost = lambda _stream, _flow, _t_ns: True
+    bench.backend.lost = lambda _stream, _flow, _t_ns: True
     zero = changed(bench.events(), "run.header", isolated)
     result = judge(zero)
     (expectation,) = result.expectations
     assert expectation.high <= 7686
     assert result.verdict in (Verdict.PASS, Verdict.FAIL)
-    bench.world.lost = lambda _stream, flow, _t_ns: flow != 3
+    bench.backend.lost = lambda _stream, flow, _t_ns: flow != 3
     assert judge(changed(bench.events(), "run.header", isolated)).verdict == Verdict.FAIL
 
 
@@ -441,8 +441,8 @@ def test_a_lost_packet_has_an_infinite_delay(bench: Bench) -> None:
 
 
 def test_drops_of_the_receiver_and_the_kernel_widen_the_interval(bench: Bench) -> None:
-    bench.world.generator = GeneratorHealth(1, 0, 0, 0, 0, 0)
-    bench.world.receiver = ReceiverHealth(backlog_dropped=10**6)
+    bench.backend.generator = GeneratorHealth(1, 0, 0, 0, 0, 0)
+    bench.backend.receiver = ReceiverHealth(backlog_dropped=10**6)
     bench.expect = NO_LOSS
     result: Result = bench.lose(0, 40).judge()
     assert result.verdict == Verdict.INCONCLUSIVE
