@@ -11,7 +11,7 @@ How a command plugs in:
 
 What every command keeps to:
 
-* data to stdout (:func:`labctl.cli.console.out`, :func:`~labctl.cli.console.out_json`), talk to
+* data to stdout (:func:`labctl.cli.console.out`, :func:`~labctl.cli.console.out_json`), messages to
   stderr (:func:`~labctl.cli.console.say`);
 * ``--json`` wherever a machine reads (:data:`labctl.cli.params.Json`);
 * errors are raised as :class:`labctl.errors.LabctlError`; :mod:`labctl.cli.errors` prints them and
