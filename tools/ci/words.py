@@ -88,7 +88,7 @@ def texts(source: str, *, docstrings: bool = False) -> list[tuple[int, str]]:
                 silent.add(id(alone))
             case ast.JoinedStr(values=parts):
                 silent |= {id(part) for part in parts}
-                whole = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in parts)
+                whole = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in parts)
                 found.append((node.lineno, whole))
             case ast.Constant(value=str(text)) if id(node) not in silent:
                 found.append((node.lineno, text))
