@@ -96,15 +96,18 @@ class Bench:
     ) -> Bench:
         """Lose, besides, what leaves between two moments after the request of an action."""
         backend, before = self.backend, self.backend.lost
+        first_ns, last_ns = start_ms * MS, end_ms * MS
 
         def lost(one: Stream, flow: int, t_ns: int) -> bool:
             if before(one, flow, t_ns):
                 return True
             if one.name != stream or (flows is not None and flow not in flows):
                 return False
-            return any(
-                start_ms * MS <= t_ns - moment <= end_ms * MS for done, moment in backend.done if done == step
-            )
+            # A loop, for it is asked of every packet: any() with a generator takes several times as long.
+            for done, moment in backend.done:  # noqa: SIM110
+                if done == step and first_ns <= t_ns - moment <= last_ns:
+                    return True
+            return False
 
         backend.lost = lost
         return self

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from itertools import combinations
+from math import prod
 
 import pytest
 from effort import examples
@@ -38,34 +39,64 @@ def topology(nodes: list[NodeRequest], links: list[LinkRequest], **more: object)
     return LabRequest("lab", tuple(nodes), tuple(links), **more)  # type: ignore[arg-type]
 
 
+def _digits(*bases: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Whole numbers below these bases, all from one draw."""
+
+    def split(number: int) -> tuple[int, ...]:
+        found = []
+        for base in bases:
+            number, digit = divmod(number, base)
+            found.append(digit)
+        return tuple(found)
+
+    return st.integers(0, prod(bases) - 1).map(split)
+
+
+_START = st.integers(0, 19)
+_STRIDE = st.sampled_from([1, 3, 7, 9, 11, 13, 17, 19])
+"""No divisor of 20, so that no two nodes get one loopback."""
+
+_NODE = _digits(len(Behaviour), 2, 2, 16)
+"""Behaviour, whether loopbacks and an AS number are given, and which."""
+
+_LINK = _digits(12, 11, 4, 4, 2, 2)
+"""Node, distance to the other node, the two names, whether an address is given, its pool."""
+
+
 @st.composite
 def topologies(draw: st.DrawFn) -> LabRequest:
     """Any graph of any roles, with given loopbacks, AS numbers, MACs and interface names here and there.
 
-    Given values come from where planned ones do, so that they get into each other's way.
+    Given values come from where planned ones do, so that they get into each other's way. All choices
+    of a node, and all of a link, are digits of one number: a draw costs more than the planner does.
     """
     count = draw(st.integers(1, 12))
-    loopbacks = draw(st.permutations(range(1, 21)))
+    shift, stride = draw(_START), draw(_STRIDE)
+    kinds = list(Behaviour)
     nodes = []
     for index in range(count):
-        kind = draw(st.sampled_from(list(Behaviour)))
+        which, has_loopback, has_asn, asn = draw(_NODE)
+        kind = kinds[which]
         given_values: dict[str, object] = {}
-        if kind is not SWITCH and draw(st.booleans()):
-            given_values["loopback4"] = IPv4Address("10.255.0.0") + loopbacks[index]
-            given_values["loopback6"] = IPv6Address("fd5c:1ab:7e57:ffff::") + loopbacks[index]
-        if kind is not SWITCH and draw(st.booleans()):
-            given_values["asn"] = 4_200_000_000 + draw(st.integers(0, 15))
+        if kind is not SWITCH and has_loopback:
+            loopback = 1 + (shift + stride * index) % 20
+            given_values["loopback4"] = IPv4Address("10.255.0.0") + loopback
+            given_values["loopback6"] = IPv6Address("fd5c:1ab:7e57:ffff::") + loopback
+        if kind is not SWITCH and has_asn:
+            given_values["asn"] = 4_200_000_000 + asn
         nodes.append(node(f"n{index}", kind, **given_values))
     links = []
     if count > 1:
         for order in range(draw(st.integers(0, 20))):
-            a = draw(st.integers(0, count - 1))
-            b = (a + draw(st.integers(1, count - 1))) % count
-            names = draw(st.tuples(*[st.sampled_from(["", "", f"x{order}", f"eth{order + 1}"])] * 2))
+            a, distance, *which_names, has_address, which_pool = draw(_LINK)
+            a %= count
+            b = (a + 1 + distance % (count - 1)) % count
+            known = ("", "", f"x{order}", f"eth{order + 1}")
+            names = [known[which] for which in which_names]
             ends = [EndpointRequest(nodes[end].name, name) for end, name in zip((a, b), names, strict=True)]
-            if SWITCH not in (nodes[a].behaviour, nodes[b].behaviour) and draw(st.booleans()):
+            if SWITCH not in (nodes[a].behaviour, nodes[b].behaviour) and has_address:
                 # A /29 of its own, somewhere in the pools of links and segments.
-                pool = draw(st.sampled_from(["10.254.0.0", "10.192.0.0"]))
+                pool = ("10.254.0.0", "10.192.0.0")[which_pool]
                 base = IPv4Address(pool) + 8 * order
                 ends[0] = replace(ends[0], ipv4=IPv4Interface((int(base) + 1, 29)))
             links.append(LinkRequest(ends[0], ends[1]))

@@ -13,7 +13,7 @@ from virtual import two_tenants
 from labctl.overlay.config.plan import plan_tenant
 from labctl.overlay.store import mirror as room
 from labctl.overlay.store.mirror import Mirror, Update
-from labctl.overlay.store.nsdb import LOG_LENGTH, ROOT, Database, Head
+from labctl.overlay.store.nsdb import ROOT, Database, Head
 from labctl.testing.zookeeper import FakeClient, FakeZooKeeper
 
 if TYPE_CHECKING:
@@ -170,8 +170,14 @@ def test_a_watch_that_was_lost_costs_no_more_than_one_poll(
 
 
 def test_a_mirror_that_was_away_for_longer_than_the_log_reads_everything(
-    database: Database, server: FakeZooKeeper, follow: Callable[..., Follower]
+    database: Database,
+    server: FakeZooKeeper,
+    follow: Callable[..., Follower],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Each change reads all that is there: 256 of them, the real bound, take seconds.
+    length = 16
+    monkeypatch.setattr("labctl.overlay.store.nsdb.LOG_LENGTH", length)
     database.change(put_world)
     one = follow()
     one.updates.wait_for(fresh(1))
@@ -182,14 +188,14 @@ def test_a_mirror_that_was_away_for_longer_than_the_log_reads_everything(
 
     one.after(lose_the_server, stale)
     server.up = True
-    for number in range(LOG_LENGTH):
+    for number in range(length):
         database.change(partial(plan_tenant, name=f"x{number}"))
     database.change(lambda edit: edit.remove_tenant("t2"))
     # The watch may have fired in between; whichever update is the last has everything.
     one.client.tell_listeners()
-    update = one.updates.wait_for(fresh(LOG_LENGTH + 2))
+    update = one.updates.wait_for(fresh(length + 2))
     assert "t2-vm1" not in update.topology.ports
-    assert {f"x{n}-router" for n in range(LOG_LENGTH)} <= set(update.topology.routers)
+    assert {f"x{n}-router" for n in range(length)} <= set(update.topology.routers)
 
 
 def test_a_copy_on_disk_is_what_the_next_agent_begins_with(
