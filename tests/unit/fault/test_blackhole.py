@@ -69,7 +69,7 @@ def test_the_names_of_two_interfaces_never_make_one_table(scripts: list[str]) ->
 def test_what_nft_said_is_told(monkeypatch: pytest.MonkeyPatch, scripts: list[str]) -> None:
     failed = subprocess.CompletedProcess([], 1, b"", b"Error: Operation not supported\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(ActionError, match=r"nft would not: Error: Operation not supported$"):
+    with pytest.raises(ActionError, match=r"nft failed: Error: Operation not supported$"):
         blackhole.close(NETNS, "eth1")
 
 

@@ -51,7 +51,7 @@ def test_links_that_were_moved_already_are_passed_over(bed: Bed) -> None:
 
 def test_an_interface_that_somebody_took_away_is_told_and_nothing_is_stopped(bed: Bed) -> None:
     bed.kernel.take_away("a:lt2")
-    with pytest.raises(ActionError, match="a has no interface lt2: somebody has taken it away"):
+    with pytest.raises(ActionError, match="a has no interface lt2: another program has removed it"):
         _off(bed, "a")
     assert bed.kernel.done == []
     assert bed.runtime.states(bed.lab)["a"].status is NodeStatus.RUNNING

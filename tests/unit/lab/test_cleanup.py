@@ -100,7 +100,7 @@ def test_a_process_that_does_not_end_is_told_and_nothing_is_unmounted(
     lab: LabDir, mounts: list[str], crowd: Crowd
 ) -> None:
     crowd.stubborn.append(8)
-    with pytest.raises(LabError, match=r"lab x: processes \[8\] have not died within 10 s"):
+    with pytest.raises(LabError, match=r"lab x: processes \[8\] still run after 10 s"):
         cleanup.sweep(lab)
     assert mounts == []
     assert lab.netns.exists()

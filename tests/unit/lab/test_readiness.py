@@ -83,4 +83,4 @@ def test_a_node_without_a_readiness_program_is_ready_when_it_runs(lab: LabDir) -
 def test_a_program_that_says_nothing_is_quoted_by_its_code(lab: LabDir) -> None:
     runtime = _running(lab, {"labctl-ready": "1"})
     runtime.answers[READY_PROGRAM,] = ExecResult(3, b"", b"")
-    assert not_ready_reason(runtime, lab, "n1") == f"{READY_PROGRAM} ended with 3 and said nothing"
+    assert not_ready_reason(runtime, lab, "n1") == f"{READY_PROGRAM} ended with 3 without any output"

@@ -50,7 +50,7 @@ def test_a_stream_that_makes_no_sense_is_named_in_one_line(change: dict[str, Any
 
 
 def test_streams_of_one_name_and_no_stream_at_all_are_refused() -> None:
-    with pytest.raises(ProbeError, match="told apart"):
+    with pytest.raises(ProbeError, match="have the same packets: rename one"):
         placement.check([ONE, ONE])
     with pytest.raises(ProbeError, match="no stream"):
         placement.check([])
