@@ -16,7 +16,8 @@ __all__ = ["page"]
 HEAD = """\
 # Commands
 
-`python -m labctl.cli.reference` writes this page; a test compares them. Every command has `--help`.
+`python -m labctl.cli.reference` writes this page; a test compares them. Every command has
+`--help`, and `-h` for short.
 
 labctl writes data to stdout and messages to stderr. Colour and live views appear only on a terminal;
 labctl honours `NO_COLOR`.

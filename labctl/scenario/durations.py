@@ -6,10 +6,17 @@ import re
 
 __all__ = ["DURATION_PATTERN", "format_duration", "parse_duration"]
 
-DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?)(us|ms|s|m|h)$"
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?)(us|µs|ms|s|m|h)$"
 """For the JSON Schema and for :func:`parse_duration`."""
 
-_UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+_UNITS_NS = {
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
 _SHOWN_NS = {"m": _UNITS_NS["m"], "s": _UNITS_NS["s"], "ms": _UNITS_NS["ms"], "µs": _UNITS_NS["us"]}
 _LONGEST_NS = 7 * 24 * _UNITS_NS["h"]
 
@@ -18,7 +25,7 @@ def parse_duration(value: object) -> int:
     """Nanoseconds of a duration in text.
 
     Args:
-        value: number and unit (us, ms, s, m, h) without a blank; a plain ``0`` needs no unit.
+        value: number and unit (µs or us, ms, s, m, h) without a blank; a plain ``0`` needs no unit.
 
     Raises:
         ValueError: it is no duration, or longer than a week.

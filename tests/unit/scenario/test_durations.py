@@ -15,6 +15,7 @@ from labctl.scenario.durations import format_duration, parse_duration
         ("2m", 120_000_000_000),
         ("1.5s", 1_500_000_000),
         ("100us", 100_000),
+        ("100µs", 100_000),
     ],
 )
 def test_durations_are_read(text: str, nanoseconds: int) -> None:
