@@ -129,12 +129,14 @@ class _Held:
         ends: of its victim.
         since_ns: when it began.
         overrun: frames lost at each end by then; ``lost`` between then and the end of the record.
-        last_seen: when each flow was seen last before the fault began, by stream.
+        at_begin: when each flow was seen last before the fault began, by stream.
+        last_seen: when each flow was seen last before the kernel was told, by stream.
     """
 
     ends: tuple[WatchedEnd, ...]
     since_ns: int
     overrun: dict[WatchedEnd, int]
+    at_begin: dict[int, Ints]
     last_seen: dict[int, Ints]
     told_ns: int = 0
     closed_ns: int = 0
@@ -200,7 +202,8 @@ class LinkWatch:
                 overrun[end] = watched.ring.overrun()
                 for number, seen in last.items():
                     np.maximum(seen, watched.last_seen[number], out=seen)
-            self._held[key] = _Held(tuple(ends), now_ns(), overrun, last)
+            at_begin = {number: seen.copy() for number, seen in last.items()}
+            self._held[key] = _Held(tuple(ends), now_ns(), overrun, at_begin, last)
 
     def record_until(self, key: int, *, told_ns: int, closed_ns: int, span_ns: int) -> None:
         """The fault has taken effect: record its links up to a moment, then read them.
@@ -313,7 +316,9 @@ class LinkWatch:
                 passages = record.passages
                 chosen = (passages.stream == number) & (passages.t_ns < held.told_ns)
                 _note_last(seen, passages.flow[chosen], passages.t_ns[chosen])
-            flows[stream.name] = frozenset(int(flow) for flow in np.flatnonzero(seen >= since))
+            # A graceful shutdown moves traffic away before the links go: what crossed at its begin counts.
+            crossed = (seen >= since) | (held.at_begin[number] >= held.since_ns - held.span_ns)
+            flows[stream.name] = frozenset(int(flow) for flow in np.flatnonzero(crossed))
         unwatched = sum(record.open_ns == 0 for record in records)
         crossing = SeenFlows(since, held.told_ns, flows, sum(lost.values()) + unwatched)
         self._recorded[key] = Recorded(crossing, tuple(records), self._streams, held.told_ns, of_link=False)

@@ -204,3 +204,23 @@ def test_a_fault_that_takes_long_fills_no_ring_and_forgets_no_flow(routed: Bed) 
     assert [end.overrun for end in record.ends] == [0, 0]
     assert record.crossing.flows["in"] == frozenset(range(8))
     assert all(end.open_ns <= told - SECOND for end in record.ends)
+
+
+def test_flows_that_a_slow_fault_moved_away_before_it_took_hold_did_cross(routed: Bed) -> None:
+    """A graceful shutdown: the traffic takes another way while the stop program runs."""
+    stream = routed.stream("in", "a", "b", rate_pps=1000.0, flows=8)
+    with (
+        start_traffic(routed.netns, [stream]) as traffic,
+        LinkWatch([stream], traffic.session, routed.netns) as watch,
+    ):
+        watch.start(ENDS[1:])
+        time.sleep(0.5)
+        watch.hold(0, ENDS[1:])
+        routed.ip("m", "route", "del", "10.77.2.0/24")
+        time.sleep(1.8)
+        told = now_ns()
+        watch.record_until(0, told_ns=told, closed_ns=told + 10_000_000, span_ns=SECOND)
+        time.sleep(0.1)
+        record = watch.recorded(0)
+        traffic.stop()
+    assert record.crossing.flows["in"] == frozenset(range(8))

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="n
 
 LAB = "sessions"
 KILLED = 137
-LOST = "labctl: a lost power, and the command with it\n"
+LOST = "labctl: a lost power, which killed the command\n"
 CYCLES = 3
 
 # The boot program of a node with a process in vfork(), and some that go in and out of it: these are in
