@@ -51,7 +51,6 @@ def open_packet_socket(
     netns: Path,
     interface: str | None,
     *,
-    kind: int = socket.SOCK_RAW,
     protocol: int = ETH_P_ALL,
     program: Sequence[Instruction] = (),
     outgoing: bool = True,
@@ -61,7 +60,6 @@ def open_packet_socket(
     Args:
         netns: a path that setns() can open.
         interface: its name, or None for all of them.
-        kind: SOCK_RAW with link headers, SOCK_DGRAM without.
         protocol: ETH_P_ALL to hear, 0 to send only.
         program: classic BPF, set before the first frame can be heard.
         outgoing: hear what leaves too.
@@ -72,7 +70,7 @@ def open_packet_socket(
 
     def make() -> socket.socket:
         # Protocol 0 at first: nothing is heard until the filter stands and the socket is bound.
-        sock = socket.socket(socket.AF_PACKET, kind, 0)
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             if program:
                 attach(sock, program)
