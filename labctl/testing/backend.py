@@ -6,12 +6,12 @@ invented: tallies are counted from those packets.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from labctl.errors import ActionError, ProbeError
 from labctl.fault.types import CarrierChange, Effect
@@ -32,13 +32,56 @@ if TYPE_CHECKING:
     from labctl.scenario.backend import RunningTraffic, Victim
     from labctl.scenario.model import Action
 
-__all__ = ["DELAY_NS", "FakeBackend", "FakeTraffic", "FakeWatch", "count"]
+__all__ = [
+    "DELAY_NS",
+    "NOTHING_LOST",
+    "FakeBackend",
+    "FakeTraffic",
+    "FakeWatch",
+    "LossRule",
+    "ManyLost",
+    "Mask",
+    "Numbers",
+    "count",
+    "count_arrays",
+    "fates",
+]
 
 DELAY_NS = 200_000
 """One-way delay of every packet that arrives."""
 
 LossRule = Callable[[Stream, int, int], bool]
 """(stream, flow, departure in ns) -> whether the packet is lost."""
+
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ManyLost:
+    """A rule that is asked about many packets at once, for runs of hundreds of thousands.
+
+    Attributes:
+        many: (stream, flows, departures in ns) -> which of the packets are lost; arrays of one length.
+    """
+
+    many: Callable[[Stream, Numbers, Numbers], Mask]
+
+    def __call__(self, stream: Stream, flow: int, t_ns: int) -> bool:
+        """As any other rule."""
+        one = self.many(stream, np.array([flow], np.int64), np.array([t_ns], np.int64))
+        return bool(one[0])
+
+
+NOTHING_LOST = ManyLost(lambda _stream, flows, _t_ns: np.zeros(len(flows), np.bool_))
+
+
+def fates(rule: LossRule, stream: Stream, flows: Numbers, moments: Numbers) -> Mask:
+    """Which packets a rule loses; arrays of one length in and out."""
+    if isinstance(rule, ManyLost):
+        return rule.many(stream, flows, moments)
+    asked = zip(flows.tolist(), moments.tolist(), strict=True)
+    return np.fromiter((rule(stream, flow, moment) for flow, moment in asked), np.bool_, len(flows))
 
 
 @dataclass
@@ -61,7 +104,7 @@ class FakeBackend:
     """
 
     nodes: tuple[str, ...] = ()
-    lost: LossRule = lambda _stream, _flow, _t_ns: False
+    lost: LossRule = NOTHING_LOST
     crossing: Mapping[str, Mapping[str, set[int]]] = field(default_factory=dict)
     watchable: bool = True
     boot_ns: int = 2_000_000_000
@@ -237,15 +280,15 @@ class FakeTraffic:
 
     def _counted(self, stream: Stream, start: int, end: int) -> StreamTally:
         spacing = 1e9 / stream.rate_pps
-        first = round((start - self.start) / spacing)
-        moments = []
-        number = first
-        while (moment := self.start + round(number * spacing)) < end:
-            if moment >= start:
-                moments.append((number, moment))
-            number += 1
-        packets = [(number % stream.flows, moment) for number, moment in moments]
-        tally = count(stream, packets, lambda flow, t_ns: self.backend.lost(stream, flow, t_ns), start, end)
+        # One more at each end than fit by reckoning, for what rounding moves across.
+        first, last = (round((moment - self.start) / spacing) for moment in (start, end))
+        numbers = np.arange(first, last + 2, dtype=np.int64)
+        moments = self.start + np.rint(numbers * spacing).astype(np.int64)
+        inside = (moments >= start) & (moments < end)
+        numbers, moments = numbers[inside], moments[inside]
+        flows = numbers % stream.flows
+        lost = fates(self.backend.lost, stream, flows, moments)
+        tally = count_arrays(stream, flows, moments, lost, (start, end))
         return tally if self.backend.generator is None else _with_health(tally, self.backend)
 
 
@@ -265,25 +308,34 @@ def count(
         start_ns: begin of the span.
         end_ns: end of the span.
     """
-    by_flow: dict[int, list[int]] = defaultdict(list)
-    for flow, moment in packets:
-        by_flow[flow].append(moment)
+    numbers = np.array(packets, dtype=np.int64).reshape(-1, 2)
+    flows, moments = numbers[:, 0], numbers[:, 1]
+    gone = fates(lambda _stream, flow, moment: lost(flow, moment), stream, flows, moments)
+    return count_arrays(stream, flows, moments, gone, (start_ns, end_ns))
+
+
+def count_arrays(
+    stream: Stream, of_flow: Numbers, moments: Numbers, lost: Mask, span_ns: tuple[int, int]
+) -> StreamTally:
+    """As :func:`count`, of arrays of one length: flow, departure, whether it is lost."""
     flows = []
+    start_ns, end_ns = span_ns
     spacing = int(stream.flows * 1e9 / stream.rate_pps)
     for flow in range(stream.flows):
-        moments = by_flow.get(flow, [])
-        fates = [lost(flow, moment) for moment in moments]
+        mine = of_flow == flow
+        sent, gone = moments[mine], lost[mine]
+        losses = int(np.count_nonzero(gone))
         flows.append(
             FlowTally(
                 flow=flow,
                 source_port=20000 + flow,
                 destination_port=7,
-                sent=len(moments),
-                received=fates.count(False),
-                lost=fates.count(True),
+                sent=len(sent),
+                received=len(sent) - losses,
+                lost=losses,
                 duplicated=0,
                 reordered=0,
-                losses=_periods(moments, fates, spacing, end_ns),
+                losses=_periods(sent, gone, spacing, end_ns) if losses else (),
             )
         )
     received = sum(flow.received for flow in flows)
@@ -292,7 +344,7 @@ def count(
         stream=stream,
         start_ns=start_ns,
         end_ns=end_ns,
-        sent=len(packets),
+        sent=len(moments),
         received=received,
         lost=sum(flow.lost for flow in flows),
         duplicated=0,
@@ -300,38 +352,32 @@ def count(
         delay_p50_ns=delay,
         delay_p99_ns=delay,
         delay_max_ns=delay,
-        generator=GeneratorHealth(len(packets), 0, 0, 0, 0, 0),
+        generator=GeneratorHealth(len(moments), 0, 0, 0, 0, 0),
         receiver=ReceiverHealth(),
         flows=tuple(flows),
     )
 
 
-def _periods(moments: list[int], fates: list[bool], spacing: int, end_ns: int) -> tuple[LossPeriod, ...]:
+def _periods(sent: Numbers, gone: Mask, spacing: int, end_ns: int) -> tuple[LossPeriod, ...]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.astype(np.int8), [0]))))
+    moments = sent.tolist()
     periods = []
-    first = 0
-    while first < len(fates):
-        if not fates[first]:
-            first += 1
-            continue
-        last = first
-        while last + 1 < len(fates) and fates[last + 1]:
-            last += 1
-        open_ = last + 1 == len(fates)
-        after = end_ns if open_ else moments[last + 1]
+    for first, beyond in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        open_ = beyond == len(moments)
+        after = end_ns if open_ else moments[beyond]
         before = moments[first - 1] if first else moments[first] - spacing
         periods.append(
             LossPeriod(
                 first_seq=first,
-                count=last - first + 1,
+                count=beyond - first,
                 start_ns=moments[first],
-                end_ns=moments[last],
+                end_ns=moments[beyond - 1],
                 outage_ns=max(after - before - spacing, 0),
                 error_ns=spacing,
                 open=open_,
-                sent_ns=tuple(moments[first : last + 1][:1000]),
+                sent_ns=tuple(moments[first:beyond][:1000]),
             )
         )
-        first = last + 1
     return tuple(periods)
 
 

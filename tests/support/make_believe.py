@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sightings import with_evidence
 
 from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
-from labctl.testing.backend import FakeBackend
+from labctl.testing.backend import FakeBackend, ManyLost, Mask, Numbers, fates
 from labctl.testing.series import play
 from labctl.verdict import judge
 
@@ -98,16 +99,15 @@ class Bench:
         backend, before = self.backend, self.backend.lost
         first_ns, last_ns = start_ms * MS, end_ms * MS
 
-        def lost(one: Stream, flow: int, t_ns: int) -> bool:
-            if before(one, flow, t_ns):
-                return True
-            if one.name != stream or (flows is not None and flow not in flows):
-                return False
-            # A loop, for it is asked of every packet: any() with a generator takes several times as long.
-            for done, moment in backend.done:  # noqa: SIM110
-                if done == step and first_ns <= t_ns - moment <= last_ns:
-                    return True
-            return False
+        def lost(one: Stream, numbers: Numbers, t_ns: Numbers) -> Mask:
+            gone = fates(before, one, numbers, t_ns)
+            if one.name != stream:
+                return gone
+            ours = np.isin(numbers, list(flows)) if flows is not None else np.True_
+            for done, moment in backend.done:
+                if done == step:
+                    gone = gone | (ours & (t_ns - moment >= first_ns) & (t_ns - moment <= last_ns))
+            return gone
 
-        backend.lost = lost
+        backend.lost = ManyLost(lost)
         return self
