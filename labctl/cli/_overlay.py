@@ -32,10 +32,22 @@ def opened(lab: str) -> Overlay:
     return open_overlay(*open_lab(lab))
 
 
-def change(lab: str, operation: Callable[[Overlay], _Result]) -> _Result:
-    """Carry an operation out, and say how long it took."""
+def change(lab: str, operation: Callable[[Overlay], _Result], *, what: str, force: bool) -> _Result:
+    """Carry an operation out, and say how long it took.
+
+    Args:
+        lab: its name.
+        operation: what is done.
+        what: the same in words, without the lab: ``gateway drain gw1``.
+        force: do it although a run uses the lab.
+    """
+    from labctl.lab.lifecycle import open_lab
+    from labctl.lab.reservation import changing
+
     began = time.monotonic()
-    result = operation(opened(lab))
+    overlay = opened(lab)
+    with changing(open_lab(lab)[1], "overlay", what, force=force):
+        result = operation(overlay)
     say(f"done in {time.monotonic() - began:.2f} s")
     return result
 

@@ -7,7 +7,7 @@ import typer
 
 from labctl.cli import _overlay
 from labctl.cli.console import say
-from labctl.cli.params import Json, LabName
+from labctl.cli.params import Force, Json, LabName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ def env_create(
             "--timeout", metavar="SECONDS", min=0.1, help="Time limit for the VMs to get their addresses."
         ),
     ] = 30.0,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Create an environment, in one transaction.
@@ -58,6 +59,8 @@ def env_create(
     ports = _overlay.change(
         lab,
         lambda overlay: create_environment(overlay, name, networks=networks, vms=vms, hosts=host or ()),
+        what=f"env create {name}",
+        force=force,
     )
     late = _await(lab, ports, timeout, began) if wait and ports else ()
     rows = [
@@ -78,11 +81,13 @@ def _await(lab: str, ports: "Sequence[VmPort]", timeout_s: float, began: float) 
 
 
 @env.command("destroy")
-def env_destroy(lab: LabName, name: Name) -> None:
+def env_destroy(lab: LabName, name: Name, *, force: Force = False) -> None:
     """Remove an environment and everything in it, in one transaction."""
     from labctl.overlay.client.environments import destroy_environment
 
-    _overlay.change(lab, lambda overlay: destroy_environment(overlay, name))
+    _overlay.change(
+        lab, lambda overlay: destroy_environment(overlay, name), what=f"env destroy {name}", force=force
+    )
 
 
 @env.command("list")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import _overlay
-from labctl.cli.params import Json, LabName, NodeName
+from labctl.cli.params import Force, Json, LabName, NodeName
 
 __all__ = ["gateway"]
 
@@ -15,11 +15,11 @@ gateway = typer.Typer(
 
 
 @gateway.command("add")
-def gateway_add(lab: LabName, node: NodeName) -> None:
+def gateway_add(lab: LabName, node: NodeName, *, force: Force = False) -> None:
     """Make a node a gateway; undoes a removal."""
     from labctl.overlay.client.gateways import add_gateway
 
-    _overlay.change(lab, lambda overlay: add_gateway(overlay, node))
+    _overlay.change(lab, lambda overlay: add_gateway(overlay, node), what=f"gateway add {node}", force=force)
 
 
 @gateway.command("remove")
@@ -30,11 +30,17 @@ def gateway_remove(
     now: Annotated[
         bool, typer.Option("--now", help="Skip the drain; packets inside the gateway are lost.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Remove a gateway after draining it."""
     from labctl.overlay.client.gateways import remove_gateway
 
-    _overlay.change(lab, lambda overlay: remove_gateway(overlay, node, now=now))
+    _overlay.change(
+        lab,
+        lambda overlay: remove_gateway(overlay, node, now=now),
+        what=f"gateway remove {node}",
+        force=force,
+    )
 
 
 @gateway.command("drain")
@@ -43,11 +49,17 @@ def gateway_drain(
     node: NodeName,
     *,
     undo: Annotated[bool, typer.Option("--undo", help="End the drain: advertise the routes again.")] = False,
+    force: Force = False,
 ) -> None:
     """Withdraw a gateway's routes while it still forwards what arrives."""
     from labctl.overlay.client.gateways import drain_gateway
 
-    _overlay.change(lab, lambda overlay: drain_gateway(overlay, node, undo=undo))
+    _overlay.change(
+        lab,
+        lambda overlay: drain_gateway(overlay, node, undo=undo),
+        what=f"gateway {'undrain' if undo else 'drain'} {node}",
+        force=force,
+    )
 
 
 @gateway.command("list")

@@ -6,7 +6,7 @@ import typer
 
 from labctl.cli import _overlay
 from labctl.cli.console import out
-from labctl.cli.params import Json, LabName
+from labctl.cli.params import Force, Json, LabName
 
 __all__ = ["rule"]
 
@@ -34,6 +34,7 @@ def rule_add(
     ports: Ports = "",
     remote: Remote = "",
     tenant: Tenant = "",
+    force: Force = False,
 ) -> None:
     """Add a rule to a security group; print the names of the new items."""
     from labctl.overlay.client.rules import add_rule
@@ -41,6 +42,8 @@ def rule_add(
     made = _overlay.change(
         lab,
         lambda overlay: add_rule(overlay, group, way, proto=proto, ports=ports, remote=remote, tenant=tenant),
+        what=f"rule add {group} {way}",
+        force=force,
     )
     for name in made:
         out(name)
@@ -48,12 +51,15 @@ def rule_add(
 
 @rule.command("remove")
 def rule_remove(
-    lab: LabName, name: Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule.")]
+    lab: LabName,
+    name: Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule.")],
+    *,
+    force: Force = False,
 ) -> None:
     """Remove a rule; connections that it allowed are cut."""
     from labctl.overlay.client.rules import remove_rule
 
-    _overlay.change(lab, lambda overlay: remove_rule(overlay, name))
+    _overlay.change(lab, lambda overlay: remove_rule(overlay, name), what=f"rule remove {name}", force=force)
 
 
 @rule.command("use")
@@ -61,11 +67,13 @@ def rule_use(
     lab: LabName,
     vm: Annotated[str, typer.Argument(metavar="VM", help="Name of a VM.")],
     groups: Annotated[list[str], typer.Argument(metavar="GROUP...", help="New security groups of the VM.")],
+    *,
+    force: Force = False,
 ) -> None:
     """Replace the security groups of a VM."""
     from labctl.overlay.client.rules import use_groups
 
-    _overlay.change(lab, lambda overlay: use_groups(overlay, vm, groups))
+    _overlay.change(lab, lambda overlay: use_groups(overlay, vm, groups), what=f"rule use {vm}", force=force)
 
 
 @rule.command("list")

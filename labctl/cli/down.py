@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli.console import need_root, say
-from labctl.cli.params import LabOrFile
+from labctl.cli.params import Force, LabOrFile
 from labctl.cli.progress import watching
 from labctl.cli.resolve import lab_of
 from labctl.errors import LabctlError, LabNotFoundError
@@ -19,6 +19,7 @@ def command(
     every: Annotated[
         bool, typer.Option("--all", help="Take down every lab of this machine, incomplete ones too.")
     ] = False,
+    force: Force = False,
 ) -> int:
     """Take labs down and leave nothing behind.
 
@@ -29,7 +30,7 @@ def command(
         raise typer.BadParameter("give a lab or --all, not both")
     need_root("removing nodes and links")
     if every:
-        failed = [one.name for one in labs() if not _down_or_tell(one)]
+        failed = [one.name for one in labs() if not _down_or_tell(one, force)]
         return 2 if failed else 0
     try:
         target = lab_of(lab)
@@ -38,14 +39,18 @@ def command(
             raise
         say(f"{error}: nothing to take down")
         return 0
-    _down(target)
+    _down(target, force)
     return 0
 
 
-def _down(lab: LabDir) -> None:
+def _down(lab: LabDir, force: bool) -> None:
     from labctl.lab.lifecycle import take_down
+    from labctl.lab.reservation import changing
 
-    with watching("stopping", nodes=_running(lab)) as (listen, _):
+    with (
+        changing(lab, "down", lab.name, force=force),
+        watching("stopping", nodes=_running(lab)) as (listen, _),
+    ):
         take_down(lab, listen)
     say(f"{lab.name} is down")
 
@@ -60,9 +65,9 @@ def _running(lab: LabDir) -> list[str]:
         return []
 
 
-def _down_or_tell(lab: LabDir) -> bool:
+def _down_or_tell(lab: LabDir, force: bool) -> bool:
     try:
-        _down(lab)
+        _down(lab, force)
     except LabctlError as error:
         say(f"labctl: {lab.name}: {error}")
         return False

@@ -6,7 +6,7 @@ import typer
 
 from labctl.cli.console import need_root, out, out_json
 from labctl.cli.format_effect import as_json, as_lines
-from labctl.cli.params import Json, LabName, node_names
+from labctl.cli.params import Force, Json, LabName, node_names
 
 __all__ = ["app"]
 
@@ -26,37 +26,39 @@ EndB = Annotated[
 
 
 @app.command("cut")
-def cut(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+def cut(lab: LabName, a: EndA, b: EndB, *, force: Force = False, json: Json = False) -> None:
     """Cut a link.
 
     Both ends lose carrier; interfaces and addresses stay.
     """
-    _act("cut_link", lab, a, b, json)
+    _act("cut", lab, (a, b), force=force, json=json)
 
 
 @app.command("restore")
-def restore(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+def restore(lab: LabName, a: EndA, b: EndB, *, force: Force = False, json: Json = False) -> None:
     """Restore a link that was cut or blackholed."""
-    _act("restore_link", lab, a, b, json)
+    _act("restore", lab, (a, b), force=force, json=json)
 
 
 @app.command("blackhole")
-def blackhole(lab: LabName, a: EndA, b: EndB, json: Json = False) -> None:
+def blackhole(lab: LabName, a: EndA, b: EndB, *, force: Force = False, json: Json = False) -> None:
     """Drop all packets on a link, keeping carrier up.
 
     A silent failure: only a liveness protocol such as BFD detects it.
     """
-    _act("blackhole_link", lab, a, b, json)
+    _act("blackhole", lab, (a, b), force=force, json=json)
 
 
-def _act(action: str, lab: str, a: str, b: str, json: bool) -> None:
+def _act(action: str, lab: str, ends: tuple[str, str], *, force: bool, json: bool) -> None:
     need_root("acting on a link")
     from labctl.events import silent
     from labctl.fault import link
     from labctl.lab.lifecycle import open_lab
+    from labctl.lab.reservation import changing
 
     runtime, lab_dir = open_lab(lab)
-    effect = getattr(link, action)(runtime, lab_dir, a, b, silent)
+    with changing(lab_dir, f"link-{action}", " ".join(ends), force=force):
+        effect = getattr(link, f"{action}_link")(runtime, lab_dir, *ends, silent)
     if json:
         out_json(as_json(effect))
         return

@@ -8,7 +8,7 @@ from labctl.cli import _overlay
 from labctl.cli._overlay_env import env
 from labctl.cli._overlay_gateway import gateway
 from labctl.cli._overlay_rule import rule
-from labctl.cli.params import Json, LabName
+from labctl.cli.params import Force, Json, LabName
 
 __all__ = ["app"]
 
@@ -36,35 +36,41 @@ Dns = Annotated[
 
 
 @tenant.command("add")
-def tenant_add(lab: LabName, name: TenantName) -> None:
+def tenant_add(lab: LabName, name: TenantName, *, force: Force = False) -> None:
     """Add a tenant, with a router that has an uplink."""
     from labctl.overlay.client.tenants import add_tenant
 
-    _overlay.change(lab, lambda overlay: add_tenant(overlay, name))
+    _overlay.change(lab, lambda overlay: add_tenant(overlay, name), what=f"tenant add {name}", force=force)
 
 
 @tenant.command("remove")
-def tenant_remove(lab: LabName, name: TenantName) -> None:
+def tenant_remove(lab: LabName, name: TenantName, *, force: Force = False) -> None:
     """Remove a tenant and everything that it owns."""
     from labctl.overlay.client.tenants import remove_tenant
 
-    _overlay.change(lab, lambda overlay: remove_tenant(overlay, name))
+    _overlay.change(
+        lab, lambda overlay: remove_tenant(overlay, name), what=f"tenant remove {name}", force=force
+    )
 
 
 @tenant.command("peer")
-def tenant_peer(lab: LabName, one: TenantName, other: TenantName) -> None:
+def tenant_peer(lab: LabName, one: TenantName, other: TenantName, *, force: Force = False) -> None:
     """Route between the networks of two tenants."""
     from labctl.overlay.client.tenants import peer_tenants
 
-    _overlay.change(lab, lambda overlay: peer_tenants(overlay, one, other))
+    _overlay.change(
+        lab, lambda overlay: peer_tenants(overlay, one, other), what=f"tenant peer {one} {other}", force=force
+    )
 
 
 @tenant.command("part")
-def tenant_part(lab: LabName, one: TenantName, other: TenantName) -> None:
+def tenant_part(lab: LabName, one: TenantName, other: TenantName, *, force: Force = False) -> None:
     """Stop routing between the networks of two tenants."""
     from labctl.overlay.client.tenants import part_tenants
 
-    _overlay.change(lab, lambda overlay: part_tenants(overlay, one, other))
+    _overlay.change(
+        lab, lambda overlay: part_tenants(overlay, one, other), what=f"tenant part {one} {other}", force=force
+    )
 
 
 @tenant.command("list")
@@ -88,22 +94,28 @@ def network_add(
     ipv4: Prefix4 = "",
     ipv6: Prefix6 = "",
     dns: Dns = None,
+    force: Force = False,
 ) -> None:
     """Add a network to a tenant and connect it to the tenant's router."""
     from labctl.overlay.client.tenants import add_network
 
     prefixes = [text for text in (ipv4, ipv6) if text]
     _overlay.change(
-        lab, lambda overlay: add_network(overlay, tenant_name, name, prefixes=prefixes, dns=dns or ())
+        lab,
+        lambda overlay: add_network(overlay, tenant_name, name, prefixes=prefixes, dns=dns or ()),
+        what=f"network add {tenant_name} {name}",
+        force=force,
     )
 
 
 @network.command("remove")
-def network_remove(lab: LabName, name: NetworkName) -> None:
+def network_remove(lab: LabName, name: NetworkName, *, force: Force = False) -> None:
     """Remove a network and every VM on it."""
     from labctl.overlay.client.tenants import remove_network
 
-    _overlay.change(lab, lambda overlay: remove_network(overlay, name))
+    _overlay.change(
+        lab, lambda overlay: remove_network(overlay, name), what=f"network remove {name}", force=force
+    )
 
 
 @network.command("list")

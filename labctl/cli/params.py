@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Force",
     "Json",
     "LabFile",
     "LabName",
@@ -72,6 +73,12 @@ LabOrFile = Annotated[
 ]
 NodeName = Annotated[
     str, typer.Argument(metavar="NODE", help="Name of a node of the lab.", autocompletion=node_names)
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Do it although a run uses the lab; the result of that run is then an ERROR."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sets = Annotated[

@@ -1,13 +1,14 @@
 """labctl power: the power of a node."""
 
 import time
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
 from labctl.cli.console import need_root, out, out_json, say
 from labctl.cli.format_effect import as_json, as_lines
-from labctl.cli.params import Json, LabName, NodeName, Timeout
+from labctl.cli.params import Force, Json, LabName, NodeName, Timeout
 from labctl.fault.types import Effect, PowerMode
 
 __all__ = ["app"]
@@ -28,23 +29,40 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the nod
 
 
 @app.command("off")
-def off(lab: LabName, node: NodeName, mode: Mode = PowerMode.CUT, json: Json = False) -> None:
+def off(
+    lab: LabName,
+    node: NodeName,
+    *,
+    mode: Mode = PowerMode.CUT,
+    force: Force = False,
+    json: Json = False,
+) -> None:
     """Cut the power of a node.
 
     Prints the moment at which each peer lost carrier, and the window that holds all these moments.
     """
     need_root("acting on a node")
-    _show([_off(lab, node, mode)], json)
+    with _changing(lab, "power-off", node, force):
+        _show([_off(lab, node, mode)], json)
 
 
 @app.command("on")
-def on(lab: LabName, node: NodeName, wait: Wait = True, timeout: Timeout = 60.0, json: Json = False) -> None:
+def on(
+    lab: LabName,
+    node: NodeName,
+    *,
+    wait: Wait = True,
+    timeout: Timeout = 60.0,
+    force: Force = False,
+    json: Json = False,
+) -> None:
     """Restore the power of a node.
 
     The node keeps its links and boots from its rendered configuration.
     """
     need_root("acting on a node")
-    _show([_on(lab, node, timeout if wait else 0.0)], json)
+    with _changing(lab, "power-on", node, force):
+        _show([_on(lab, node, timeout if wait else 0.0)], json)
 
 
 @app.command("cycle")
@@ -58,6 +76,7 @@ def cycle(
     ] = 2.0,
     wait: Wait = True,
     timeout: Timeout = 60.0,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Cut the power of a node and restore it.
@@ -65,14 +84,22 @@ def cycle(
     Ctrl-C also restores the power.
     """
     need_root("acting on a node")
-    try:
-        went = _off(lab, node, mode)
-        time.sleep(off_for)
-    except KeyboardInterrupt:
-        # Wherever it came: on is right for a node that was on its way off, and harmless else.
-        _on(lab, node, 0.0)
-        raise
-    _show([went, _on(lab, node, timeout if wait else 0.0)], json)
+    with _changing(lab, "power-cycle", node, force):
+        try:
+            went = _off(lab, node, mode)
+            time.sleep(off_for)
+        except KeyboardInterrupt:
+            # Wherever it came: on is right for a node that was on its way off, and harmless else.
+            _on(lab, node, 0.0)
+            raise
+        _show([went, _on(lab, node, timeout if wait else 0.0)], json)
+
+
+def _changing(lab: str, action: str, node: str, force: bool) -> AbstractContextManager[None]:
+    from labctl.lab.lifecycle import open_lab
+    from labctl.lab.reservation import changing
+
+    return changing(open_lab(lab)[1], action, node, force=force)
 
 
 def _off(lab: str, node: str, mode: PowerMode) -> Effect:

@@ -110,6 +110,7 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
     Raises:
         InputError: the problems of all scenarios together; nothing was done.
         HostError: not root, or the place for JUnit XML cannot be written.
+        LabError: another run holds the lab, or a fault is in force in it; nothing was done.
         LabInterrupted: the user stopped it; the report of what was measured is written.
     """
     from labctl.output_file import check_output, numbered
@@ -169,7 +170,8 @@ def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
     series = Series(scenario, lab, folder, runs=request.runs, seed=request.seed or 0, keep=request.keep)
     source = LiveSource(lab, request.runtime, request.timeout_s)
     try:
-        run_series(series, source, ProgressLines(say, brief=several), suspect)
+        with source.reserved(f"scenario {scenario.name}"):
+            run_series(series, source, ProgressLines(say, brief=several), suspect)
     except LabInterrupted:
         write_report(judge_folder(folder), folder, junit=request.junit)
         say(f"the measurements so far are in {folder}")

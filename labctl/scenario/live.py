@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -15,20 +16,23 @@ from labctl.fault.types import PowerMode
 from labctl.lab.definition_cache import definition_of, plan_of
 from labctl.lab.lifecycle import bring_up, open_lab, take_down
 from labctl.lab.readiness import not_ready_reason
+from labctl.lab.reservation import reserve
 from labctl.lab.state import LabDir
 from labctl.output_file import write_output
 from labctl.overlay.client.database import open_overlay
 from labctl.probe import start_traffic
 from labctl.scenario import overlay, ping
+from labctl.scenario.adopt import refuse_faulty
 from labctl.scenario.live_watch import LiveWatch
 from labctl.scenario.plan import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
     from labctl.lab.loaded import LoadedLab
+    from labctl.lab.reservation import ForcedChange, Reservation
     from labctl.lab.runtime import Runtime
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
@@ -188,6 +192,33 @@ class LiveSource:
     timeout_s: float = 120.0
     backend: LiveBackend | None = None
     ours: bool = True
+    held: Reservation | None = None
+
+    @contextlib.contextmanager
+    def reserved(self, holder: str) -> Iterator[None]:
+        """Hold the lab for a series, whether it is up or not.
+
+        Args:
+            holder: who, as others read it.
+
+        Raises:
+            LabBusyError: another run holds it, or somebody changes it at this moment.
+            LabExistsError: a lab of that name is up, and it is another one.
+            LabError: it is up, and a fault is in force.
+        """
+        self.held = reserve(LabDir(self.loaded.lab.name), holder)
+        try:
+            running = self._running()
+            if running is not None:
+                refuse_faulty(*open_lab(running.name))
+            yield
+        finally:
+            self.held.release()
+            self.held = None
+
+    def changes(self) -> tuple[ForcedChange, ...]:
+        """See :class:`labctl.scenario.session.LabSource`."""
+        return self.held.changes() if self.held is not None else ()
 
     def open(self, listen: Listener) -> LiveBackend:
         """See :class:`labctl.scenario.session.LabSource`."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.lab.loaded import LoadedLab
+    from labctl.lab.reservation import ForcedChange
     from labctl.scenario.backend import LabBackend
     from labctl.scenario.model import Scenario
     from labctl.scenario.plan import Plan, PlannedStep
@@ -47,6 +48,9 @@ class LabSource(Protocol):
 
     def save_logs(self, into: Path) -> None:
         """Write every node's log into a folder."""
+
+    def changes(self) -> Sequence[ForcedChange]:
+        """What others did to the lab by force since the last call."""
 
     def about(self) -> dict[str, Any]:
         """For the journal's header: ``runtime``, and ``definition`` where there is one."""
@@ -175,6 +179,9 @@ class _Session:
         try:
             return run_once(plan, backend, emit)
         finally:
+            for change in self.source.changes():
+                told = {"by": change.by, "action": change.action, "target": change.target}
+                emit(Event("lab.changed", change.t_ns, told))
             if not recorder.heard("run.done") or self.suspect(recorder.events):
                 self._save_logs(run, emit)
 

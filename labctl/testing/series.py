@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labctl.events import Listener
+    from labctl.lab.reservation import ForcedChange
     from labctl.scenario.model import Scenario
     from labctl.testing.backend import FakeBackend
 
@@ -33,12 +34,19 @@ class FakeSource:
         fails: so many times the lab does not come up.
         opened: how often it came up.
         closed: how often it went down.
+        forced: what somebody did to the lab by force since a run began.
     """
 
     backend: FakeBackend
     fails: int = 0
     opened: int = 0
     closed: int = 0
+    forced: list[ForcedChange] = field(default_factory=list)
+
+    def changes(self) -> tuple[ForcedChange, ...]:
+        """What a test put into ``forced``, each once."""
+        told, self.forced = tuple(self.forced), []
+        return told
 
     def open(self, listen: Listener) -> FakeBackend:
         """Come up, or not."""

@@ -148,3 +148,38 @@ def test_interrupted_heals_and_takes_the_lab_down(lab: Machine) -> None:
     result = json.loads((lab.cwd / "out" / "result.json").read_text())
     assert result["verdict"] == "INTERRUPTED"
     assert result["runs"][0]["streams"][0]["sent"] > 0
+
+
+def test_a_run_holds_its_lab_and_a_forced_change_makes_it_an_error(lab: Machine) -> None:
+    text = SCENARIO.replace("NAME", "held").replace("VICTIM", "gw1").replace("settle: 500ms", "settle: 8s")
+    (lab.cwd / "scenario.yml").write_text(text)
+    running = lab.start("run", "scenario.yml", "--runtime", "netns", "--out", "out", "--keep")
+    journal = lab.cwd / "out" / "journal.jsonl"
+    until = time.monotonic() + 60
+    while not (journal.exists() and '"timeline.started"' in journal.read_text()):
+        assert time.monotonic() < until, "the timeline never started"
+        time.sleep(0.05)
+    for words in (
+        ("power", "off", "verdicts", "aside"),
+        ("link", "cut", "verdicts", "r1", "aside"),
+        ("down", "verdicts"),
+        ("run", "scenario.yml", "--runtime", "netns", "--out", "other"),
+    ):
+        refused = lab.labctl(*words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        (line,) = refused.stderr.splitlines()
+        assert "lab 'verdicts' is in use by a run: scenario held (process " in line
+    assert not (lab.cwd / "other").exists()
+    assert lab.labctl("power", "off", "verdicts", "aside", "--force").returncode == 0
+    assert running.wait(60) == 2
+    result = json.loads((lab.cwd / "out" / "result.json").read_text())
+    assert result["verdict"] == "ERROR"
+    assert "power-off aside" in result["reasons"][0]
+    # The lab was kept, and a node of it is off: nothing is run on it.
+    again = lab.labctl("run", "scenario.yml", "--runtime", "netns", "--out", "other")
+    assert again.returncode == 2
+    (line,) = again.stderr.splitlines()
+    assert "aside has no power: labctl power on verdicts aside" in line
+    assert not (lab.cwd / "other").exists()
+    assert lab.labctl("down", "verdicts").returncode == 0
+    assert not lab.run("ls", "/run/labctl-runs").stdout

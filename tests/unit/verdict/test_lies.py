@@ -13,8 +13,10 @@ from make_believe import MS, SECOND
 from sightings import changed, with_evidence
 
 from labctl.journal.file import read_journal
+from labctl.lab.reservation import ForcedChange
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
 from labctl.scenario.model import Action, Expectation, Step
+from labctl.testing.series import FakeSource
 from labctl.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -342,6 +344,16 @@ def test_what_somebody_else_does_to_the_lab_makes_an_error(bench: Bench) -> None
     result = judge(events)
     assert result.verdict == Verdict.ERROR
     assert "power-off r2" in result.reasons[0]
+
+
+def test_a_change_that_was_forced_during_a_run_is_in_its_journal(bench: Bench) -> None:
+    forced = ForcedChange(1, "labctl (process 4711)", "link-cut", "r1 gw2")
+    result = bench.judge(runs=2, source=FakeSource(bench.backend, forced=[forced]))
+    assert [run.verdict for run in result.runs] == [Verdict.ERROR, Verdict.PASS]
+    assert (
+        "another program changed the lab during the run: labctl (process 4711): link-cut r1 gw2"
+        in (result.reasons[0])
+    )
 
 
 # Row 18
