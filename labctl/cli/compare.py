@@ -63,8 +63,10 @@ def _show(designs: "Sequence[Design]") -> None:
     """A column a design: there are few of them, and many facts."""
     from rich.table import Table
 
-    from labctl.report.compare import HEADS, rows
+    from labctl.report.compare import HEADS, opening, rows
 
+    say(opening(designs))
+    say("")
     table = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(len(designs) + 1):
         table.add_column(justify="right" if table.columns else "left")

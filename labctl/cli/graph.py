@@ -40,12 +40,17 @@ def command(
     """
     lab = _load(topology, set_ or [])
     if form is Format.SVG:
-        from labctl.drawing.svg import draw
+        from labctl.drawing import svg
+
+        text = svg.draw(lab)
     elif form is Format.DOT:
-        from labctl.drawing.dot import draw
+        from labctl.drawing import dot
+
+        text = dot.draw(lab)
     else:
-        from labctl.drawing.mermaid import draw
-    text = draw(lab)
+        from labctl.drawing import mermaid
+
+        text = mermaid.draw(lab)
     if output is None:
         out(text)
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.report.compare_data import Design, SharedStream
     from labctl.report.staircase_data import Staircase
 
-__all__ = ["HEADS", "compare_page", "rows", "run_facts"]
+__all__ = ["HEADS", "compare_page", "opening", "rows", "run_facts"]
 
 COMPARE_STYLE = """
 th { white-space:normal; vertical-align:bottom }
@@ -62,6 +62,19 @@ def rows(designs: Sequence[Design]) -> list[tuple[str, ...]]:
     ]
 
 
+def opening(designs: Sequence[Design]) -> str:
+    """The comparison in one sentence: what each design lost to convergence, and for how long it was out."""
+    return "; ".join(map(_in_short, designs)) + "."
+
+
+def _in_short(design: Design) -> str:
+    lost = f"{count(design.convergence_loss)} packets lost to convergence"
+    if not design.failovers:
+        return f"{design.name}: no fail-over"
+    over = f"{count(design.failovers)} fail-over{'' if design.failovers == 1 else 's'}"
+    return f"{design.name}: {lost} at {over}, longest outage {_longest(design)}"
+
+
 def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> str:
     """The whole page.
 
@@ -79,6 +92,7 @@ def compare_page(designs: Sequence[Design], stairs: Mapping[str, Staircase]) -> 
     key = _key(designs)
     body = join(
         el("header", el("h1", "Fail-over, design by design")),
+        el("p", opening(designs), class_="lead"),
         el("div", _machines(designs), class_="meta"),
         el("div", _table(designs), class_="card", style="margin-top:18px"),
         el("p", _TABLE_WORDS, class_="meta"),

@@ -16,6 +16,8 @@ __all__ = [
     "bound_line",
     "count",
     "fault_name",
+    "fault_word",
+    "moment_name",
     "outage_line",
     "percent_above",
     "rate_bound",
@@ -57,6 +59,18 @@ def fault_name(fault: FaultResult) -> str:
     """Such as ``power-off gw1`` or, of a heal, ``power-on gw1 (heal)``."""
     remark = "heal" if fault.step < 0 else fault.mode if fault.mode not in ("", "cut") else ""
     return f"{fault.action} {fault.label}" + (f" ({remark})" if remark else "")
+
+
+def fault_word(fault: FaultResult) -> str:
+    """The action without its target: ``power-off``, or ``power-off (freeze)``."""
+    return fault.action if fault.mode in ("", "cut") else f"{fault.action} ({fault.mode})"
+
+
+def moment_name(fault: FaultResult) -> str:
+    """What the moment ``last_ns`` of an action is: a silent fault, or one of a process, moves no carrier."""
+    if fault.carriers[1] == 0 or fault.silent:
+        return "the fault begins" if fault.breaks else "the action is done"
+    return f"last carrier {'lost' if fault.breaks else 'found'}"
 
 
 def outage_line(result: Result) -> str:

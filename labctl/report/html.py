@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from labctl.report.format import bar, count, outage_line, rate_bound, series_lines
+from labctl.report.format import bar, count, fault_name, rate_bound, series_lines
+from labctl.report.headline import NOT_JUDGED, loss_judged, sentence, unjudged_losses
 from labctl.report.markup import Markup, el, join
 from labctl.report.style import STYLE
 from labctl.report.tables import action_table, expectation_table, flow_table, run_table, stream_table
-from labctl.report.timeline_plot import timeline_plot
+from labctl.report.timeline_plot import NARROW, timeline_plot
+from labctl.report.topology_plot import MOST_NODES, topology_plot
 from labctl.report.zoom_plot import zoom_plots
 from labctl.verdict.schema import Verdict
 
@@ -30,10 +32,9 @@ def page(result: Result) -> str:
     body = join(
         _head(result),
         _tiles(result),
+        _first_screen(result),
         _timeline(result),
         _zooms(result),
-        el("h2", "Expectations"),
-        el("div", expectation_table(result), class_="card"),
         _runs(result),
         _details(result),
         _facts(result),
@@ -53,18 +54,50 @@ def _head(result: Result) -> Markup:
     started = result.runs[0].started.replace("T", " ").split("+")[0][:19]
     meta = f"{started} UTC · {runs} · seed {about.get('seed')} · runtime {about.get('runtime', 'none')}"
     reasons = None
-    if result.verdict != Verdict.PASS:
-        reasons = el("ul", *(el("li", reason) for reason in result.reasons[:12]), class_="reasons")
+    if result.verdict != Verdict.PASS and len(result.reasons) > 1:
+        reasons = el("ul", *(el("li", reason) for reason in result.reasons[1:12]), class_="reasons")
+    losses = unjudged_losses(result)
+    # What was found good must not seem to cover a loss that nothing was expected of.
+    plain = result.verdict == Verdict.PASS and any(one.counts for one in losses)
     return join(
         el(
             "header",
-            el("span", str(result.verdict), class_=f"verdict {result.verdict}"),
+            el("span", str(result.verdict), class_=f"verdict {'plain' if plain else result.verdict}"),
+            el("span", NOT_JUDGED, class_="verdict plain") if plain else None,
             el("h1", result.name),
         ),
         el("div", meta, class_="meta"),
-        el("p", outage_line(result), class_="lead"),
+        el("p", _sentence(sentence(result)), class_="lead"),
+        el("p", el("b", f"{NOT_JUDGED}: "), ", ".join(map(str, losses)), class_="unjudged")
+        if losses
+        else None,
         reasons,
     )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", ")")) else f"{text}."
+
+
+def _first_screen(result: Result) -> Markup:
+    """Expectations, and the lab with its victims, side by side where there is room."""
+    expectations = el(
+        "section",
+        el("h2", "Expectations"),
+        el("div", expectation_table(result), class_="card"),
+    )
+    return el("div", expectations, _lab(result), class_="first")
+
+
+def _lab(result: Result) -> Markup | None:
+    drawn = topology_plot(result)
+    if drawn is None:
+        return None
+    drawing, nodes = drawn
+    card = el("div", drawing, class_="card")
+    if nodes > MOST_NODES:
+        return el("section", el("h2", "Lab"), el("details", el("summary", f"{nodes} nodes"), card))
+    return el("section", el("h2", "Lab and what failed"), card)
 
 
 def _tiles(result: Result) -> Markup | None:
@@ -73,21 +106,20 @@ def _tiles(result: Result) -> Markup | None:
         return None
     worst = max(streams, key=lambda stream: stream.longest_outage_ns)
     flight, lost = sum(one.in_flight for one in streams), sum(one.convergence_loss for one in streams)
+    uncovered = any(one.counts for one in unjudged_losses(result))
+    kinds = ("", "") if uncovered else ("warn" if flight else "", "bad" if lost else "good")
+    remark = f", {NOT_JUDGED}" if uncovered else ""
+    still = ", not over at the end" if worst.open else ""
     tiles = [
         _tile(count(sum(stream.sent for stream in streams)), "packets sent"),
-        _tile(count(flight), "lost in flight at a cut", "warn" if flight else ""),
-        _tile(count(lost), "lost to convergence", "bad" if lost else "good"),
-        _tile(bar(worst.longest_outage_ns, worst.error_ns), "longest outage of any flow"),
+        _tile(count(flight), "lost in flight at a cut", kinds[0]),
+        _tile(count(lost), f"lost to convergence{remark}", kinds[1]),
+        _tile(bar(worst.longest_outage_ns, worst.error_ns), f"longest outage of any flow{still}{remark}"),
     ]
     if result.failovers.trials:
         lossy = f"{result.failovers.lossy_convergence} of {result.failovers.trials}"
         bound = rate_bound(result.failovers.bound_convergence)
-        tiles.append(
-            _tile(
-                lossy,
-                f"fail-overs with convergence loss; {bound}",
-            )
-        )
+        tiles.append(_tile(lossy, f"fail-overs with convergence loss; {bound}"))
     return el("div", *tiles, class_="tiles")
 
 
@@ -121,22 +153,34 @@ def _timeline(result: Result) -> Markup:
         "div",
         _key("var(--bad)", "lost to convergence"),
         _key("var(--flight)", "lost in flight"),
+        _key("var(--quiet)", "lost, not judged"),
         _key("var(--off)", "without power or carrier"),
         el("span", "a row is a flow; marks are drawn five pixels wide at least"),
         class_="key",
     )
     others = [run for run in result.runs if run is not worst][:MOST_TIMELINES]
+    judged = loss_judged(result)
     more = None
     if others:
         more = el(
             "details",
             el("summary", f"the other {len(others)} runs"),
             *(
-                join(el("h2", f"run {run.run}: {run.verdict}"), el("div", timeline_plot(run), class_="card"))
+                join(
+                    el("h2", f"run {run.run}: {run.verdict}"),
+                    el("div", timeline_plot(run, judged), class_="card"),
+                )
                 for run in others
             ),
         )
-    return join(el("h2", title), el("div", timeline_plot(worst), key, class_="card"), more)
+    drawings = (
+        el("div", timeline_plot(worst, judged), class_="wide"),
+        el("div", timeline_plot(worst, judged, width=NARROW), class_="narrow"),
+    )
+    # A narrow drawing has no room for the actions' names.
+    names = " · ".join(f"{fault.index + 1} {fault_name(fault)}" for fault in worst.faults)
+    legend = el("div", names, class_="muted narrow")
+    return join(el("h2", title), el("div", *drawings, legend, key, class_="card"), more)
 
 
 def _key(colour: str, words: str) -> Markup:
@@ -144,7 +188,7 @@ def _key(colour: str, words: str) -> Markup:
 
 
 def _zooms(result: Result) -> Markup | None:
-    plots = zoom_plots(result)
+    plots = zoom_plots(result, loss_judged(result))
     if not plots:
         return None
     key = el(

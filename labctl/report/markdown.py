@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.report.format import bar, count, fault_name, outage_line, series_lines, signed_s, span
+from labctl.report.headline import NOT_JUDGED, sentence, unjudged_losses
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ def summary_markdown(result: Result) -> str:
     lines = [
         f"### {_MARK[result.verdict]} {_cell(result.name)}: {result.verdict}",
         "",
+        _cell(sentence(result)),
+        "",
         outage_line(result),
         "",
     ]
+    losses = unjudged_losses(result)
+    if losses:
+        lines += [f"{NOT_JUDGED}: {_cell(', '.join(map(str, losses)))}", ""]
     if result.verdict != Verdict.PASS:
         lines += [*(f"- {_cell(reason)}" for reason in result.reasons), ""]
     if result.expectations:

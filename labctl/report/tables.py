@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from labctl.report.format import bar, count, fault_name, signed_s, span
+from labctl.report.headline import loss_judged, unjudged_losses
 from labctl.report.markup import Markup, el
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from labctl.verdict.schema import FaultResult, Result, StreamResult
 
@@ -17,6 +19,8 @@ __all__ = ["action_table", "expectation_table", "flow_table", "run_table", "stre
 
 MOST_ROWS = 400
 _UNJUDGED = " (not judged)"
+_RARE = frozenset({"unexplained", "before start", "dup.", "reord.", "skipped", "refused", "overflow"})
+"""Columns of the streams that are left out where all of them are 0."""
 
 
 def expectation_table(result: Result) -> Markup:
@@ -31,6 +35,7 @@ def expectation_table(result: Result) -> Markup:
 
 def stream_table(result: Result) -> Markup:
     """One row a stream and run."""
+    judged = loss_judged(result)
     several = len(result.runs) > 1
     heads = [
         "sent",
@@ -54,24 +59,24 @@ def stream_table(result: Result) -> Markup:
     rows = [
         [
             (f"run {run.run}: " if several else "") + stream.name + _UNJUDGED * stream.unjudged,
-            *_stream(stream),
+            *_stream(stream, judged=stream.name in judged),
         ]
         for run in result.runs
         for stream in run.streams
     ]
-    return _table(["stream", *heads], rows)
+    return _shown(["stream", *heads], rows, _RARE)
 
 
-def _stream(stream: StreamResult) -> list[object]:
+def _stream(stream: StreamResult, *, judged: bool) -> list[object]:
     generator, receiver = stream.generator, stream.receiver
     delays = (stream.delay_p50_ns, stream.delay_p99_ns, stream.delay_max_ns)
     return [
         count(stream.sent),
         count(stream.received),
         count(stream.lost),
-        _number(stream.in_flight, "warn"),
-        _number(stream.convergence_loss, "bad"),
-        _number(stream.unexplained, "bad"),
+        _number(stream.in_flight, "warn" if judged else ""),
+        _number(stream.convergence_loss, "bad" if judged else ""),
+        _number(stream.unexplained, "bad" if judged else ""),
         count(stream.before),
         count(stream.duplicated),
         count(stream.reordered),
@@ -86,6 +91,7 @@ def _stream(stream: StreamResult) -> list[object]:
 
 def action_table(result: Result) -> Markup:
     """One row an action and run."""
+    loud = "" if any(one.counts for one in unjudged_losses(result)) else "bad"
     several = len(result.runs) > 1
     heads = [
         "at",
@@ -99,14 +105,14 @@ def action_table(result: Result) -> Markup:
     ]
     heads += ["in flight", "convergence", "longest outage", "last loss after"]
     rows = [
-        [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(fault)]
+        [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(fault, loud)]
         for run in result.runs
         for fault in run.faults
     ]
     return _table(["action", *heads], rows)
 
 
-def _action(fault: FaultResult) -> list[object]:
+def _action(fault: FaultResult, loud: str) -> list[object]:
     worst = max(fault.judged, key=lambda stream: stream.longest_outage_ns, default=None)
     told, awaited = fault.carriers
     crossed: object = "unseen" if fault.crossed < 0 else count(fault.crossed)
@@ -123,7 +129,7 @@ def _action(fault: FaultResult) -> list[object]:
         crossed if fault.breaks else "",
         count(sum(stream.hit for stream in fault.judged)),
         _number(fault.in_flight, "warn"),
-        _number(fault.convergence_loss, "bad"),
+        _number(fault.convergence_loss, loud),
         bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
         span(settled) if fault.in_flight + fault.convergence_loss else "",
     ]
@@ -132,8 +138,10 @@ def _action(fault: FaultResult) -> list[object]:
 def flow_table(result: Result) -> Markup:
     """One row a loss period."""
     rows: list[list[object]] = []
+    judged = loss_judged(result)
     for run in result.runs:
         for stream in run.streams:
+            loud = "bad" if stream.name in judged else ""
             for flow in stream.flows:
                 for loss in flow.losses:
                     if len(rows) == MOST_ROWS:
@@ -142,9 +150,7 @@ def flow_table(result: Result) -> Markup:
                     ports = f"{flow.source_port} → {flow.destination_port}"
                     outage = bar(loss.outage_ns, loss.error_ns) + (" (open)" if loss.open else "")
                     place = [f"{stream.name} {flow.flow}", run.run, ports, signed_s(loss.start_ns), step]
-                    rows.append(
-                        [*place, count(loss.in_flight), _number(loss.convergence_loss, "bad"), outage]
-                    )
+                    rows.append([*place, count(loss.in_flight), _number(loss.convergence_loss, loud), outage])
     return _table(_FLOW_HEADS, rows)
 
 
@@ -174,12 +180,35 @@ def run_table(result: Result) -> Markup:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Markup:
-    def cell(tag: str, index: int, value: object) -> Markup:
-        return el(tag, value, class_="left" if 0 < index < left else None)
+    """A table whose rows a narrow screen shows as blocks, each value with its heading beside it."""
 
-    head = el("tr", *(cell("th", index, name) for index, name in enumerate(heads)))
-    body = [el("tr", *(cell("td", index, value) for index, value in enumerate(row))) for row in rows]
-    return el("table", el("thead", head), el("tbody", *body))
+    def cell(index: int, value: object) -> Markup:
+        kind = "left" if 0 < index < left else None
+        return el("td", value, class_=kind, data_head=heads[index] if index else None)
+
+    head = el(
+        "tr", *(el("th", name, class_="left" if 0 < at < left else None) for at, name in enumerate(heads))
+    )
+    body = [el("tr", *(cell(index, _whole(value)) for index, value in enumerate(row))) for row in rows]
+    return el("table", el("thead", head), el("tbody", *body), class_="stack")
+
+
+_IN_A_FIGURE = re.compile(r"(?<=\d) (?=(?:[mnµ]?s|m|%)\b|±)|(?<=±) ")
+
+
+def _whole(value: object) -> object:
+    """A text in which no line can end between a number and its unit."""
+    return _IN_A_FIGURE.sub("\u00a0", value) if type(value) is str else value
+
+
+def _shown(heads: Sequence[str], rows: Sequence[Sequence[object]], rare: Collection[str]) -> Markup:
+    """A table without those of the rare columns that say nothing in any row."""
+    kept = [
+        at
+        for at, name in enumerate(heads)
+        if name not in rare or any(row[at] not in ("0", "") for row in rows)
+    ]
+    return _table([heads[at] for at in kept], [[row[at] for at in kept] for row in rows])
 
 
 def _verdict(verdict: Verdict) -> Markup:
@@ -188,4 +217,4 @@ def _verdict(verdict: Verdict) -> Markup:
 
 
 def _number(value: int, kind: str) -> object:
-    return el("span", count(value), class_=kind) if value else "0"
+    return el("span", count(value), class_=kind or None) if value else "0"

@@ -10,12 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from labctl.report.format import bar, count, fault_name, outage_line, series_lines, span
+from labctl.report.format import bar, count, fault_name, series_lines, span
+from labctl.report.headline import NOT_JUDGED, loss_judged, sentence, unjudged_losses
 from labctl.verdict.schema import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from labctl.verdict.schema import FaultResult, Result, RunResult, StreamResult
@@ -88,12 +87,12 @@ def _streams(result: Result) -> RenderableType:
         mine = [stream for run in result.runs for stream in run.streams if stream.name == name]
         worst = max(mine, key=lambda stream: stream.longest_outage_ns)
         lost = sum(stream.convergence_loss for stream in mine)
-        first = mine[0]
+        first, judged = mine[0], name in loss_judged(result)
         table.add_row(
             Text.assemble((name, "" if first.unjudged else "bold"), (f"  {_ends(first)}", "dim")),
             count(sum(stream.sent for stream in mine)),
-            _number(sum(stream.in_flight for stream in mine), "yellow"),
-            _number(lost, "red"),
+            _number(sum(stream.in_flight for stream in mine), "yellow" if judged else ""),
+            _number(lost, "red" if judged else ""),
             count(sum(stream.flows_hit for stream in mine)),
             bar(worst.longest_outage_ns, worst.error_ns),
         )
@@ -154,17 +153,16 @@ def _expectations(result: Result) -> RenderableType:
 
 
 def _verdict(result: Result) -> RenderableType:
-    reason = outage_line(result) if result.verdict == Verdict.PASS else _first(result.reasons)
-    text = Text.assemble((f"{result.verdict}", STYLE[result.verdict]), f"  {reason}")
-    return Padding(Wrapped(text), (1, 0, 0, 0))
-
-
-def _first(reasons: Iterable[str]) -> str:
-    told = list(reasons)
-    if not told:
-        return ""
-    rest = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
-    return told[0] + rest
+    losses = unjudged_losses(result)
+    covered = not any(one.counts for one in losses)
+    # Green would say of the loss, too, that it was found good.
+    style = STYLE[result.verdict] if covered or result.verdict != Verdict.PASS else "bold"
+    lines: list[RenderableType] = [
+        Wrapped(Text.assemble((f"{result.verdict}", style), f"  {sentence(result)}"))
+    ]
+    if losses:
+        lines.append(Wrapped(Text(f"{NOT_JUDGED}: {', '.join(map(str, losses))}", "dim" if covered else "")))
+    return Padding(Group(*lines), (1, 0, 0, 0))
 
 
 def _mark(verdict: Verdict) -> str:
@@ -172,7 +170,7 @@ def _mark(verdict: Verdict) -> str:
 
 
 def _number(value: int, style: str) -> Text:
-    return Text(count(value), f"bold {style}" if value else "")
+    return Text(count(value), f"bold {style}" if value and style else "")
 
 
 def one_line(run: RunResult) -> str:

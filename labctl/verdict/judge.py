@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labctl.events import Event
+    from labctl.verdict.parse_header import Expected
 
 __all__ = ["judge"]
 
@@ -41,7 +43,7 @@ def judge(events: Sequence[Event]) -> Result:
     records = read_runs(events)
     runs = [make_facts(record) for record in records]
     header = records[0].header
-    expectations = tuple(judge_expectation(one, runs) for one in header.expect)
+    expectations = tuple(_expectation(one, runs) for one in header.expect)
     results = tuple(_run(facts) for facts in runs)
     checks = [
         *_unique_checks(results),
@@ -65,10 +67,14 @@ def judge(events: Sequence[Event]) -> Result:
     )
 
 
+def _expectation(expected: Expected, runs: Sequence[RunFacts]) -> ExpectationResult:
+    return replace(judge_expectation(expected, runs), off_path=expected.off_path)
+
+
 def _run(facts: RunFacts) -> RunResult:
     record = facts.run
     header = record.header
-    expectations = tuple(judge_expectation(one, [facts]) for one in header.expect if not one.bound)
+    expectations = tuple(_expectation(one, [facts]) for one in header.expect if not one.bound)
     faults, streams = fault_results(facts), stream_results(facts)
     checks = tuple(_checks(facts, faults))
     begin = record.zero_ns or header.monotonic_ns

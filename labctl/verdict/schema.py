@@ -262,6 +262,7 @@ class ExpectationResult:
         unit: of these three: ``packets``, ``flows`` (beyond the longest outage allowed), ``ns`` or
             ``share`` (of fail-overs, at 95 % confidence).
         advice: what would make an INCONCLUSIVE one tell; empty otherwise.
+        off_path: it is about the flows that do not cross what is taken away.
     """
 
     text: str
@@ -275,6 +276,7 @@ class ExpectationResult:
     limit: float
     unit: str
     advice: str = ""
+    off_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)

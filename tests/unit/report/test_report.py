@@ -24,6 +24,7 @@ from labctl.report.terminal import Wrapped, summary
 from labctl.report.write import judge_folder, write_report
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.testing.series import FakeSource
+from labctl.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,14 +149,92 @@ def test_the_page_fetches_nothing_and_runs_nothing(bench: Bench) -> None:
     assert len(html) < 400_000
 
 
+MARK = re.compile(
+    r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*" class="(lost|flight|quiet)"><title>'
+)
+
+
 def test_the_page_draws_every_loss_in_its_kind(bench: Bench) -> None:
     bench.onto_link_ms = 1.9
     html = page(bench.lose(0, 40).judge())
     run = bench.judge().runs[0]
     losses = [loss for stream in run.streams for flow in stream.flows for loss in flow.losses]
-    drawn = re.findall(r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="[^"]*" class="(lost|flight)">', html)
-    assert len(drawn) == len(losses) > 0
-    assert drawn.count("lost") == sum(loss.convergence_loss > 0 for loss in losses)
+    wide, narrow = html.split('<div class="wide">')[1].split('<div class="narrow">')
+    for drawing in (wide, narrow):
+        drawn = MARK.findall(drawing)
+        assert len(drawn) == len(losses) > 0
+        assert drawn.count("lost") == sum(loss.convergence_loss > 0 for loss in losses)
+
+
+def test_a_stream_that_is_not_judged_is_never_red(bench: Bench) -> None:
+    bench.expect = (Expectation("convergence-loss", streams=("out",), packets=0, text="out only"),)
+    result = bench.lose(0, 900).judge()
+    assert result.verdict == Verdict.PASS
+    html = page(result)
+    assert set(MARK.findall(html)) == {"quiet"}
+    assert 'class="bad"' not in html
+    assert "measured, not judged: </b>in (576 lost to convergence, outage 900 ± 12.5 ms)" in html
+    assert '<span class="verdict PASS">' in html, "what is judged is good"
+    assert html.index(">out</tspan>") < html.index(">in</tspan>"), "the judged streams come first"
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        Expectation("duplicated", packets=0, text="duplicated: all, packets: 0"),
+        Expectation("convergence-loss", packets=0, off_path=True, text="convergence-loss: off-path"),
+    ],
+)
+def test_an_outage_that_nothing_was_expected_of_is_not_a_green_pass(
+    bench: Bench, expected: Expectation
+) -> None:
+    bench.expect = (expected,)
+    if expected.off_path:
+        bench.backend.crossing = {"gw1": {"in": {0, 1}, "out": {0, 1}}}
+    result = bench.lose(0, 900, flows={0, 1}).judge()
+    assert result.verdict == Verdict.PASS
+    html = page(result)
+    assert 'class="verdict PASS"' not in html
+    assert '<span class="verdict plain">measured, not judged</span>' in html
+    assert "lost to convergence, measured, not judged" in html
+    assert 'class="good">0' not in html
+    assert "measured, not judged: in (144 lost to convergence" in " ".join(text_of(result).split())
+    assert "measured, not judged: in (144 lost to convergence" in summary_markdown(result)
+
+
+def test_a_lane_without_loss_is_folded(bench: Bench) -> None:
+    html = page(bench.lose(0, 900).judge())
+    heights = re.findall(r'<rect x="8" y="[^"]*" width="1264" height="([^"]*)" class="lane"/>', html)
+    assert heights == ["26", "8"]
+
+
+def test_the_lab_is_drawn_with_what_failed_in_it(bench: Bench) -> None:
+    bench.timeline = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
+    html = page(bench.judge())
+    (victim,) = re.findall(r'<g class="[^"]*victim"><title>([^ <]*)', html)
+    assert victim == "gw1"
+    assert ">power-off (freeze)</text>" in html
+
+
+def test_a_zoom_shows_the_whole_outage_and_names_its_zero_as_what_it_was(bench: Bench) -> None:
+    bench.timeline = (
+        Step(0, Action("node-blackhole", ("gw1",)), at_ns=2 * SECOND),
+        Step(1, Action("node-restore", ("gw1",)), at_ns=12 * SECOND),
+    )
+    html = page(bench.lose(0, 9000, step="node-blackhole gw1").judge())
+    zoom = html.split("<figure>")[1].split("</figure>")[0]
+    assert "last carrier lost" not in zoom
+    assert "the fault begins" in zoom
+    assert ">8 s</text>" in zoom, "drawn to its end, nine seconds after the fault"
+
+
+def test_a_table_names_each_value_for_a_narrow_screen_and_leaves_out_what_is_always_zero(
+    bench: Bench,
+) -> None:
+    html = page(bench.lose(0, 40).judge())
+    assert '<td data-head="longest outage">' in html
+    assert "reord." not in html
+    assert "12.5\u00a0ms" in html, "no line ends between a number and its unit"
 
 
 def test_what_users_write_is_escaped_everywhere(bench: Bench) -> None:

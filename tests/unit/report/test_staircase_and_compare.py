@@ -13,7 +13,7 @@ from make_believe import SECOND, Bench
 from labctl.cli.compare import command
 from labctl.errors import InputError
 from labctl.events import Event
-from labctl.report.compare import HEADS, compare_page, rows, run_facts
+from labctl.report.compare import HEADS, compare_page, opening, rows, run_facts
 from labctl.report.compare_data import design_of, quantile, share_out, shared
 from labctl.report.staircase import staircase_page
 from labctl.report.staircase_data import PYTHON, CommandKind, Staircase, TenantOutage, staircase_of
@@ -189,6 +189,8 @@ def test_designs_stand_side_by_side_in_table_and_page(bench: Bench) -> None:
     assert [row[0] for row in table] == ["clean", "<serial>"]
     assert table[0][5].startswith("none")
     text = compare_page([clean, serial], {})
+    assert opening([clean, serial]).startswith("clean: 0 packets lost to convergence at 1 fail-over, longest")
+    assert '<p class="lead">clean: 0 packets lost' in text, "the page opens with it"
     assert "&lt;serial&gt;" in text
     assert "<serial>" not in text
 
