@@ -36,6 +36,7 @@ class Request:
         junit: a second place for junit.xml.
         timeout_s: for all nodes of a lab to become ready.
         templates: the user's template folders.
+        retries: how many INCONCLUSIVE runs of a scenario are repeated at the most.
     """
 
     runs: int = 1
@@ -48,6 +49,7 @@ class Request:
     junit: Path | None = None
     timeout_s: float = 120.0
     templates: tuple[Path, ...] = ()
+    retries: int = 0
 
 
 def command(  # noqa: PLR0917 - the command line is typer's to read
@@ -81,6 +83,16 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Also write the result as JUnit XML to this file."),
     ] = None,
+    retry_inconclusive: Annotated[
+        int,
+        typer.Option(
+            "--retry-inconclusive",
+            min=0,
+            max=10_000,
+            metavar="N",
+            help="Repeat runs that were INCONCLUSIVE, N at most; never a FAIL. The result names each.",
+        ),
+    ] = 0,
     templates: Templates = None,
     timeout: Timeout = 120.0,
     json: Json = False,
@@ -94,7 +106,17 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
     results = run(
         scenarios,
         Request(
-            runs, seed, tuple(set_ or ()), runtime, name, out, keep, junit, timeout, tuple(templates or ())
+            runs=runs,
+            seed=seed,
+            sets=tuple(set_ or ()),
+            runtime=runtime,
+            name=name,
+            out=out,
+            keep=keep,
+            junit=junit,
+            timeout_s=timeout,
+            templates=tuple(templates or ()),
+            retries=retry_inconclusive,
         ),
     )
     if json:
@@ -157,7 +179,7 @@ def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
     from labctl.scenario.session import Series, run_series
     from labctl.verdict import Verdict, judge
 
-    several = request.runs > 1
+    several = request.runs + request.retries > 1
 
     def suspect(events: Sequence["Event"]) -> bool:
         """Whether the nodes' logs of a run are wanted; also where a series tells of each run."""
@@ -166,12 +188,23 @@ def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
             say(one_line(one))
         return one.verdict is not Verdict.PASS
 
+    def unclear(events: Sequence["Event"]) -> bool:
+        return judge(events).runs[0].verdict is Verdict.INCONCLUSIVE
+
     folder = request.out or Path("results") / scenario.name
-    series = Series(scenario, lab, folder, runs=request.runs, seed=request.seed or 0, keep=request.keep)
+    series = Series(
+        scenario,
+        lab,
+        folder,
+        runs=request.runs,
+        seed=request.seed or 0,
+        keep=request.keep,
+        retries=request.retries,
+    )
     source = LiveSource(lab, request.runtime, request.timeout_s)
     try:
         with source.reserved(f"scenario {scenario.name}"):
-            run_series(series, source, ProgressLines(say, brief=several), suspect)
+            run_series(series, source, ProgressLines(say, brief=several), suspect, unclear)
     except LabInterrupted:
         write_report(judge_folder(folder), folder, junit=request.junit)
         say(f"the measurements so far are in {folder}")

@@ -93,6 +93,7 @@ _HEADER = (
     f.count("seed", "of the phases", "seed", least=None),
     f.count("run", "number in the series, from 0", "index"),
     f.count("runs", "of the series", "runs", least=1),
+    f.optional(f.count("retry_of", "number of an INCONCLUSIVE run that this one repeats", "index")),
     f.optional(
         f.duration(
             "tmax_ns", "a packet later than this is lost (Tmax of RFC 7680); 1 s if not given", least=1

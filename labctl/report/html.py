@@ -71,6 +71,7 @@ def _head(result: Result) -> Markup:
         el("p", el("b", f"{NOT_JUDGED}: "), ", ".join(map(str, losses)), class_="unjudged")
         if losses
         else None,
+        *(el("p", line, class_="unjudged") for line in result.retries),
         reasons,
     )
 

@@ -23,7 +23,7 @@ def junit_xml(result: Result) -> str:
     suite = ET.Element("testsuite", name=result.name)
     for one in result.expectations:
         _case(suite, "expectation", one.text, one.verdict, one.reason)
-    for run in result.runs:
+    for run in (run for run in result.runs if not run.repeated):
         for check in run.checks:
             _case(suite, f"run {run.run}", check.reason, check.verdict, check.reason)
         for fault in run.faults:

@@ -36,6 +36,7 @@ def summary_markdown(result: Result) -> str:
     losses = unjudged_losses(result)
     if losses:
         lines += [f"{NOT_JUDGED}: {_cell(', '.join(map(str, losses)))}", ""]
+    lines += [*(f"- {_cell(line)}" for line in result.retries), *([""] if result.retries else [])]
     if result.verdict != Verdict.PASS:
         lines += [*(f"- {_cell(reason)}" for reason in result.reasons), ""]
     if result.expectations:

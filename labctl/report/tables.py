@@ -26,7 +26,9 @@ _RARE = frozenset({"unexplained", "before start", "dup.", "reord.", "skipped", "
 def expectation_table(result: Result) -> Markup:
     """What was expected, what was measured, what that makes."""
     rows = [[el("code", one.text), _verdict(one.verdict), one.measured] for one in result.expectations]
-    checks = {(check.verdict, check.reason) for run in result.runs for check in run.checks}
+    checks = {
+        (check.verdict, check.reason) for run in result.runs if not run.repeated for check in run.checks
+    }
     rows += [
         ["(validity of the measurement)", _verdict(verdict), reason] for verdict, reason in sorted(checks)
     ]

@@ -162,6 +162,7 @@ def _verdict(result: Result) -> RenderableType:
     ]
     if losses:
         lines.append(Wrapped(Text(f"{NOT_JUDGED}: {', '.join(map(str, losses))}", "dim" if covered else "")))
+    lines += [Wrapped(Text(line)) for line in result.retries]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 

@@ -67,6 +67,7 @@ class Series:
         runs: how many.
         seed: of the phases.
         keep: leave the lab up at the end.
+        retries: how many INCONCLUSIVE runs are repeated at the most.
     """
 
     scenario: Scenario
@@ -75,6 +76,7 @@ class Series:
     runs: int = 1
     seed: int = 0
     keep: bool = False
+    retries: int = 0
 
 
 def run_series(
@@ -82,6 +84,7 @@ def run_series(
     source: LabSource,
     listen: Listener,
     suspect: Callable[[Sequence[Event]], bool] = lambda _events: False,
+    unclear: Callable[[Sequence[Event]], bool] = lambda _events: False,
 ) -> Path:
     """Run a scenario as often as asked, and write ``journal.jsonl`` into the results' folder.
 
@@ -92,6 +95,7 @@ def run_series(
         source: where the lab comes from.
         listen: told of everything besides the journal.
         suspect: says of the events of one run whether the nodes' logs are wanted.
+        unclear: says of the events of one run whether it was INCONCLUSIVE, and is to be repeated.
 
     Returns:
         The journal.
@@ -112,7 +116,7 @@ def run_series(
             listen(event)
 
     with JournalWriter(path) as journal:
-        _Session(series, source, Fanout((journal, told)), suspect).carry_out()
+        _Session(series, source, Fanout((journal, told)), suspect, unclear).carry_out()
     if journal.failure is not None:
         raise HostError(f"the journal {path} could not be written: {journal.failure.strerror}")
     return path
@@ -140,19 +144,24 @@ class _Session:
     source: LabSource
     listen: Listener
     suspect: Callable[[Sequence[Event]], bool]
+    unclear: Callable[[Sequence[Event]], bool]
     backend: LabBackend | None = None
 
     def carry_out(self) -> None:
         in_a_row = 0
         try:
-            for run in range(self.series.runs):
+            # (number, number of the run that it repeats or -1); repeats come when the series is over.
+            due = [(run, -1) for run in range(self.series.runs)]
+            for run, retry_of in due:
                 recorder = _Recorder()
-                went_through = self._one(run, recorder)
+                went_through = self._one(run, retry_of, recorder)
+                if went_through and len(due) < self.series.runs + self.series.retries:
+                    due += [(len(due), run)] if self.unclear(recorder.events) else []
                 in_a_row = 0 if went_through else in_a_row + 1
                 if in_a_row == ERRORS_IN_A_ROW:
                     break
                 if not went_through or recorder.heard("steady.missed", when="after"):
-                    self._close(keep=self.series.keep and run == self.series.runs - 1)
+                    self._close(keep=self.series.keep and run == len(due) - 1)
         except KeyboardInterrupt as error:
             # Between runs, or while the lab came up: inside a run the runner has dealt with it.
             self.listen(Event("run.interrupted"))
@@ -160,12 +169,12 @@ class _Session:
         finally:
             self._close(keep=self.series.keep)
 
-    def _one(self, run: int, recorder: _Recorder) -> bool:
+    def _one(self, run: int, retry_of: int, recorder: _Recorder) -> bool:
         series = self.series
         emit = Fanout((self.listen, recorder))
         plan = make_plan(series.scenario, series.loaded.lab, seed=series.seed, run=run, runs=series.runs)
         # The header comes first in the journal, whatever becomes of the lab.
-        emit(Event("run.header", now_ns(), self._header(plan)))
+        emit(Event("run.header", now_ns(), self._header(plan, retry_of)))
         try:
             with signals.held():  # a lab that came up is known here before a signal raises
                 backend = self.backend = self.backend or self.source.open(emit)
@@ -201,7 +210,7 @@ class _Session:
                 self.backend = None
                 self.source.close(self.listen, keep=keep)
 
-    def _header(self, plan: Plan) -> dict[str, Any]:
+    def _header(self, plan: Plan, retry_of: int) -> dict[str, Any]:
         scenario = plan.scenario
         return {
             "format": FORMAT,
@@ -220,6 +229,7 @@ class _Session:
             "seed": plan.seed,
             "run": plan.run,
             "runs": plan.runs,
+            **({"retry_of": retry_of} if retry_of >= 0 else {}),
             "clock": clocks(),
         }
 

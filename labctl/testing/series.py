@@ -107,7 +107,9 @@ def play(
     listen: Listener = silent,
     suspect: Callable[[Sequence[Event]], bool] = lambda _events: False,
     source: FakeSource | None = None,
+    retries: int = 0,
+    unclear: Callable[[Sequence[Event]], bool] = lambda _events: False,
 ) -> tuple[Event, ...]:
     """Run a scenario on a backend, and read its journal back."""
-    series = Series(scenario, fake_loaded(backend.nodes), out, runs=runs, seed=seed)
-    return read_journal(run_series(series, source or FakeSource(backend), listen, suspect))
+    series = Series(scenario, fake_loaded(backend.nodes), out, runs=runs, seed=seed, retries=retries)
+    return read_journal(run_series(series, source or FakeSource(backend), listen, suspect, unclear))

@@ -10,6 +10,7 @@ from labctl.verdict.expectations import judge_expectation
 from labctl.verdict.facts import RunFacts, make_facts
 from labctl.verdict.integrity import run_damage, series_damage
 from labctl.verdict.record import RunRecord, read_runs
+from labctl.verdict.retries import repeated_runs, retry_checks, retry_lines
 from labctl.verdict.schema import (
     FORMAT,
     ExpectationResult,
@@ -43,12 +44,15 @@ def judge(events: Sequence[Event]) -> Result:
     records = read_runs(events)
     runs = [make_facts(record) for record in records]
     header = records[0].header
-    expectations = tuple(_expectation(one, runs) for one in header.expect)
-    results = tuple(_run(facts) for facts in runs)
+    repeated = repeated_runs(records)
+    counted = [facts for facts in runs if facts.run.header.run not in repeated]
+    expectations = tuple(_expectation(one, runs if one.bound else counted) for one in header.expect)
+    results = tuple(replace(one, repeated=one.run in repeated) for one in map(_run, runs))
     checks = [
-        *_unique_checks(results),
+        *_unique_checks([result for result in results if not result.repeated]),
+        *retry_checks(results),
         *(RunCheck(Verdict.ERROR, str(damage)) for damage in series_damage(records)),
-        *_series_checks(len(records), header.runs, records[-1].ended),
+        *_series_checks(len(counted), header.runs, records[-1].ended),
     ]
     verdict = worst(*(check.verdict for check in checks), *(one.verdict for one in expectations))
     return Result(
@@ -63,6 +67,7 @@ def judge(events: Sequence[Event]) -> Result:
         outages=_outages(results),
         runs=results,
         runs_asked=header.runs,
+        retries=tuple(retry_lines(results)),
         about={**header.about, **records[0].about},
     )
 
@@ -89,6 +94,7 @@ def _run(facts: RunFacts) -> RunResult:
         streams=streams,
         facts=tuple(cell for cells in facts.cells.values() for cell in cells),
         outages=outage_rows(facts),
+        retry_of=header.retry_of,
     )
 
 

@@ -81,6 +81,7 @@ class RunHeader:
         about: scenario, topology, lab, machine, versions, seed, clock: what it takes to repeat the run.
         parallel: pairs of nodes with several links between them.
         monotonic_ns, realtime_ns: both clocks, read together.
+        retry_of: number of the run that this one repeats; -1: none.
     """
 
     line: int
@@ -96,6 +97,7 @@ class RunHeader:
     monotonic_ns: int
     realtime_ns: int
     tmax_ns: int = TMAX_NS
+    retry_of: int = -1
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -121,7 +123,10 @@ def parse_header(fields: Fields, line: int) -> RunHeader:
         raise ShapeError("run.header.traffic holds a stream of too many flows")
     clock = fields.record("clock")
     runs, run = fields.integer("runs", least=1), fields.integer("run", least=0)
-    if run >= runs:
+    retry_of = fields.integer("retry_of", -1, least=-1)
+    if retry_of >= run:
+        raise ShapeError(f"run {run} repeats run {retry_of}, which comes later")
+    if run >= runs and retry_of < 0:
         raise ShapeError(f"run.header.run is {run} of {runs} runs")
     return RunHeader(
         line=line,
@@ -129,6 +134,7 @@ def parse_header(fields: Fields, line: int) -> RunHeader:
         name=fields.record("scenario").text("name"),
         run=run,
         runs=runs,
+        retry_of=retry_of,
         expect=tuple(_expected(one, number, tuple(traffic)) for one in fields.records("expect", ())),
         traffic=traffic,
         steps=tuple(_planned(step, number) for step in fields.records("steps")),

@@ -289,6 +289,8 @@ class RunResult:
         length_ns: from the zero of the timeline to the last packet.
         facts: the table that every figure of the run is a query of.
         outages: of every flow at every fail-over that it crossed or was hit by.
+        retry_of: number of the INCONCLUSIVE run that this one repeats; -1: none.
+        repeated: another run repeats this one: it counts for no expectation but those with ``bound``.
     """
 
     run: int
@@ -301,6 +303,8 @@ class RunResult:
     streams: tuple[StreamResult, ...]
     facts: tuple[FactCell, ...] = ()
     outages: tuple[OutageRow, ...] = ()
+    retry_of: int = -1
+    repeated: bool = False
 
     @property
     def judged(self) -> tuple[StreamResult, ...]:
@@ -364,6 +368,7 @@ class Result:
     Attributes:
         reasons: why the verdict is what it is, the weightiest first.
         about: scenario, topology, machine, versions, seed: what it takes to do it again.
+        retries: a line each run that was repeated because it was INCONCLUSIVE.
     """
 
     format: int
@@ -378,6 +383,7 @@ class Result:
     runs: tuple[RunResult, ...]
     runs_asked: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    retries: tuple[str, ...] = ()
 
 
 def json_schema() -> dict[str, Any]:
