@@ -31,18 +31,29 @@ def command(
 ) -> int:
     """Compare results: a table, and plots on the same axes.
 
-    The comparison uses the journals alone; the scenarios' expectations have no effect on it.
+    The comparison uses the journals alone; the scenarios' expectations have no effect on it. A run that
+    was copied into a second folder is refused.
     """
+    from labctl.errors import InputError, Problem
     from labctl.journal.file import JOURNAL_NAME, read_journal
     from labctl.output_file import write_output
     from labctl.report.compare import HEADS, compare_page, rows, run_facts
     from labctl.report.compare_data import design_of
     from labctl.report.staircase_data import staircase_of
     from labctl.verdict import judge
+    from labctl.verdict.copies import copies
 
     designs, stairs = [], {}
-    for name, folder in [one for given in folders for one in _results(*_named(given))]:
-        events = read_journal(folder / JOURNAL_NAME)
+    found_in = [one for given in folders for one in _results(*_named(given))]
+    journals = {str(folder / JOURNAL_NAME): read_journal(folder / JOURNAL_NAME) for _, folder in found_in}
+    given_of = [str(folder / JOURNAL_NAME) for _, folder in found_in]
+    twice = {path for path in given_of if given_of.count(path) > 1}
+    problems = [Problem(path, 0, 0, "given twice: a run is not compared with itself") for path in twice]
+    problems += copies(journals)
+    if problems:
+        raise InputError(problems)
+    for name, folder in found_in:
+        events = journals[str(folder / JOURNAL_NAME)]
         result = judge(events)
         design = design_of(result, name)
         designs.append(design)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labctl.probe.types import FlowTally, LossPeriod, StreamTally
     from labctl.verdict.record import ActionRecord, RunRecord
 
-__all__ = ["run_damage", "series_damage"]
+__all__ = ["departures", "run_damage", "series_damage"]
 
 _LISTED = 1000
 """Departures that the probe lists of one loss period."""
@@ -72,7 +72,7 @@ def series_damage(runs: Sequence[RunRecord]) -> Iterator[Damage]:
         for name, tally in run.tallies.items():
             if not tally.sent:
                 continue
-            digest = f"{name} {_departures(tally)}"
+            digest = f"{name} {departures(tally)}"
             before = seen.setdefault(digest, run)
             if before is not run:
                 text = (
@@ -91,7 +91,7 @@ def _span(run: RunRecord) -> tuple[int, int, RunRecord]:
     return min(tally.start_ns for tally in tallies), max(tally.end_ns for tally in tallies), run
 
 
-def _departures(tally: StreamTally) -> str:
+def departures(tally: StreamTally) -> str:
     """The digest of departures; without one, of what else no two runs have in common."""
     if tally.departures:
         return tally.departures
