@@ -53,11 +53,31 @@ def known_runtime(value: str) -> str:
     return value
 
 
-TopologyFile = Annotated[Path, typer.Argument(metavar="TOPOLOGY", help="A topology.", readable=False)]
+def topology_path(ctx: typer.Context, value: Path) -> Path:
+    """The topology of that path, or the shipped one of that name."""
+    if ctx.resilient_parsing:
+        return value
+    from labctl.shipped import file_or_example
+
+    return file_or_example(value, "topologies")
+
+
+TopologyFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TOPOLOGY",
+        help="A topology: a file, or the name of a shipped one.",
+        readable=False,
+        callback=topology_path,
+    ),
+]
 LabFile = Annotated[
     Path,
     typer.Argument(
-        metavar="TOPOLOGY", help="A topology, or a containerlab file (*.clab.yml).", readable=False
+        metavar="TOPOLOGY",
+        help="A topology (a file, or the name of a shipped one), or a containerlab file (*.clab.yml).",
+        readable=False,
+        callback=topology_path,
     ),
 ]
 LabName = Annotated[

@@ -44,12 +44,17 @@ COMMANDS: dict[str, CommandEntry] = {
         "Act on a lab", "Trace a packet through the virtual networks: simulated first, then sent."
     ),
     "overlay": CommandEntry("Act on a lab", "Make and remove the virtual networks of a running lab."),
+    "init": CommandEntry(
+        "Files", "Make a folder with a topology, a scenario, a CI workflow and editor schemas."
+    ),
+    "examples": CommandEntry("Files", "List the shipped scenarios and topologies, or print one."),
     "validate": CommandEntry("Files", "Check topologies and scenarios; print every problem."),
     "render": CommandEntry("Files", "Write the containerlab definition and every node's files."),
     "graph": CommandEntry("Files", "Draw a topology."),
     "schema": CommandEntry("Files", "Print the JSON Schema of a file format."),
     "doctor": CommandEntry("This machine", "Check what this machine supports and what it lacks."),
     "images": CommandEntry("This machine", "Build and list the container images."),
+    "version": CommandEntry("This machine", "Print the versions of labctl and Python, and where they are."),
 }
 
 

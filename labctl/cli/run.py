@@ -55,7 +55,10 @@ class Request:
 def command(  # noqa: PLR0917 - the command line is typer's to read
     scenarios: Annotated[
         list[Path],
-        typer.Argument(metavar="SCENARIO...", help="Scenario files; labctl runs them one after the other."),
+        typer.Argument(
+            metavar="SCENARIO...",
+            help="Scenario files, or names of shipped ones; labctl runs them one after the other.",
+        ),
     ],
     runs: Annotated[
         int, typer.Option("--runs", min=1, max=10_000, metavar="N", help="Number of runs of each scenario.")
@@ -156,11 +159,13 @@ def run(scenarios: Sequence[Path], request: Request) -> list["Result"]:
 def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "LoadedLab"]]:
     from labctl.errors import InputError, Problem
     from labctl.scenario.load import load_scenario
+    from labctl.shipped import file_or_example
 
     loaded = []
     problems: list[Problem] = []
     for path in paths:
         try:
+            path = file_or_example(path, "scenarios")  # noqa: PLW2901 - the file that the user means
             scenario, lab = load_scenario(path, request.sets, request.name, templates=request.templates)
             warn(scenario.warnings)
             loaded.append((scenario, lab))

@@ -22,7 +22,10 @@ _DEFINITION_SUFFIXES = (".clab.yml", ".clab.yaml")
 
 def command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Topology, scenario or containerlab files.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Topologies, scenarios or containerlab files; shipped ones by name."
+        ),
     ],
     set_: Sets = None,
     templates: Templates = None,
@@ -47,10 +50,12 @@ def validate(files: Sequence[Path], set_: Sequence[str] = (), templates: Sequenc
         InputError: the problems of all files together.
     """
     from labctl.lab.needs import lacks
+    from labctl.shipped import file_or_example
 
     problems: list[Problem] = []
     for file in files:
         try:
+            file = file_or_example(file, "scenarios", "topologies")  # noqa: PLW2901 - the one that is meant
             said, needs = _checked(file, set_, templates)
         except InputError as error:
             problems += error.problems
