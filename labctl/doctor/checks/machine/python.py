@@ -10,13 +10,16 @@ from labctl.linux.features import LackingError
 
 __all__ = ["CHECK"]
 
-_OLDEST, _NEWEST = (3, 11), (3, 13)
+_OLDEST, _NEWEST = (3, 11), (3, 14)
 
 
 def _python() -> str:
     version = platform.python_version()
-    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        raise LackingError(f"{version}, tried with {_text(_OLDEST)} to {_text(_NEWEST)}")
+    if sys.version_info[:2] < _OLDEST:
+        raise LackingError(f"{version}, and {_text(_OLDEST)} is the oldest that labctl runs on")
+    if sys.version_info[:2] > _NEWEST:
+        # Newer releases mostly work: a warning, since refusing would age this release for no reason.
+        return f"{version}, newer than {_text(_NEWEST)}, the newest that labctl was made for"
     return version
 
 
@@ -31,5 +34,5 @@ CHECK = MachineCheck(
     reason="labctl is written in it",
     probe=_python,
     needed=ALL,
-    fix="make the virtual environment with Python 3.11, 3.12 or 3.13",
+    fix="make the virtual environment with Python 3.11 to 3.14",
 )
