@@ -36,7 +36,7 @@ def at_least(version: str, bound: str) -> bool:
     [
         ("requirements.txt", PROJECT["dependencies"]),
         ("requirements-dev.txt", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]),
-        ("requirements.txt", ["setuptools>=68"]),
+        ("requirements.txt", ["setuptools>=77"]),
     ],
 )
 def test_what_the_project_depends_on_is_pinned_within_its_bounds(file: str, wanted: list[str]) -> None:
