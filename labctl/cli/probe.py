@@ -41,7 +41,7 @@ class Family(StrEnum):
 
 def seconds(text: str) -> float:
     """``2.5`` and ``2.5s`` and ``2m``, as seconds."""
-    from labctl.scenario.durations import parse_duration
+    from labctl.document.durations import parse_duration
 
     try:
         found = float(text)
@@ -186,7 +186,7 @@ def show(told: Sequence[StreamTally]) -> None:
 
 
 def _row(told: StreamTally) -> list[str]:
-    from labctl.scenario.durations import format_duration
+    from labctl.document.durations import format_duration
 
     counts = (told.sent, told.received, told.lost, told.duplicated, told.reordered)
     delays = (told.delay_p50_ns, told.delay_p99_ns, told.delay_max_ns)
@@ -194,7 +194,7 @@ def _row(told: StreamTally) -> list[str]:
 
 
 def _periods(told: StreamTally) -> list[str]:
-    from labctl.scenario.durations import format_duration
+    from labctl.document.durations import format_duration
 
     found = sorted(
         ((loss.start_ns, flow.flow, loss) for flow in told.flows for loss in flow.losses),
@@ -214,7 +214,7 @@ def _periods(told: StreamTally) -> list[str]:
 
 
 def _trust(told: StreamTally) -> list[str]:
-    from labctl.scenario.durations import format_duration
+    from labctl.document.durations import format_duration
 
     health, name = told.generator, told.stream.name
     p99, most = format_duration(health.late_p99_ns), format_duration(health.late_max_ns)

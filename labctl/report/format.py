@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from labctl.scenario.durations import format_duration
+from labctl.document.durations import format_duration
 from labctl.verdict.statistics import trials_needed
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.document.durations import format_duration
 from labctl.document.hints import nearest
 from labctl.overlay.client.command import UnknownCommandError, parse_command
 from labctl.scenario.addresses import addresses_of
-from labctl.scenario.durations import format_duration
 from labctl.scenario.endpoint_survival import check_mortal
 from labctl.scenario.model import (
     ACTIONS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from labctl.scenario.durations import format_duration
+from labctl.document.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from labctl.scenario.durations import DURATION_PATTERN, parse_duration
+from labctl.document.durations import DURATION_PATTERN, parse_duration
 
 __all__ = [
     "CollectEntry",

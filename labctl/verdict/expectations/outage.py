@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from labctl.scenario.durations import format_duration
+from labctl.document.durations import format_duration
 from labctl.verdict.crossing import spacing_ns
 from labctl.verdict.expectations.base import against, blocked, names, result
 from labctl.verdict.outages import no_outage
