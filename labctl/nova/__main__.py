@@ -1,31 +1,31 @@
 """The controller as a program: ``labctl-python -m labctl.nova SETTINGS.json``.
 
-Events, in this order: ``service.started``, ``segment``, ``database.read`` (``networks``), for each
-network ``network.started`` and ``network.done`` (``index``, ``label``, ``commands``), in between
-``command`` and ``apply``; ``networks.done`` (``commands``), ``queue.connected``; ``service.stopped``.
+Events, in this order: ``service.started``, ``segment``, ``database.read`` (``networks``),
+``initialized`` (``commands``), for each network ``network.started`` and ``network.done`` (``index``,
+``label``, ``commands``), in between ``command``, ``command.unprivileged`` and ``apply``;
+``networks.done`` (``commands``), ``queue.connected``; ``service.stopped``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from labctl.errors import LabctlError
 from labctl.nova import queue
 from labctl.nova.database import NovaNetwork, read_networks
 from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
+from labctl.nova.l3 import initialize
 from labctl.nova.rootexec import RootExecutor
 from labctl.nova.segments import try_segments
 from labctl.nova.settings import NovaSettings, load_settings
 from labctl.nova.tenant import Builder
 
-if TYPE_CHECKING:
-    from labctl.nova.rootexec import Execute
-
-__all__ = ["init_host", "main", "make_firewall"]
+__all__ = ["init_host", "main"]
 
 
 def init_host(settings: NovaSettings, log: EventLog) -> None:
@@ -40,27 +40,16 @@ def init_host(settings: NovaSettings, log: EventLog) -> None:
     networks = read_networks(settings.database, lambda error: log.tell("database.failed", error=error))
     log.tell("database.read", networks=len(networks))
     execute = RootExecutor(settings.root_helper, log)
-    firewall = make_firewall(settings, execute, log)
+    firewall = Firewall(execute, log, settings.state / "iptables.lock", settings.traits)
     builder = Builder(settings, trial.kind, execute, firewall)
     try:
-        if settings.defer_applies:
-            with firewall.deferred():
-                _each(networks, builder, execute, log)
-        else:
+        with firewall.deferred() if settings.defer_applies else contextlib.nullcontext():
+            initialize(settings, networks, execute, firewall)
+            log.tell("initialized", commands=execute.count)
             _each(networks, builder, execute, log)
     finally:
         execute.close()
     log.tell("networks.done", networks=len(networks), commands=execute.count)
-
-
-def make_firewall(settings: NovaSettings, execute: Execute, log: EventLog) -> Firewall:
-    """The rules as they are before the first network; what tenants say to one another is never translated."""
-    firewall = Firewall(
-        execute, log, settings.state / "iptables.lock", settings.dirty_check, settings.one_restore
-    )
-    exempt = f"-s {settings.fixed_range} -d {settings.fixed_range} -j ACCEPT"
-    firewall.tables["nat"].add("POSTROUTING", exempt)
-    return firewall
 
 
 def _each(networks: tuple[NovaNetwork, ...], builder: Builder, execute: RootExecutor, log: EventLog) -> None:
@@ -99,8 +88,8 @@ def _stop(stopped: list[int], number: int) -> None:
     stopped.append(number)
 
 
-def _behaviour(settings: NovaSettings) -> dict[str, bool]:
-    names = ("send_arp_for_ha", "dirty_check", "one_restore", "defer_applies")
+def _behaviour(settings: NovaSettings) -> dict[str, Any]:
+    names = ("release", "send_arp_for_ha", "defer_applies")
     return {name: getattr(settings, name) for name in names}
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from labctl.nova.database import NovaNetwork
     from labctl.nova.firewall import Firewall
     from labctl.nova.rootexec import Execute
+    from labctl.nova.settings import NovaSettings
 
 __all__ = ["dnsmasq_argv", "hosts_lines", "update_dhcp"]
 
@@ -46,13 +47,13 @@ def dnsmasq_argv(network: NovaNetwork, state: Path) -> tuple[str, ...]:
     )
 
 
-def update_dhcp(network: NovaNetwork, state: Path, execute: Execute, firewall: Firewall) -> None:
+def update_dhcp(network: NovaNetwork, settings: NovaSettings, execute: Execute, firewall: Firewall) -> None:
     """Write the hosts file, start dnsmasq if it does not run, let DHCP and DNS in.
 
     Raises:
         CommandError: dnsmasq or iptables refused.
     """
-    folder = state / "networks"
+    folder = settings.state / "networks"
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"nova-{network.bridge}"
     (folder / f"{stem}.conf").write_text("\n".join(hosts_lines(network)) + "\n", encoding="utf-8")
@@ -61,7 +62,7 @@ def update_dhcp(network: NovaNetwork, state: Path, execute: Execute, firewall: F
         execute("kill", "-HUP", str(pid))
     else:
         # The lease script reads there whose leases it is asked for.
-        execute("env", f"NETWORK_ID={network.bridge}", *dnsmasq_argv(network, state))
+        execute("env", f"NETWORK_ID={network.bridge}", *dnsmasq_argv(network, settings.state))
     for port in (67, 53):
         for proto in ("udp", "tcp"):
             rule = f"-i {network.bridge} -p {proto} -m {proto} --dport {port} -j ACCEPT"

@@ -1,4 +1,4 @@
-"""Applies the controller's rules: save, edit, restore, under a lock, changed or not (see settings)."""
+"""Applies the controller's rules: save, edit, restore, under a lock, changed or not before 2013.2."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.nova.rootexec import Execute
+    from labctl.nova.traits import ReleaseTraits
 
 __all__ = ["Firewall"]
 
@@ -28,17 +29,20 @@ class Firewall:
         log: gets an ``apply`` event each: ``ns``, ``edit_ns`` of it spent in Python, ``rules``,
             ``skipped``.
         lock: file that other programs that edit rules lock, too.
-        dirty_check, one_restore: see :class:`labctl.nova.settings.NovaSettings`.
-        tables: by name.
+        traits: of the release: which tables, and how they are written.
+        tables: by name, in the order in which they are written.
     """
 
     execute: Execute
     log: EventLog
     lock: Path
-    dirty_check: bool = False
-    one_restore: bool = False
-    tables: dict[str, Table] = field(default_factory=tables_of_controller)
+    traits: ReleaseTraits
+    tables: dict[str, Table] = field(init=False)
     _deferred: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin with the controller's own chains."""
+        self.tables = tables_of_controller(self.traits.tables)
 
     def apply(self) -> None:
         """Bring the kernel's rules to what is wanted.
@@ -49,11 +53,12 @@ class Firewall:
         if self._deferred:
             return
         begin = now_ns()
-        skipped = self.dirty_check and not any(table.dirty for table in self.tables.values())
+        skipped = self.traits.dirty_check and not any(table.dirty for table in self.tables.values())
         edit_ns = 0
         if not skipped:
             with self._locked():
-                edit_ns = self._together() if self.one_restore else sum(map(self._one, self.tables.values()))
+                together = self.traits.one_restore
+                edit_ns = self._together() if together else sum(map(self._one, self.tables.values()))
         for table in self.tables.values():
             table.dirty = False
         rules = sum(len(table.rules) for table in self.tables.values())

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from labctl.nova.l3 import METADATA_ADDRESS
 from labctl.nova.rules import OWNER
 from labctl.nova.settings import load_settings
 
@@ -37,6 +38,7 @@ def main() -> int:
         file.unlink(missing_ok=True)
     names = [name for name in os.listdir("/sys/class/net") if _MADE.match(name)]  # noqa: PTH208 - names only
     lines = "".join(f"link delete dev {name}\n" for name in names)
+    lines += f"address delete {METADATA_ADDRESS} dev lo\n"
     subprocess.run(["ip", "-force", "-batch", "-"], input=lines, text=True, check=False)
     saved = subprocess.run(["iptables-save", "-c"], capture_output=True, text=True, check=True).stdout
     if OWNER in saved:

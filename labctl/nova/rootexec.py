@@ -39,8 +39,8 @@ class CommandError(LabctlError):
 class Execute(Protocol):
     """Whatever runs commands as root."""
 
-    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:
-        """Run a command; returns its output.
+    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,), root: bool = True) -> str:
+        """Run a command, as root unless told otherwise; returns its output.
 
         Raises:
             CommandError: its exit code is not among those allowed.
@@ -58,9 +58,10 @@ class RootExecutor:
 
     Attributes:
         helper: see :class:`~labctl.nova.settings.RootHelper`.
-        log: gets a ``command`` event each: ``program``, ``argv``, ``ns``, ``code``, ``network``.
+        log: gets a ``command`` event each: ``program``, ``argv``, ``ns``, ``code``, ``network``; one that
+            needs no root, ``command.unprivileged``.
         network: index of the network that is being built, -1 for none; goes into the events.
-        count: commands run so far.
+        count: commands run as root so far.
     """
 
     helper: RootHelper
@@ -69,15 +70,15 @@ class RootExecutor:
     count: int = 0
     _daemon: Any = field(default=None, repr=False)
 
-    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:
+    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,), root: bool = True) -> str:
         """See :class:`Execute`."""
         begin = now_ns()
-        code, out, error = self._through(argv, stdin)
+        code, out, error = self._through(argv, stdin) if root else _run(argv, stdin)
         took = now_ns() - begin
-        self.count += 1
+        self.count += root
         words = " ".join(argv[:8])
         self.log.tell(
-            "command",
+            "command" if root else "command.unprivileged",
             t_ns=begin,
             program=program_of(argv),
             argv=words,
@@ -112,10 +113,12 @@ class RootExecutor:
                 self._daemon = client.Client(["sudo", "-n", ROOTWRAP_DAEMON, ROOTWRAP_CONFIG])
             code, out, error = self._daemon.execute(list(argv), stdin or None)
             return int(code), _text(out), _text(error)
-        done = subprocess.run(
-            helper_argv(self.helper, argv), input=stdin, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout, done.stderr
+        return _run(helper_argv(self.helper, argv), stdin)
+
+
+def _run(argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def program_of(argv: Sequence[str]) -> str:

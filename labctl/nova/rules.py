@@ -20,6 +20,7 @@ OWNER = "nova-network"
 BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
 }
 
 
@@ -46,7 +47,7 @@ class Table:
     """What the controller wants of one table.
 
     Attributes:
-        name: ``filter`` or ``nat``.
+        name: ``filter``, ``nat`` or ``mangle``.
         chains: of the controller.
         shared: chains that it makes and that others may use too.
         rules: in their order.
@@ -67,8 +68,13 @@ class Table:
             self.dirty = True
 
 
-def tables_of_controller() -> dict[str, Table]:
-    """Both tables as they are before the first network: chains, and the jumps into them."""
+def tables_of_controller(names: Iterable[str] = ("filter", "nat")) -> dict[str, Table]:
+    """The tables of these names as they are before the first network: chains, and the jumps into them."""
+    make = {"filter": _filter_table, "nat": _nat_table, "mangle": _mangle_table}
+    return {name: make[name]() for name in names}
+
+
+def _filter_table() -> Table:
     filters = Table("filter", [f"{OWNER}-{name}" for name in (*BUILT_IN["filter"], "local")])
     filters.shared.append("nova-filter-top")
     for chain in ("FORWARD", "OUTPUT"):
@@ -76,6 +82,10 @@ def tables_of_controller() -> dict[str, Table]:
     filters.rules.append(IptablesRule("nova-filter-top", f"-j {OWNER}-local"))
     for chain in BUILT_IN["filter"]:
         filters.rules.append(IptablesRule(chain, f"-j {OWNER}-{chain}", top=True))
+    return filters
+
+
+def _nat_table() -> Table:
     used = ("PREROUTING", "OUTPUT", "POSTROUTING")
     nat = Table("nat", [f"{OWNER}-{name}" for name in (*used, "snat", "float-snat")])
     nat.shared.append("nova-postrouting-bottom")
@@ -84,7 +94,17 @@ def tables_of_controller() -> dict[str, Table]:
     nat.rules.append(IptablesRule("POSTROUTING", "-j nova-postrouting-bottom", top=True))
     nat.rules.append(IptablesRule("nova-postrouting-bottom", f"-j {OWNER}-snat"))
     nat.rules.append(IptablesRule(f"{OWNER}-snat", f"-j {OWNER}-float-snat"))
-    return {"filter": filters, "nat": nat}
+    return nat
+
+
+def _mangle_table() -> Table:
+    """For checksums of DHCP on hosts that run every network; here it has no rule but the jump."""
+    chain = "POSTROUTING"
+    return Table(
+        "mangle",
+        [f"{OWNER}-{chain}"],
+        rules=[IptablesRule(chain, f"-j {OWNER}-{chain}", top=True)],
+    )
 
 
 def split_tables(lines: Iterable[str]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from labctl.errors import InputError, Problem
+from labctl.nova.traits import TRAITS, Release, ReleaseTraits
 
 __all__ = ["NovaSettings", "RootHelper", "load_settings"]
 
@@ -33,9 +34,8 @@ class NovaSettings:
         fixed_range: of all tenants, in text.
         root_helper: see :class:`RootHelper`.
         send_arp_for_ha: announce each gateway address by ARP; Folsom's default is off.
-        dirty_check: Havana: an apply does nothing where no rule was changed since the last.
-        one_restore: Havana: one save and one restore for all tables instead of one a table.
-        defer_applies: later: one apply at the end of all networks instead of three a network.
+        release: whose behaviour it has.
+        defer_applies: later than all of them: one apply at the end of all networks.
         state: folder for pid files, hosts files and the lock.
         events: file that gets the events, one JSON object a line.
     """
@@ -47,11 +47,15 @@ class NovaSettings:
     fixed_range: str = "10.40.0.0/16"
     root_helper: RootHelper = RootHelper.ROOTWRAP
     send_arp_for_ha: bool = False
-    dirty_check: bool = False
-    one_restore: bool = False
+    release: Release = Release.FOLSOM_3
     defer_applies: bool = False
     state: Path = Path("/var/lib/labctl-nova")
     events: Path = Path("/var/log/labctl-nova/events.jsonl")
+
+    @property
+    def traits(self) -> ReleaseTraits:
+        """Of the release."""
+        return TRAITS[self.release]
 
 
 def load_settings(path: Path) -> NovaSettings:
@@ -63,6 +67,7 @@ def load_settings(path: Path) -> NovaSettings:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         data["root_helper"] = RootHelper(data.get("root_helper", RootHelper.ROOTWRAP))
+        data["release"] = Release(data.get("release", Release.FOLSOM_3))
         for name in ("state", "events"):
             if name in data:
                 data[name] = Path(data[name])

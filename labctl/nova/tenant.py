@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from labctl.nova.dhcp import update_dhcp
+from labctl.nova.l3 import initialize_range
 from labctl.nova.segments import SegmentKind, segment_argv
 
 if TYPE_CHECKING:
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
     from labctl.nova.rootexec import Execute
     from labctl.nova.settings import NovaSettings
 
-__all__ = ["COMMANDS_A_NETWORK", "Builder"]
-
-COMMANDS_A_NETWORK = 28
-"""Root commands for a network on a fresh controller, with every behaviour of Folsom's."""
+__all__ = ["Builder"]
 
 VPN_PORT = 1194
 
@@ -39,34 +37,38 @@ class Builder:
         Raises:
             CommandError: a command failed.
         """
+        if self._firewall.traits.range_a_network:
+            # Made before the first network already: the dirty check skips both applies.
+            initialize_range(self._settings, network.cidr, self._firewall)
         self.ensure_vlan(network)
         self.ensure_bridge(network)
         self.initialize_gateway(network)
         self.ensure_vpn_forward(network)
-        update_dhcp(network, self._settings.state, self._execute, self._firewall)
+        update_dhcp(network, self._settings, self._execute, self._firewall)
 
     def ensure_vlan(self, network: NovaNetwork) -> None:
         """The segment's interface, with a MAC of its own."""
         name = f"vlan{network.vlan}"
-        if not _exists(name):
+        if not self._exists(name):
             self._execute("ip", *segment_argv(self._kind, self._settings.interface, network.vlan))
             mac = "fa:16:3e:" + secrets.token_bytes(3).hex(":")
             self._execute("ip", "link", "set", name, "address", mac)
-        self._execute("ip", "link", "set", name, "up")
+            self._execute("ip", "link", "set", name, "up")
 
     def ensure_bridge(self, network: NovaNetwork) -> None:
         """The bridge over it, and apply 1: traffic in and out of the bridge is forwarded."""
         run, bridge, name = self._execute, network.bridge, f"vlan{network.vlan}"
-        if not _exists(bridge):
+        if not self._exists(bridge):
             run("brctl", "addbr", bridge)
             run("brctl", "setfd", bridge, "0")
             run("brctl", "stp", bridge, "off")
             run("ip", "link", "set", bridge, "up")
         # 1: it is in the bridge already.
         run("brctl", "addif", bridge, name, allowed=(0, 1))
-        run("ip", "link", "set", name, "up")
+        if self._firewall.traits.up_in_bridge:
+            run("ip", "link", "set", name, "up")
         # What addresses and routes the interface had would move to the bridge; a segment has none.
-        run("ip", "route", "show", "dev", name)
+        run("ip", "route", "show", "dev", name, root=False)
         run("ip", "addr", "show", "dev", name, "scope", "global")
         filters = self._firewall.tables["filter"]
         filters.add("FORWARD", f"-i {bridge} -j ACCEPT")
@@ -80,8 +82,8 @@ class Builder:
         run("sysctl", "-w", "net.ipv4.ip_forward=1", allowed=(0, 1, 255))
         wanted = f"{network.gateway}/{network.prefix}"
         there = run("ip", "addr", "show", "dev", bridge, "scope", "global")
-        run("ip", "route", "show", "dev", bridge)
         if f"inet {wanted} " not in there:
+            run("ip", "route", "show", "dev", bridge)
             run("ip", "addr", "add", wanted, "brd", network.broadcast, "dev", bridge)
         if self._settings.send_arp_for_ha:
             run("arping", "-U", "-A", "-I", bridge, "-c", "3", network.gateway)
@@ -96,8 +98,6 @@ class Builder:
             nat.add(chain, f"{matches} -j DNAT --to-destination {private}:{VPN_PORT}")
         self._firewall.apply()
 
-
-def _exists(interface: str) -> bool:
-    """As in Folsom no command that needs root: every user may look."""
-    with open("/proc/net/dev", encoding="ascii") as table:  # noqa: PTH123 - a file of the kernel
-        return any(line.split(":")[0].strip() == interface for line in table)
+    def _exists(self, interface: str) -> bool:
+        """Whether there is such an interface; nova looks as root, though every user may."""
+        return bool(self._execute("ip", "link", "show", "dev", interface, allowed=(0, 1)).strip())

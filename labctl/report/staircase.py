@@ -23,8 +23,6 @@ TALK_TOTAL_S = 15 * 60.0
 TALK_LATE_S = (6 * 60.0, 7 * 60.0)
 """What the talk tells of its fail-over: about 15 minutes in all, the late tenant after 6 to 7."""
 
-COMMANDS_A_NETWORK = 28
-
 STAIRS_STYLE = """
 :root { --work:#2457c5; --out:#e7a6a4; --others:#9aa7bd }
 @media (prefers-color-scheme: dark) { :root { --work:#86a8ff; --out:#7c3b3d; --others:#5b6779 } }
@@ -92,9 +90,7 @@ def _tiles(stairs: Staircase) -> Markup:
     facts = [
         f"{stairs.fault}; {stairs.node} takes over; root helper {helper}",
         ", ".join(
-            f"{key}: {'yes' if value else 'no'}"
-            for key, value in stairs.settings.items()
-            if key != "root_helper"
+            f"{key}: {_shown(value)}" for key, value in stairs.settings.items() if key != "root_helper"
         ),
         f"segments: {stairs.segment}",
         f"outages are true to ±{1000 * stairs.error_s:.0f} ms",
@@ -176,7 +172,8 @@ def _beside(stairs: Staircase) -> Markup:
     count = len(stairs.tenants)
     each = stairs.command_seconds / stairs.commands if stairs.commands else 0.0
     took = (stairs.networks_s or 0.0) - (stairs.read_s or 0.0)
-    talk_each = TALK_TOTAL_S / (COMMANDS_A_NETWORK * TALK_NETWORKS)
+    talk_commands = TALK_NETWORKS * stairs.commands / count if count else 0.0
+    talk_each = TALK_TOTAL_S / talk_commands if talk_commands else 0.0
     here = (
         f"Here: {stairs.commands:,} commands of {1000 * each:.0f} ms on average for {count} networks,"
         f" {took:.0f} s in all. The number depends on this machine and on what else ran on it."
@@ -186,7 +183,8 @@ def _beside(stairs: Staircase) -> Markup:
         lines.append("That is the talk's number of networks: measured, not estimated.")
     lines += _estimated(stairs, count)
     lines.append(
-        f"The talk: about {TALK_TOTAL_S / 60:.0f} minutes in all. Were all of it root commands, it were"
+        f"The talk: about {TALK_TOTAL_S / 60:.0f} minutes in all. Were all of it"
+        f" {talk_commands:,.0f} root commands, as many a network as here, it were"
         f" {1000 * talk_each:.0f} ms a command: what a root helper that starts Python anew cost on the"
         " machines and with the Python of its time."
     )
@@ -220,6 +218,11 @@ def _estimated(stairs: Staircase, count: int) -> list[str]:
     return lines
 
 
+def _shown(value: object) -> str:
+    """A setting: yes or no, or what it is."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s ({seconds / 60:.1f} min)"
 
@@ -228,6 +231,6 @@ _DIFFERENCE = (
     "The talk's late tenant answered after {low:.0f} to {high:.0f} minutes. Its place in the range is not"
     " told, nor how long the cluster manager took to stop one service, to fence, and to start the other, nor"
     " how often the queue was tried (1 s, doubling to 60 s). Here a tenant answers when its gateway has its"
-    " address, about 18 of its 28 commands in, and the queue follows the last tenant at once, since the"
+    " address, after about 60 % of its commands, and the queue follows the last tenant at once, since the"
     " broker has been there all the time. What those parts took of the 15 minutes this lab cannot say."
 )

@@ -11,7 +11,7 @@ import pytest
 from machine import Machine, machine
 
 from labctl.journal.file import read_journal
-from labctl.nova.tenant import COMMANDS_A_NETWORK
+from labctl.nova.traits import TRAITS, Release
 from labctl.report.staircase_data import staircase_of
 from labctl.verdict import judge
 from labctl.verdict.schema import Verdict
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 LAB = "paris-e2e"
+DEFAULT_TRAITS = TRAITS[Release.FOLSOM_3]
 SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
 
 
@@ -81,8 +82,11 @@ def test_tenants_come_back_in_the_order_of_the_range_the_queue_last_and_none_is_
         assert earlier.done_s is not None
         assert later.begun_s is not None
         assert earlier.done_s <= later.begun_s
-    assert {tenant.commands for tenant in stairs.tenants} == {COMMANDS_A_NETWORK}
-    assert stairs.commands == networks * COMMANDS_A_NETWORK
+    assert {tenant.commands for tenant in stairs.tenants} == {DEFAULT_TRAITS.commands_a_network}
+    assert (
+        stairs.commands
+        == DEFAULT_TRAITS.commands_before(networks) + networks * DEFAULT_TRAITS.commands_a_network
+    )
     assert stairs.networks_s is not None
     assert stairs.queue_s is not None
     assert stairs.queue_s > stairs.networks_s
@@ -121,9 +125,9 @@ def test_a_survivor_starts_nothing_before_it_knows_that_the_other_one_is_dark(ho
 
 def test_deferred_applies_open_the_firewall_once_at_the_end_and_leases_live_on(host: Machine) -> None:
     before = host.census()
-    sets = ("networks=3", "helper=none", "defer_applies=true", "one_restore=true")
+    sets = ("networks=3", "helper=none", "defer_applies=true", "release=2013.1")
     _, _, stairs = fail_over(host, "paris-power-off", *sets, keep=True)
-    assert stairs.commands == 3 * (COMMANDS_A_NETWORK - 12) + 2
+    assert stairs.commands == 3 * 16 + 1 + 2
     assert stairs.forgotten == ()
     leases = inside(host, "nc2", "env", "NETWORK_ID=br101", "/etc/nova/dhcpbridge", "init")
     assert [line.split()[2:] for line in leases.splitlines()] == [

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from legacy import network
 
-from labctl.nova.__main__ import make_firewall
 from labctl.nova.eventlog import EventLog
 from labctl.nova.firewall import Firewall
+from labctl.nova.l3 import initialize
 from labctl.nova.release import without_ours
 from labctl.nova.rules import OWNER
 from labctl.nova.segments import SegmentKind
 from labctl.nova.settings import NovaSettings
 from labctl.nova.tenant import Builder
+from labctl.nova.traits import TRAITS, Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,13 @@ class InNamespace:
     def __init__(self, pid: int) -> None:
         self.enter = ("nsenter", f"--target={pid}", "--net", "--")
 
-    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:
+    def __call__(
+        self,
+        *argv: str,
+        stdin: str = "",
+        allowed: Sequence[int] = (0,),
+        root: bool = True,  # noqa: ARG002 - the tests are root
+    ) -> str:
         done = subprocess.run([*self.enter, *argv], input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode in allowed, (argv, done.stderr)
         return done.stdout
@@ -75,15 +82,15 @@ def with_networks(firewall: Firewall, count: int) -> None:
             nat.add(chain, f"{words} -j DNAT --to-destination 10.40.{number}.2:1194")
 
 
-@pytest.mark.parametrize("one_restore", [False, True])
+@pytest.mark.parametrize("release", list(Release))
 def test_the_kernel_has_just_what_was_wanted_and_a_second_apply_changes_nothing(
-    run: InNamespace, tmp_path: Path, *, one_restore: bool
+    run: InNamespace, tmp_path: Path, release: Release
 ) -> None:
     for rule in FOREIGN:
         run("iptables", *rule)
     before = rules(run)
     with EventLog(tmp_path / "log") as log:
-        firewall = Firewall(run, log, tmp_path / "lock", one_restore=one_restore)
+        firewall = Firewall(run, log, tmp_path / "lock", TRAITS[release])
         with_networks(firewall, 3)
         firewall.apply()
         once = rules(run)
@@ -103,7 +110,13 @@ class OnlyRules:
         self.run = run
         self.restored: list[str] = []
 
-    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:
+    def __call__(
+        self,
+        *argv: str,
+        stdin: str = "",
+        allowed: Sequence[int] = (0,),
+        root: bool = True,  # noqa: ARG002 - the tests are root
+    ) -> str:
         if argv[0] == "iptables-restore":
             self.restored.append(stdin)
         return self.run(*argv, stdin=stdin, allowed=allowed) if argv[0].startswith("iptables") else ""
@@ -116,20 +129,22 @@ def start_controller(
     settings = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=folder, **behaviour)
     execute = OnlyRules(run)
     with EventLog(folder / "log") as log:
-        firewall = make_firewall(settings, execute, log)
+        firewall = Firewall(execute, log, folder / "lock", settings.traits)
+        tenants = [network(index) for index in range(networks)]
+        initialize(settings, tenants, execute, firewall)
         builder = Builder(settings, SegmentKind.VXLAN, execute, firewall)
-        for index in range(networks):
-            builder.build(network(index))
+        for tenant in tenants:
+            builder.build(tenant)
     return firewall, execute
 
 
-@pytest.mark.parametrize("one_restore", [False, True])
+@pytest.mark.parametrize("release", list(Release))
 def test_every_rule_of_the_controller_stands_in_the_kernel_word_for_word_and_in_its_order(
-    run: InNamespace, tmp_path: Path, *, one_restore: bool
+    run: InNamespace, tmp_path: Path, release: Release
 ) -> None:
     for rule in FOREIGN:
         run("iptables", *rule)
-    firewall, execute = start_controller(run, tmp_path, 3, one_restore=one_restore)
+    firewall, execute = start_controller(run, tmp_path, 3, release=release)
     for name, table in firewall.tables.items():
         kernel = [line for line in run("iptables-save", "-t", name).splitlines() if line.startswith("-A")]
         for chain in {rule.chain for rule in table.rules}:
@@ -140,7 +155,9 @@ def test_every_rule_of_the_controller_stands_in_the_kernel_word_for_word_and_in_
             assert len(found) - len(wanted) == sum(
                 "192.0.2.0/24" in one or "--dport 22" in one for one in found
             )
-    assert len(execute.restored) == 3 * 3 * (1 if one_restore else 2)
+    traits = TRAITS[release]
+    applies = 3 * 3 + 1 + 2 * (3 if traits.range_a_network else 1)
+    assert len(execute.restored) == applies * traits.commands_an_apply // 2
 
 
 def test_a_controller_started_anew_on_its_own_rules_ends_with_the_very_same(
@@ -162,7 +179,7 @@ def test_iptables_refuses_a_rule_that_is_none_and_keeps_what_it_had(run: InNames
     start_controller(run, tmp_path, 1)
     before = rules(run)
     with EventLog(tmp_path / "log") as log:
-        firewall = Firewall(run, log, tmp_path / "lock")
+        firewall = Firewall(run, log, tmp_path / "lock", TRAITS[Release.FOLSOM_3])
         firewall.tables["filter"].add("FORWARD", "-i br1 --no-such-match -j ACCEPT")
         with pytest.raises(AssertionError, match="iptables-restore"):
             firewall.apply()
@@ -173,7 +190,7 @@ def test_what_is_released_is_gone_and_nothing_else(run: InNamespace, tmp_path: P
     for rule in FOREIGN:
         run("iptables", *rule)
     with EventLog(tmp_path / "log") as log:
-        firewall = Firewall(run, log, tmp_path / "lock")
+        firewall = Firewall(run, log, tmp_path / "lock", TRAITS[Release.FOLSOM_3])
         with_networks(firewall, 2)
         firewall.apply()
     run("iptables-restore", "-c", stdin=without_ours(run("iptables-save", "-c")) + "\n")

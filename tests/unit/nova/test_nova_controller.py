@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from legacy import network
+from legacy_shell import Shell, start_controller
 
 from labctl.errors import InputError
 from labctl.nova.database import networks_of
@@ -18,101 +18,31 @@ from labctl.nova.firewall import Firewall
 from labctl.nova.queue import retry_delays
 from labctl.nova.release import without_ours
 from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv, program_of
-from labctl.nova.segments import SegmentKind
-from labctl.nova.settings import NovaSettings, RootHelper, load_settings
-from labctl.nova.tenant import COMMANDS_A_NETWORK, Builder
+from labctl.nova.settings import RootHelper, load_settings
+from labctl.nova.traits import TRAITS, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
-class Shell:
-    """Runs nothing; keeps the rules that it was given, as the kernel does."""
-
-    def __init__(self) -> None:
-        self.commands: list[tuple[str, ...]] = []
-        self.tables: dict[str, str] = {}
-
-    def __call__(self, *argv: str, stdin: str = "", allowed: Sequence[int] = (0,)) -> str:  # noqa: ARG002 - the seam
-        self.commands.append(argv)
-        if argv[0] == "iptables-restore":
-            for text in stdin.split("COMMIT\n"):
-                if text:
-                    self.tables[text[1:].split("\n")[0]] = text + "COMMIT\n"
-        if argv[0] == "iptables-save":
-            return self.tables.get(argv[3], "") if "-t" in argv else "".join(self.tables.values())
-        return ""
-
-
-def build(tmp_path: Path, count: int, **settings: Any) -> tuple[Shell, list[dict[str, object]]]:
-    chosen = NovaSettings("eth2", "192.0.2.1", "192.0.2.1", "192.0.2.254", state=tmp_path, **settings)
-    shell = Shell()
-    with EventLog(tmp_path / "events.jsonl") as log:
-        firewall = Firewall(shell, log, tmp_path / "lock", chosen.dirty_check, chosen.one_restore)
-        builder = Builder(chosen, SegmentKind.VXLAN, shell, firewall)
-        if chosen.defer_applies:
-            with firewall.deferred():
-                for index in range(count):
-                    builder.build(network(index))
-        else:
-            for index in range(count):
-                builder.build(network(index))
-    return shell, [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
-
-
-def test_a_network_takes_as_many_commands_as_in_folsom(tmp_path: Path) -> None:
-    shell, applies = build(tmp_path, 4)
-    assert len(shell.commands) == 4 * COMMANDS_A_NETWORK
-    programs = Counter(program_of(argv) for argv in shell.commands)
-    assert programs["iptables-save"] == programs["iptables-restore"] == 4 * 3 * 2
-    assert programs["dnsmasq"] == 4
-    assert len(applies) == 4 * 3
-
-
-def test_a_network_is_made_in_novas_order(tmp_path: Path) -> None:
-    shell, _ = build(tmp_path, 1)
-    steps = [" ".join(argv[:3]) for argv in shell.commands if not argv[0].startswith("iptables")]
-    wanted = [
-        "ip link add",
-        "brctl addbr br101",
-        "brctl addif br101",
-        "sysctl -w net.ipv4.ip_forward=1",
-        "ip addr add",
-    ]
-    assert [step for step in steps if step in wanted] == wanted
-    assert steps[-1] == "env NETWORK_ID=br101 dnsmasq"
-
-
 def test_every_apply_writes_all_rules_so_that_the_work_grows_with_the_square(tmp_path: Path) -> None:
-    _, applies = build(tmp_path, 8)
-    written = [int(str(event["data"]["rules"])) for event in applies]  # type: ignore[index]
+    _, _, applies = start_controller(tmp_path, 8)
+    written = [one["rules"] for one in applies]
     assert written == sorted(written)
     assert written[-1] - written[len(written) // 2] > 0
 
 
-def test_one_restore_for_all_tables_halves_the_iptables_commands(tmp_path: Path) -> None:
-    shell, _ = build(tmp_path, 2, one_restore=True)
-    assert sum(argv[0].startswith("iptables") for argv in shell.commands) == 2 * 3 * 2
-
-
-def test_the_dirty_check_spares_nothing_where_every_apply_has_news(tmp_path: Path) -> None:
-    plain, _ = build(tmp_path / "a", 2)
-    checked, applies = build(tmp_path / "b", 2, dirty_check=True)
-    assert len(checked.commands) == len(plain.commands)
-    assert not any(event["data"]["skipped"] for event in applies)  # type: ignore[index]
-
-
 def test_deferred_applies_are_one(tmp_path: Path) -> None:
-    shell, applies = build(tmp_path, 5, defer_applies=True)
-    assert sum(argv[0] == "iptables-restore" for argv in shell.commands) == 2
-    assert len(applies) == 1
-
-
-def test_later_behaviours_end_with_the_same_rules(tmp_path: Path) -> None:
-    plain, _ = build(tmp_path / "a", 3)
-    later, _ = build(tmp_path / "b", 3, dirty_check=True, one_restore=True, defer_applies=True)
-    assert later.tables == plain.tables
+    shell = Shell()
+    with EventLog(tmp_path / "log") as log:
+        firewall = Firewall(shell, log, tmp_path / "lock", TRAITS[Release.FOLSOM])
+        with firewall.deferred():
+            for bridge in ("br1", "br2"):
+                firewall.tables["filter"].add("FORWARD", f"-i {bridge} -j ACCEPT")
+                firewall.apply()
+    assert [argv[0] for argv in shell.commands] == ["iptables-save", "iptables-restore"] * 2
+    assert "-i br1 -j ACCEPT" in shell.tables["filter"]
+    assert "-i br2 -j ACCEPT" in shell.tables["filter"]
 
 
 def test_dnsmasq_has_novas_flags(tmp_path: Path) -> None:
@@ -153,8 +83,11 @@ def test_a_command_is_counted_and_timed_whether_it_fails_or_not(tmp_path: Path) 
         with pytest.raises(CommandError, match="false ended with 1"):
             execute("false")
         assert execute("false", allowed=(0, 1)) == ""
-    told = [json.loads(line)["data"] for line in (tmp_path / "log").read_text().splitlines()]
-    assert [one["program"] for one in told] == ["echo", "false", "false"]
+        assert execute("echo", "all", root=False) == "all\n"
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [event["kind"] for event in events] == [*["command"] * 3, "command.unprivileged"]
+    told = [event["data"] for event in events]
+    assert [one["program"] for one in told] == ["echo", "false", "false", "echo"]
     assert all(one["ns"] > 0 for one in told)
     assert execute.count == 3
 
@@ -176,7 +109,10 @@ def test_release_takes_our_rules_and_leaves_those_of_others() -> None:
     assert without_ours(text) == "[0:0] -A INPUT -j ACCEPT\nCOMMIT"
 
 
-@pytest.mark.parametrize("text", ["{", '{"interface": "eth2", "colour": "red"}', '{"root_helper": "magic"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"interface": "eth2", "colour": "red"}', '{"root_helper": "magic"}', '{"release": "2011.3"}'],
+)
 def test_settings_that_cannot_be_are_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nova.json"
     path.write_text(text)
