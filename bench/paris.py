@@ -7,7 +7,7 @@ it can be done in pieces:
 
     bench/paris.py --networks 5,10,25,50 --helpers none,sudo,rootwrap-daemon,rootwrap
     bench/paris.py --networks 100 --helpers rootwrap
-    bench/paris.py --networks 25 --helpers rootwrap --set defer_applies=true
+    bench/paris.py --networks 25 --helpers rootwrap --set release=2013.2
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from common import finish, labctl
@@ -30,6 +31,7 @@ from labctl.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labctl.events import Event
     from labctl.report.staircase_data import Staircase
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +64,30 @@ class Point:
         return ", ".join((self.helper, *self.sets))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one fail-over took.
+
+    Attributes:
+        dhcpbridge_s: of each start of nova-dhcpbridge on the controller that took over, in seconds.
+    """
+
+    point: Point
+    stairs: Staircase
+    dhcpbridge_s: tuple[float, ...]
+
+    @property
+    def command_ms(self) -> float:
+        """Mean of a root command, without what dnsmasq waited for nova-dhcpbridge."""
+        seconds = self.stairs.command_seconds - sum(self.dhcpbridge_s)
+        return 1000 * seconds / max(self.stairs.commands, 1)
+
+    @property
+    def dhcpbridge_ms(self) -> float | None:
+        """Mean of a start; None where a shell script answers."""
+        return 1000 * fmean(self.dhcpbridge_s) if self.dhcpbridge_s else None
+
+
 def fail_over(point: Point, out: Path) -> None:
     """Run one point into its folder.
 
@@ -81,7 +107,7 @@ def fail_over(point: Point, out: Path) -> None:
         sys.exit(f"{point.name}: {done.stdout}{done.stderr}")
 
 
-def read(folder: Path) -> tuple[Point, Staircase] | None:
+def read(folder: Path) -> Measured | None:
     """The point of one folder of results, as its journal says."""
     events = read_journal(folder / "journal.jsonl")
     result = judge(events)
@@ -90,24 +116,32 @@ def read(folder: Path) -> tuple[Point, Staircase] | None:
     if stairs is None or not {"networks", "helper"} <= given.keys():
         return None
     networks, helper = int(given.pop("networks")), given.pop("helper")
-    return Point(networks, helper, tuple(f"{key}={value}" for key, value in given.items())), stairs
+    point = Point(networks, helper, tuple(f"{key}={value}" for key, value in given.items()))
+    return Measured(point, stairs, dhcpbridge_of(events, stairs.node))
 
 
-def page(points: Sequence[tuple[Point, Staircase]]) -> str:
+def dhcpbridge_of(events: Sequence[Event], node: str) -> tuple[float, ...]:
+    """Seconds of each start of nova-dhcpbridge on a node, as the program itself logged them."""
+    told = [event.data for event in events if event.kind == "node.event" and event.data.get("node") == node]
+    return tuple(one["data"]["ns"] / 1e9 for one in told if one.get("kind") == "dhcpbridge")
+
+
+def page(points: Sequence[Measured]) -> str:
     """The curves and the table, as HTML."""
     head = join(
         el("meta", charset="utf-8"), el("title", "nova-network: the curve"), el("style", Markup(STYLE))
     )
-    heads = ("networks", "root helper", "first back", "last back", "queue", "commands", "each")
+    heads = ("networks", "root helper", "first back", "last back", "queue", "commands", "each", "dhcpbridge")
     rows = [
         (
-            str(point.networks),
-            point.label,
-            *(f"{value:.1f} s" if value is not None else "never" for value in _times(stairs)),
-            f"{stairs.commands:,}",
-            f"{1000 * stairs.command_seconds / max(stairs.commands, 1):.0f} ms",
+            str(one.point.networks),
+            one.point.label,
+            *(f"{value:.1f} s" if value is not None else "never" for value in _times(one.stairs)),
+            f"{one.stairs.commands:,}",
+            f"{one.command_ms:.0f} ms",
+            f"{one.dhcpbridge_ms:.0f} ms" if one.dhcpbridge_ms is not None else "none",
         )
-        for point, stairs in points
+        for one in points
     ]
     table = el(
         "table",
@@ -119,7 +153,7 @@ def page(points: Sequence[tuple[Point, Staircase]]) -> str:
         *(
             el("span", el("i", style=f"background:{COLOURS[one]}"), one)
             for one in HELPERS
-            if one in {point.helper for point, _ in points}
+            if one in {measured.point.helper for measured in points}
         ),
         class_="key",
     )
@@ -138,9 +172,9 @@ def page(points: Sequence[tuple[Point, Staircase]]) -> str:
     return "<!doctype html>\n" + el("html", el("head", head), el("body", el("main", body)), lang="en")
 
 
-def curve(points: Sequence[tuple[Point, Staircase]]) -> Markup:
+def curve(points: Sequence[Measured]) -> Markup:
     """Time over networks, a line a helper."""
-    most_s = max((_times(stairs)[1] or 1.0 for _, stairs in points), default=10.0)
+    most_s = max((_times(one.stairs)[1] or 1.0 for one in points), default=10.0)
     decades = max(1, math.ceil(math.log10(most_s)))
 
     def x(count: int) -> float:
@@ -160,9 +194,9 @@ def curve(points: Sequence[tuple[Point, Staircase]]) -> Markup:
     for helper in HELPERS:
         mine = sorted(
             (
-                (point.networks, stairs)
-                for point, stairs in points
-                if point.helper == helper and not point.sets
+                (one.point.networks, one.stairs)
+                for one in points
+                if one.point.helper == helper and not one.point.sets
             ),
             key=lambda pair: pair[0],
         )
@@ -202,25 +236,26 @@ def main() -> int:
             fail_over(point, folder)
     found = (read(journal.parent) for journal in options.out.glob("*/journal.jsonl"))
     points = sorted(
-        (one for one in found if one is not None), key=lambda one: (one[0].networks, one[0].label)
+        (one for one in found if one is not None), key=lambda one: (one.point.networks, one.point.label)
     )
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "curve.html").write_text(page(points), encoding="utf-8")
     told = [
         {
-            "networks": point.networks,
-            "helper": point.label,
-            "first_s": _times(stairs)[0],
-            "last_s": _times(stairs)[1],
-            "queue_s": stairs.queue_s,
-            "commands": stairs.commands,
-            "command_ms": 1000 * stairs.command_seconds / max(stairs.commands, 1),
+            "networks": one.point.networks,
+            "helper": one.point.label,
+            "first_s": _times(one.stairs)[0],
+            "last_s": _times(one.stairs)[1],
+            "queue_s": one.stairs.queue_s,
+            "commands": one.stairs.commands,
+            "command_ms": one.command_ms,
+            "dhcpbridge_ms": one.dhcpbridge_ms,
         }
-        for point, stairs in points
+        for one in points
     ]
-    lines = [", ".join(_told(key, value) for key, value in one.items()) for one in told]
+    lines = [", ".join(_told(key, value) for key, value in row.items()) for row in told]
     finish({"points": told}, [*lines, f"page: {options.out / 'curve.html'}"], as_json=options.json)
-    good = all(stairs.in_order and not stairs.forgotten for _, stairs in points)
+    good = all(one.stairs.in_order and not one.stairs.forgotten for one in points)
     return 0 if points and good else 1
 
 

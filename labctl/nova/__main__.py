@@ -37,7 +37,9 @@ def init_host(settings: NovaSettings, log: EventLog) -> None:
     settings.state.mkdir(parents=True, exist_ok=True)
     trial = try_segments(settings.interface)
     log.tell("segment", segment=trial.kind, reason=trial.reason)
-    networks = read_networks(settings.database, lambda error: log.tell("database.failed", error=error))
+    networks = read_networks(
+        settings.database, settings.host, lambda error: log.tell("database.failed", error=error)
+    )
     log.tell("database.read", networks=len(networks))
     execute = RootExecutor(settings.root_helper, log)
     firewall = Firewall(execute, log, settings.state / "iptables.lock", settings.traits)
@@ -89,7 +91,7 @@ def _stop(stopped: list[int], number: int) -> None:
 
 
 def _behaviour(settings: NovaSettings) -> dict[str, Any]:
-    names = ("release", "send_arp_for_ha", "defer_applies")
+    names = ("release", "dhcpbridge", "send_arp_for_ha", "defer_applies")
     return {name: getattr(settings, name) for name in names}
 
 

@@ -34,7 +34,11 @@ _COLUMNS = (
     "vpn_public_port",
     "vpn_private_address",
 )
-_NETWORKS = f"SELECT id, {', '.join(_COLUMNS)} FROM networks WHERE deleted = 0 ORDER BY id"  # noqa: S608 - ours
+_NETWORKS = (
+    f"SELECT id, {', '.join(_COLUMNS)} FROM networks WHERE deleted = 0 AND (host = %s OR id IN"  # noqa: S608 - ours
+    " (SELECT network_id FROM fixed_ips WHERE deleted = 0 AND host = %s)) ORDER BY id"
+)
+"""As nova's network_get_all_by_host: the host's networks, and those with an address on the host."""
 _ADDRESSES = (
     "SELECT f.network_id, f.address, v.address, i.hostname FROM fixed_ips f"
     " JOIN virtual_interfaces v ON v.id = f.virtual_interface_id JOIN instances i ON i.id = f.instance_id"
@@ -61,6 +65,7 @@ class NovaNetwork:
 
     Attributes:
         index: 0-based place in the range.
+        network_id: of its row.
         label: name of the network.
         vlan: number of its segment.
         bridge: name of its bridge.
@@ -71,6 +76,7 @@ class NovaNetwork:
     """
 
     index: int
+    network_id: int
     label: str
     vlan: int
     bridge: str
@@ -99,6 +105,7 @@ def networks_of(
     return tuple(
         NovaNetwork(
             index=index,
+            network_id=network_id,
             addresses=tuple(by_network.get(network_id, ())),
             **dict(zip(_COLUMNS, values, strict=True)),
         )
@@ -106,11 +113,12 @@ def networks_of(
     )
 
 
-def read_networks(server: str, retried: Callable[[str], None]) -> tuple[NovaNetwork, ...]:
-    """Read every network; tried again until the server answers.
+def read_networks(server: str, host: str, retried: Callable[[str], None]) -> tuple[NovaNetwork, ...]:
+    """Read every network of a host; tried again until the server answers.
 
     Args:
         server: address of the server.
+        host: name of the controller in ``networks.host``.
         retried: told of every attempt that failed.
 
     Raises:
@@ -124,7 +132,7 @@ def read_networks(server: str, retried: Callable[[str], None]) -> tuple[NovaNetw
                 host=server, user=NAME, password=NAME, database=NAME, connect_timeout=_CONNECT_S
             )
             with contextlib.closing(connection), connection.cursor() as cursor:
-                cursor.execute(_NETWORKS)
+                cursor.execute(_NETWORKS, (host, host))
                 rows = cursor.fetchall()
                 cursor.execute(_ADDRESSES)
                 return networks_of(rows, cursor.fetchall())

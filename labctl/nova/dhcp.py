@@ -6,6 +6,8 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.nova.settings import Dhcpbridge
+
 if TYPE_CHECKING:
     from labctl.nova.database import NovaNetwork
     from labctl.nova.firewall import Firewall
@@ -16,7 +18,11 @@ __all__ = ["dnsmasq_argv", "hosts_lines", "update_dhcp"]
 
 LEASE_S = 120
 DOMAIN = "novalocal"
-BRIDGE_SCRIPT = "/etc/nova/dhcpbridge"
+FLAG_FILE = "/etc/nova/nova.conf"
+SCRIPTS = {
+    Dhcpbridge.SHELL: "/etc/nova/dhcpbridge",
+    Dhcpbridge.PYTHON: "/etc/nova/nova-dhcpbridge",
+}
 
 
 def hosts_lines(network: NovaNetwork) -> tuple[str, ...]:
@@ -24,7 +30,7 @@ def hosts_lines(network: NovaNetwork) -> tuple[str, ...]:
     return tuple(f"{one.mac},{one.hostname}.{DOMAIN},{one.address}" for one in network.addresses)
 
 
-def dnsmasq_argv(network: NovaNetwork, state: Path) -> tuple[str, ...]:
+def dnsmasq_argv(network: NovaNetwork, state: Path, dhcpbridge: Dhcpbridge) -> tuple[str, ...]:
     """The command line."""
     files = state / "networks" / f"nova-{network.bridge}"
     return (
@@ -39,7 +45,7 @@ def dnsmasq_argv(network: NovaNetwork, state: Path) -> tuple[str, ...]:
         f"--dhcp-range=set:{network.label},{network.dhcp_start},static,{network.netmask},{LEASE_S}s",
         f"--dhcp-lease-max={ipaddress.ip_network(network.cidr).num_addresses}",
         f"--dhcp-hostsfile={files}.conf",
-        f"--dhcp-script={BRIDGE_SCRIPT}",
+        f"--dhcp-script={SCRIPTS[dhcpbridge]}",
         "--leasefile-ro",
         # Of today's: these two files of the system are not the network's business.
         "--no-resolv",
@@ -61,13 +67,20 @@ def update_dhcp(network: NovaNetwork, settings: NovaSettings, execute: Execute, 
     if pid:
         execute("kill", "-HUP", str(pid))
     else:
-        # The lease script reads there whose leases it is asked for.
-        execute("env", f"NETWORK_ID={network.bridge}", *dnsmasq_argv(network, settings.state))
+        argv = dnsmasq_argv(network, settings.state, settings.dhcpbridge)
+        execute("env", *_environment(network, settings.dhcpbridge), *argv)
     for port in (67, 53):
         for proto in ("udp", "tcp"):
             rule = f"-i {network.bridge} -p {proto} -m {proto} --dport {port} -j ACCEPT"
             firewall.tables["filter"].add("INPUT", rule)
     firewall.apply()
+
+
+def _environment(network: NovaNetwork, dhcpbridge: Dhcpbridge) -> tuple[str, ...]:
+    """Where the lease script reads whose leases it is asked for; the shell knows networks by their bridge."""
+    if dhcpbridge is Dhcpbridge.SHELL:
+        return (f"NETWORK_ID={network.bridge}",)
+    return (f"FLAGFILE={FLAG_FILE}", f"NETWORK_ID={network.network_id}")
 
 
 def _running(pid_file: Path) -> int:

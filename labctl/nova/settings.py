@@ -10,7 +10,7 @@ from pathlib import Path
 from labctl.errors import InputError, Problem
 from labctl.nova.traits import TRAITS, Release, ReleaseTraits
 
-__all__ = ["NovaSettings", "RootHelper", "load_settings"]
+__all__ = ["Dhcpbridge", "NovaSettings", "RootHelper", "load_settings"]
 
 
 class RootHelper(StrEnum):
@@ -20,6 +20,13 @@ class RootHelper(StrEnum):
     SUDO = "sudo"
     ROOTWRAP = "rootwrap"
     DAEMON = "rootwrap-daemon"
+
+
+class Dhcpbridge(StrEnum):
+    """What dnsmasq runs at its start to learn of the leases."""
+
+    SHELL = "shell"
+    PYTHON = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class NovaSettings:
         root_helper: see :class:`RootHelper`.
         send_arp_for_ha: announce each gateway address by ARP; Folsom's default is off.
         release: whose behaviour it has.
+        dhcpbridge: see :class:`Dhcpbridge`; nova's was Python.
+        host: the networks of this host are built; both controllers have the same name.
         defer_applies: later than all of them: one apply at the end of all networks.
         state: folder for pid files, hosts files and the lock.
         events: file that gets the events, one JSON object a line.
@@ -48,6 +57,8 @@ class NovaSettings:
     root_helper: RootHelper = RootHelper.ROOTWRAP
     send_arp_for_ha: bool = False
     release: Release = Release.FOLSOM_3
+    dhcpbridge: Dhcpbridge = Dhcpbridge.PYTHON
+    host: str = "nova-network"
     defer_applies: bool = False
     state: Path = Path("/var/lib/labctl-nova")
     events: Path = Path("/var/log/labctl-nova/events.jsonl")
@@ -68,6 +79,7 @@ def load_settings(path: Path) -> NovaSettings:
         data = json.loads(path.read_text(encoding="utf-8"))
         data["root_helper"] = RootHelper(data.get("root_helper", RootHelper.ROOTWRAP))
         data["release"] = Release(data.get("release", Release.FOLSOM_3))
+        data["dhcpbridge"] = Dhcpbridge(data.get("dhcpbridge", Dhcpbridge.PYTHON))
         for name in ("state", "events"):
             if name in data:
                 data[name] = Path(data[name])

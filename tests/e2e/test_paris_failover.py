@@ -129,7 +129,15 @@ def test_deferred_applies_open_the_firewall_once_at_the_end_and_leases_live_on(h
     _, _, stairs = fail_over(host, "paris-power-off", *sets, keep=True)
     assert stairs.commands == 3 * 16 + 1 + 2
     assert stairs.forgotten == ()
-    leases = inside(host, "nc2", "env", "NETWORK_ID=br101", "/etc/nova/dhcpbridge", "init")
+    leases = inside(
+        host,
+        "nc2",
+        "env",
+        "FLAGFILE=/etc/nova/nova.conf",
+        "NETWORK_ID=1",
+        "/etc/nova/nova-dhcpbridge",
+        "init",
+    )
     assert [line.split()[2:] for line in leases.splitlines()] == [
         ["10.40.1.10", "vm1", "*"],
         ["10.40.1.11", "first", "*"],

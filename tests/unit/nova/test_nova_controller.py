@@ -18,7 +18,7 @@ from labctl.nova.firewall import Firewall
 from labctl.nova.queue import retry_delays
 from labctl.nova.release import without_ours
 from labctl.nova.rootexec import CommandError, RootExecutor, helper_argv, program_of
-from labctl.nova.settings import RootHelper, load_settings
+from labctl.nova.settings import Dhcpbridge, RootHelper, load_settings
 from labctl.nova.traits import TRAITS, Release
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_deferred_applies_are_one(tmp_path: Path) -> None:
 
 
 def test_dnsmasq_has_novas_flags(tmp_path: Path) -> None:
-    words = dnsmasq_argv(network(0), tmp_path)
+    words = dnsmasq_argv(network(0), tmp_path, Dhcpbridge.PYTHON)
     for flag in (
         "--strict-order",
         "--bind-interfaces",
@@ -118,3 +118,22 @@ def test_settings_that_cannot_be_are_told(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=r"nova\.json"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            Dhcpbridge.PYTHON,
+            ["FLAGFILE=/etc/nova/nova.conf", "NETWORK_ID=1", "--dhcp-script=/etc/nova/nova-dhcpbridge"],
+        ),
+        (Dhcpbridge.SHELL, ["NETWORK_ID=br101", "--dhcp-script=/etc/nova/dhcpbridge"]),
+    ],
+)
+def test_dnsmasq_is_told_what_to_run_and_for_which_network(
+    tmp_path: Path, kind: Dhcpbridge, said: list[str]
+) -> None:
+    _, building, _ = start_controller(tmp_path, 1, dhcpbridge=kind)
+    argv = next(argv for argv in building.commands if argv[0] == "env")
+    told = ("FLAGFILE=", "NETWORK_ID=", "--dhcp-script=")
+    assert [word for word in argv if word.startswith(told)] == said
