@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.journal.file import read_journal
-from labctl.nova.tenant import COMMANDS_A_NETWORK
+from labctl.nova.traits import TRAITS, Release
 from labctl.report.staircase_data import staircase_of
 from labctl.runtime.containerlab.docker import Engine
 from labctl.verdict import judge
@@ -176,7 +176,7 @@ def test_tenants_come_back_in_the_order_of_the_range_in_containers_too(tmp_path:
     assert stairs is not None
     assert stairs.in_order
     assert stairs.forgotten == ()
-    assert [tenant.commands for tenant in stairs.tenants] == [COMMANDS_A_NETWORK] * 3
+    assert [tenant.commands for tenant in stairs.tenants] == [TRAITS[Release.FOLSOM_3].commands_a_network] * 3
     assert stairs.networks_s is not None
     assert stairs.queue_s is not None
     assert stairs.queue_s > stairs.networks_s

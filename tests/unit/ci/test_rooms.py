@@ -75,7 +75,7 @@ def test_the_picture_of_the_rooms_is_what_the_contracts_say(tool: ModuleType, pa
 
 def test_the_picture_changes_with_the_contracts(tool: ModuleType, tmp_path: Path) -> None:
     text = PYPROJECT.read_text()
-    line = '    "labctl.scenario",\n'
+    line = '    "labctl.verdict",\n'
     assert text.count(line) == 1
     changed = tmp_path / "pyproject.toml"
     changed.write_text(text.replace(line, ""))

@@ -48,6 +48,10 @@ def test_a_timeline_knows_the_commands_of_the_command_line_and_no_others() -> No
     assert sorted(COMMANDS) == sorted(cli_commands())
 
 
+PERSONS = {"json", "force"}
+"""Options for people: a timeline reads no output, and holds the lab itself."""
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_takes_the_options_and_defaults_of_the_command_line(name: str) -> None:
     here = COMMANDS[name]._actions
@@ -58,13 +62,13 @@ def test_a_command_takes_the_options_and_defaults_of_the_command_line(name: str)
     assert {word for action in here for word in action.option_strings} == {
         word
         for param in there
-        if param.param_type_name == "option" and param.name != "json"
+        if param.param_type_name == "option" and param.name not in PERSONS
         for word in (*param.opts, *param.secondary_opts)
     }
     defaults = {
         param.opts[0]: param.default
         for param in there
-        if param.param_type_name == "option" and param.name != "json"
+        if param.param_type_name == "option" and param.name not in PERSONS
     }
     for action in here:
         if action.option_strings:
