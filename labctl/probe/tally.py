@@ -16,7 +16,7 @@ import numpy as np
 
 from labctl.probe.evidence import LostPackets
 from labctl.probe.schedule import CATCH_UP_NS
-from labctl.probe.types import FlowTally, GeneratorHealth, LossPeriod, ReceiverHealth, StreamTally
+from labctl.probe.types import PAUSE_NS, FlowTally, GeneratorHealth, LossPeriod, ReceiverHealth, StreamTally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from labctl.probe.schedule import Schedule
     from labctl.probe.types import Stream
 
-__all__ = ["PAUSE_NS", "TMAX_NS", "Samples", "lost_packets", "outstanding", "tally"]
+__all__ = ["TMAX_NS", "Samples", "lost_packets", "outstanding", "tally"]
 
 TMAX_NS = 1_000_000_000
 """A packet that arrives later than this after its departure is lost."""
 
-PAUSE_NS = 5_000_000
 _SLOP_NS = 10_000_000  # how far arrival times may be out of order in the log, clocks included
 _LISTED = 1000  # departure times listed in one loss period
 _PERIODS = 10_000  # loss periods listed of one flow: the longest

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["FlowTally", "GeneratorHealth", "LossPeriod", "ReceiverHealth", "Stream", "StreamTally"]
+__all__ = [
+    "PAUSE_NS",
+    "FlowTally",
+    "GeneratorHealth",
+    "LossPeriod",
+    "ReceiverHealth",
+    "Stream",
+    "StreamTally",
+]
+
+PAUSE_NS = 5_000_000
+"""A packet that leaves later than so much behind schedule is part of a stall of the sender."""
 
 
 @dataclass(frozen=True, slots=True)

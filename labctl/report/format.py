@@ -6,15 +6,17 @@ import math
 from typing import TYPE_CHECKING
 
 from labctl.document.durations import format_duration
+from labctl.probe.types import PAUSE_NS
 from labctl.verdict.statistics import trials_needed
 
 if TYPE_CHECKING:
-    from labctl.verdict.schema import FailoverStatistics, FaultResult, Result
+    from labctl.verdict.schema import FailoverStatistics, FaultResult, Result, RunResult
 
 __all__ = [
     "bar",
     "bound_line",
     "count",
+    "departure_gap_ns",
     "fault_name",
     "fault_word",
     "moment_name",
@@ -64,6 +66,17 @@ def fault_name(fault: FaultResult) -> str:
 def fault_word(fault: FaultResult) -> str:
     """The action without its target: ``power-off``, or ``power-off (freeze)``."""
     return fault.action if fault.mode in ("", "cut") else f"{fault.action} ({fault.mode})"
+
+
+def departure_gap_ns(run: RunResult, fault: FaultResult) -> int:
+    """How far apart two departures of one judged stream were at a fault, at the most.
+
+    A sender that was later than 5 ms is a stall, and each stall is recorded. So two departures are no more
+    than one period of the stream and the longest stall apart, or 5 ms where there was none.
+    """
+    periods = {stream.name: round(1e9 / stream.rate_pps) for stream in run.streams if stream.rate_pps}
+    gaps = [periods.get(stream.stream, 0) + max(stream.longest_pause_ns, PAUSE_NS) for stream in fault.judged]
+    return max(gaps, default=0)
 
 
 def moment_name(fault: FaultResult) -> str:

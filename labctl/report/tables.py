@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from labctl.report.format import bar, count, fault_name, signed_s, span
+from labctl.report.format import bar, count, departure_gap_ns, fault_name, signed_s, span
 from labctl.report.headline import loss_judged, unjudged_losses
 from labctl.report.markup import Markup, el
 from labctl.verdict.schema import Verdict
@@ -13,7 +13,7 @@ from labctl.verdict.schema import Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from labctl.verdict.schema import FaultResult, Result, StreamResult
+    from labctl.verdict.schema import FaultResult, Result, RunResult, StreamResult
 
 __all__ = ["action_table", "expectation_table", "flow_table", "run_table", "stream_table"]
 
@@ -105,16 +105,16 @@ def action_table(result: Result) -> Markup:
         "flows crossed",
         "flows hit",
     ]
-    heads += ["in flight", "convergence", "longest outage", "last loss after"]
+    heads += ["in flight", "convergence", "longest outage", "last loss after", "departure gap"]
     rows = [
-        [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(fault, loud)]
+        [f"run {run.run}: {fault_name(fault)}" if several else fault_name(fault), *_action(run, fault, loud)]
         for run in result.runs
         for fault in run.faults
     ]
     return _table(["action", *heads], rows)
 
 
-def _action(fault: FaultResult, loud: str) -> list[object]:
+def _action(run: RunResult, fault: FaultResult, loud: str) -> list[object]:
     worst = max(fault.judged, key=lambda stream: stream.longest_outage_ns, default=None)
     told, awaited = fault.carriers
     crossed: object = "unseen" if fault.crossed < 0 else count(fault.crossed)
@@ -134,6 +134,7 @@ def _action(fault: FaultResult, loud: str) -> list[object]:
         _number(fault.convergence_loss, loud),
         bar(worst.longest_outage_ns, worst.error_ns) if worst else "",
         span(settled) if fault.in_flight + fault.convergence_loss else "",
+        f"≤ {span(departure_gap_ns(run, fault))}" if fault.breaks and fault.judged else "",
     ]
 
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from labctl.report.format import bar, count, fault_name, series_lines, span
+from labctl.report.format import bar, count, departure_gap_ns, fault_name, series_lines, span
 from labctl.report.headline import NOT_JUDGED, loss_judged, sentence, unjudged_losses
 from labctl.verdict.schema import Verdict
 
@@ -122,6 +122,10 @@ def _faults(result: Result) -> RenderableType:
         quiet, more = len(rows) - len(shown), max(len(shown) - FAULT_ROWS, 0)
         told = f"{quiet} of {len(rows)} actions without loss" + (f"; {more} more with loss" if more else "")
         parts.append(Padding(Text(told, "dim"), (0, 0, 0, 2)))
+    longest = max((departure_gap_ns(run, fault) for run, fault in rows if fault.breaks), default=0)
+    if longest:
+        told = f"departures of each judged stream at the faults at most {span(longest)} apart"
+        parts.append(Padding(Wrapped(Text(told, "dim")), (0, 0, 0, 2)))
     return Group(*parts, Text(""))
 
 

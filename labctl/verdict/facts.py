@@ -163,13 +163,18 @@ class RunFacts:
 
     def stalled(self, fault: int, name: str) -> int:
         """Nanoseconds for which a sender stalled between a fault and its proven end."""
-        action, tally = self.run.actions[fault], self.tallies[name]
+        action = self.run.actions[fault]
         if not action.breaks:
             return 0
+        return sum(start + length - max(start, action.told_ns) for start, length in self.pauses(fault, name))
+
+    def pauses(self, fault: int, name: str) -> tuple[tuple[int, int], ...]:
+        """Start and length of each stall of a sender that overlaps an action and its proven end."""
+        action, tally = self.run.actions[fault], self.tallies[name]
         begin = action.told_ns
         end = max(action.last_ns, self.last_loss_ns(fault, name)) + _GUARD_SPACINGS * spacing_ns(tally.stream)
-        return sum(
-            start + length - max(start, begin)
+        return tuple(
+            (start, length)
             for start, length in tally.generator.pauses
             if start < end and start + length > begin
         )

@@ -255,12 +255,6 @@ def _fault_stream(facts: RunFacts, index: int, name: str) -> FaultStream:
     classes = loss_counts(facts, [name], {index})
     longest = max(_rows_of(facts, index, name), key=lambda row: row.outage_ns, default=None)
     last = facts.last_loss_ns(index, name)
-    pauses = facts.tallies[name].generator.pauses
-    near = [
-        length
-        for start, length in pauses
-        if start <= max(action.last_ns, last) and start + length >= action.told_ns
-    ]
     return FaultStream(
         stream=name,
         crossed=-1 if crossing is None else len(crossing.flows),
@@ -273,7 +267,7 @@ def _fault_stream(facts: RunFacts, index: int, name: str) -> FaultStream:
         error_ns=longest.error_ns if longest else 0,
         open=longest is not None and longest.open,
         last_loss_ns=max(last - action.first_ns, 0) if last else 0,
-        longest_pause_ns=max(near, default=0),
+        longest_pause_ns=max((length for _, length in facts.pauses(index, name)), default=0),
         unjudged=name in facts.unjudged,
     )
 

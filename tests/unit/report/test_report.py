@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -24,7 +25,7 @@ from labctl.report.terminal import Wrapped, summary
 from labctl.report.write import judge_folder, write_report
 from labctl.scenario.model import Action, Expectation, Step
 from labctl.testing.series import FakeSource
-from labctl.verdict import Verdict
+from labctl.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,6 +227,20 @@ def test_a_zoom_shows_the_whole_outage_and_names_its_zero_as_what_it_was(bench: 
     assert "last carrier lost" not in zoom
     assert "the fault begins" in zoom
     assert ">8 s</text>" in zoom, "drawn to its end, nine seconds after the fault"
+
+
+@pytest.mark.parametrize(("stall_ms", "told"), [(0, "6.56 ms"), (400, "402 ms")])
+def test_the_longest_departure_gap_stands_beside_each_fault(bench: Bench, stall_ms: int, told: str) -> None:
+    """Else '0 lost' is told of a moment at which nothing left."""
+    events = list(bench.seen())
+    cut = next(event.t_ns for event in events if event.kind == "action.done")
+    for index, event in enumerate(events):
+        if event.kind == "tally" and stall_ms:
+            health = {**event.data["generator"], "pauses": [[cut - 1_000_000, stall_ms * 1_000_000]]}
+            events[index] = replace(event, data={**event.data, "generator": health})
+    result = judge(events)
+    assert f"departures of each judged stream at the faults at most {told} apart" in text_of(result)
+    assert f'<td data-head="departure gap">≤ {told}</td>'.replace(" ms", "\u00a0ms") in page(result)
 
 
 def test_a_table_names_each_value_for_a_narrow_screen_and_leaves_out_what_is_always_zero(
