@@ -23,6 +23,7 @@ PROGRAMS = {
     "nova": (
         "labctl.nova.__main__",
         "labctl.nova.compute",
+        "labctl.nova.dhcpbridge",
         "labctl.nova.release",
         "labctl.nova.segments",
     ),
