@@ -108,8 +108,10 @@ def fail_over(point: Point, out: Path) -> None:
 
 
 def read(folder: Path) -> Measured | None:
-    """The point of one folder of results, as its journal says."""
+    """The point of one folder of results, as its journal says; None if the run did not come to its end."""
     events = read_journal(folder / "journal.jsonl")
+    if any(event.kind == "run.interrupted" for event in events):
+        return None
     result = judge(events)
     stairs = staircase_of(result, events)
     given = dict(one.split("=", 1) for one in result.about.get("topology", {}).get("sets", ()))
