@@ -15,7 +15,7 @@ flowcache := labctl/overlay/datapath/flowcache.bpf
 ARGS ?=
 
 .PHONY: help demo test bench lint hooks unit watch coverage netns containerlab contract e2e golden nightly soak \
-	images containerlab-up engine-stop venv venv-dev host lock datapath clean
+	images containerlab-up engine-stop venv venv-dev host lock datapath dist clean
 
 help: ## this list
 	@sed -nE 's/^([a-z][a-z0-9 -]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r names text; do \
@@ -61,7 +61,8 @@ nightly: venv-dev host datapath ## random examples, and 200 interruptions a sign
 soak: venv-dev host datapath ## what takes hours: the slow and the random tests in network namespaces (root)
 	@$(root) $(ci)/random-examples soak '(slow or hypothesis) and netns and not clab' $(ARGS)
 
-bench: venv host datapath ## the numbers that docs claim (root)
+bench: venv datapath ## the numbers that docs claim (root)
+	@$(root) $(labctl) doctor --install --for overlay --quiet
 	@$(root) $(ci)/containerlab-env bench/run
 
 images: venv ## the container images of the roles (root)
@@ -88,6 +89,9 @@ host: venv ## the packages that tests of labs need on this machine (root)
 
 # A container image compiles its own.
 datapath: $(flowcache).o ## compile the overlay's datapath
+
+dist: venv datapath ## the source distribution, and the wheel that is built from it, in dist/
+	@$(ci)/dist
 
 $(flowcache).o: $(flowcache).c $(wildcard labctl/overlay/datapath/*.h) labctl/overlay/datapath/build
 	@$(root) $(labctl) doctor --install --for overlay --quiet
