@@ -217,8 +217,8 @@ class FlowEngine:
         """A decision as a flow record, with its dependencies; None where no entry can be made of it."""
         tags, hangs_on = conns_in(decision.tags)
         if isinstance(decision, Drop):
-            awaited = [conn for conn, answer in asked if not answer and conn in hangs_on]
-            entry, ttl = drop_entry(awaited, flow), 0
+            depends_on = [(conn, answer) for conn, answer in asked if conn in hangs_on]
+            entry, ttl = drop_entry(depends_on, flow), 0
         else:
             entry, ttl = entry_of(decision, self._ports, flow, hangs_on), decision.ttl_decrement
         if entry is None or not decision.cacheable:

@@ -53,16 +53,24 @@ def _kept_alive(conns: Iterable[ConnKey], hangs_on: Collection[ConnKey], flow: F
     return list(refs)
 
 
-def drop_entry(awaited: Iterable[ConnKey], flow: FlowKey) -> FlowEntry | None:
-    """An entry that drops until one of these connections is known; None if it cannot be made.
+def drop_entry(asked: Iterable[tuple[ConnKey, bool]], flow: FlowKey) -> FlowEntry | None:
+    """An entry that drops as long as these connections stay as they were; None if it cannot be made.
 
-    Those that are known already make no difference by going: without them even less is let through.
+    One that comes may let the packet through as its return traffic. One that goes, whose opener is not
+    allowed any more, leaves it to the rules of the packet's own direction.
+
+    Args:
+        asked: connections that the decision depends on, each with whether it was known.
+        flow: that the entry is for.
     """
-    refs = [ref_of(conn, flow) for conn in dict.fromkeys(awaited)]
-    found = tuple(ref._replace(wanted=ConnRequirement.UNKNOWN) for ref in refs if ref)
-    if len(found) < len(refs) or len(found) > CONNS:
-        return None
-    return FlowEntry(DatapathAction.DROP, conns=found)
+    refs: dict[ConnRef, None] = {}
+    for conn, known in asked:
+        ref = ref_of(conn, flow)
+        if ref is None:
+            return None
+        wanted = ConnRequirement.KNOWN if known else ConnRequirement.UNKNOWN
+        refs[ref._replace(wanted=wanted)] = None
+    return FlowEntry(DatapathAction.DROP, conns=tuple(refs)) if len(refs) <= CONNS else None
 
 
 def entry_of(

@@ -217,7 +217,7 @@ class FlowEntry:
         dmac: new destination MAC with ``Flag.MACS``.
         smac: new source MAC with ``Flag.MACS``.
         conns: of a packet that is let through, the connections that it keeps alive; of one that is
-            dropped, the one that would have let it through. At most two.
+            dropped, those that the decision to drop it depends on. At most two.
         generation: of the megaflow that the kernel made it from; 0 where the agent wrote it.
         last_ns: CLOCK_MONOTONIC of the last packet, or of the writing; not compared.
         packets: counted by the kernel.

@@ -2,8 +2,9 @@
 
 What a packet may do depends on the rules and on whether a connection is known. A connection lets
 return traffic through only while the rules still allow the direction that opened it; so a rule
-that goes takes its connections with it, in both directions. Gateways hold no such state: each of
-them can take any packet of any connection.
+that goes takes its connections with it, in both directions. While such a connection is known, no rule
+for the other direction lets its packets through either: they would open a connection of their own.
+Gateways hold no such state: each of them can take any packet of any connection.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
         walk.tags.add(conn_tag(opposite))
         if _is_return_traffic(walk, port, opposite):
             return None
+        if _is_reply(packet):
+            return walk.drop(device, "its connection is not allowed any more")
     rule = _find(walk, port, "in" if inbound else "out", _head(packet, inbound=inbound))
     if rule is not None:
         walk.say(device, "rule %s lets it %s", rule, "in" if inbound else "out")
@@ -78,8 +81,6 @@ def check(walk: Walk, port: PortView, *, inbound: bool) -> Drop | None:
     if _is_related(walk, port, inbound=inbound):
         walk.say(device, "an error about a connection that is known")
         return None
-    if is_return:
-        return walk.drop(device, "its connection is not allowed any more")
     return walk.drop(device, f"no rule lets it {'in' if inbound else 'out'}")
 
 
@@ -100,6 +101,17 @@ def _is_return_traffic(walk: Walk, port: PortView, conn: ConnKey) -> bool:
     walk.say(device, "return traffic of a connection that rule %s let %s", rule, opened)
     _keep(walk, conn)
     return True
+
+
+def _is_reply(packet: Packet) -> bool:
+    """Whether a packet that goes against a known connection can only belong to that connection.
+
+    Other ICMP has no identifier, and later fragments have no ports: they may belong to another one. (What
+    such a fragment belongs to is decided by the first one, without which nobody can use it.)
+    """
+    if packet.frag == Fragment.LATER:
+        return False
+    return packet.proto not in _ECHO_REPLY or packet.sport >> 8 == _ECHO_REPLY[packet.proto]
 
 
 def _keep(walk: Walk, conn: ConnKey) -> None:

@@ -18,7 +18,7 @@ from virtual import (
 from labctl.overlay.config.model import Direction, GatewaySet, Rule, VmPort
 from labctl.overlay.config.plan import RuleSpec, plan_group, plan_peering
 from labctl.overlay.flow import FROM_TUNNEL, Answer, Drop, Forward, Match, ToPort, ToTunnel, Unknown
-from labctl.overlay.packet import ICMP, ICMP6, IP4, TCP, ethernet, ipv4, link_local, mac_bytes, parse
+from labctl.overlay.packet import ICMP, ICMP6, IP4, TCP, UDP, ethernet, ipv4, link_local, mac_bytes, parse
 from labctl.overlay.simulation.dependencies import conn_tag
 from labctl.overlay.simulation.engine import router_advertisements, simulate
 from labctl.overlay.simulation.inward import inside_prefixes, inward
@@ -259,6 +259,34 @@ def test_a_rule_that_goes_takes_its_connections_with_it_in_both_directions() -> 
     assert world.from_outside(inside) is None
     assert world.from_vm("t1-vm1", answer) is None
     assert world.reason() == "its connection is not allowed any more"
+
+
+@pytest.mark.parametrize("proto", [TCP, UDP])
+def test_a_rule_that_goes_takes_its_connections_with_it_also_where_the_group_lets_all_out(proto: int) -> None:
+    name = {TCP: "tcp", UDP: "udp"}[proto]
+    edit = two_tenants()
+    plan_group(edit, "t1", "open", [RuleSpec(Direction.IN, name, "22"), RuleSpec(Direction.OUT)])
+    edit.put(_in_group(edit.get(VmPort, "t1-vm1"), "open"))
+    world = World.of(edit.items())
+    mine, outside = world.address("t1-vm1"), address(OUTSIDE4)
+    inside = world.inwards(mine, proto=proto, ports=(5000, 22))
+    answer = world.request("t1-vm1", outside, proto=proto, ports=(22, 5000))
+    assert world.from_outside(inside) is not None
+    assert world.from_vm("t1-vm1", answer) is not None
+    shut = [rule for rule in world.topology.groups["open"].rules["in", 4] if rule.proto == proto]
+    known = set(world.conns["compute1"])
+
+    world.topology, _ = world.topology.apply([Change(Rule, shut[0].name, None)])
+    assert world.from_vm("t1-vm1", answer) is None
+    assert world.reason() == "its connection is not allowed any more"
+    assert set(world.conns["compute1"]) == known, "the reply opened a connection of its own"
+    assert world.from_outside(inside) is None
+    # What the VM opens by itself is its own affair, as before.
+    own = world.request("t1-vm1", outside, proto=proto, ports=(23, 5000))
+    assert world.from_vm("t1-vm1", own) is not None
+    # And so is this flow, once the connection has expired.
+    world.conns["compute1"].clear()
+    assert world.from_vm("t1-vm1", answer) is not None
 
 
 def test_an_icmp_error_about_a_known_connection_comes_in_and_another_does_not() -> None:
