@@ -138,7 +138,7 @@ def attribute_at_links(
             for end in ends
         ),
         transit_p99_ns=p99,
-        transit_max_ns=int(transit.max()) if len(transit) else 0,
+        transit_max_ns=int(np.max(transit)) if len(transit) else 0,
         lost=rows,
     )
 

@@ -89,7 +89,7 @@ class Outbox:
     def __init__(self, frames: Sequence[bytes]) -> None:
         count = len(frames)
         self.lengths = np.array([len(frame) for frame in frames], dtype=np.uint64)
-        width = int(self.lengths.max(initial=1))
+        width = int(np.max(self.lengths, initial=1))
         self.data = np.zeros((count, width), dtype=np.uint8)
         for row, frame in zip(self.data, frames, strict=True):
             row[: len(frame)] = np.frombuffer(frame, dtype=np.uint8)

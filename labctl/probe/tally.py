@@ -199,7 +199,7 @@ def _reordered(order: Ints, chosen: Bools, low: int, flows: int) -> Ints:
     order = order[np.argsort(order % flows, kind="stable")]
     flow, sequence = order % flows, order // flows
     # One running maximum over all flows, one after the other: each begins above all before it.
-    lifted = sequence + flow * (int(sequence.max()) + 1)
+    lifted = sequence + flow * (int(np.max(sequence)) + 1)
     behind = np.zeros(len(order), dtype=np.bool_)
     behind[1:] = lifted[1:] < np.maximum.accumulate(lifted)[:-1]
     behind &= chosen[order - low]
@@ -211,7 +211,7 @@ def _quantiles(values: Ints) -> tuple[int, int, int]:
     if not len(values):
         return 0, 0, 0
     p50, p99 = np.quantile(values, (0.5, 0.99), method="inverted_cdf")
-    return int(p50), int(p99), int(values.max())
+    return int(p50), int(p99), int(np.max(values))
 
 
 def _generator(samples: Samples, span: _Span, start_ns: int, end_ns: int) -> GeneratorHealth:
