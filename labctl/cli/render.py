@@ -1,5 +1,6 @@
 """labctl render: a topology as a containerlab definition and a folder a node."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,14 @@ from labctl.cli.params import Sets, Templates, TopologyFile
 __all__ = ["command"]
 
 
-def command(
+class Target(StrEnum):
+    """Who reads the definition."""
+
+    CONTAINERLAB = "containerlab"
+    C9S = "c9s"
+
+
+def command(  # noqa: PLR0917 - the command line is typer's to read
     topology: TopologyFile,
     output: Annotated[
         Path,
@@ -28,13 +36,20 @@ def command(
         typer.Option("--name", metavar="LAB", help="Name of the lab; the topology's name if not given."),
     ] = None,
     templates: Templates = None,
+    target: Annotated[
+        Target,
+        typer.Option(
+            "--target", metavar="containerlab|c9s", help="Who reads the definition; c9s is clabernetes."
+        ),
+    ] = Target.CONTAINERLAB,
 ) -> None:
     """Write the containerlab definition and every node's files.
 
-    Both runtimes run the folder as it is: `containerlab deploy -t DIR/<lab>.clab.yml`.
+    Both runtimes run the folder as it is: `containerlab deploy -t DIR/<lab>.clab.yml`. clabernetes refuses
+    that definition (network mode, groups, restart policy); `--target c9s` writes one that it compiles.
     """
     from labctl.load import load_topology
     from labctl.render import render
 
     lab = load_topology(topology, sets=set_ or (), name=name, templates=templates or ())
-    out(str(render(lab, output)))
+    out(str(render(lab, output, c9s=target is Target.C9S)))

@@ -31,7 +31,7 @@ __all__ = ["render", "render_files"]
 DEFINITION_TEMPLATE = "lab.clab.yml.j2"
 
 
-def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
+def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = (), c9s: bool = False) -> Path:
     """Write a lab as a definition that both runtimes run.
 
     Args:
@@ -39,6 +39,7 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
         out: folder to write; it must be new, empty, or rendered before.
         overlays: further template folders of the user, over those that the lab names; each lies over
             ours file by file, the first on top.
+        c9s: write the definition for clabernetes, which refuses some of what containerlab takes.
 
     Returns:
         The ``<lab>.clab.yml``.
@@ -47,8 +48,14 @@ def render(lab: Lab, out: Path, *, overlays: Sequence[Path] = ()) -> Path:
         InputError: a role is unknown or its ``role.yml`` is wrong.
         RenderError: a template failed (names template, line, node), or ``out`` cannot be written.
     """
-    write_folder(out, render_files(lab, overlays=overlays))
-    return out / f"{lab.name}.clab.yml"
+    files = render_files(lab, overlays=overlays)
+    name = f"{lab.name}.clab.yml"
+    if c9s:
+        from labctl.render.c9s import for_c9s  # noqa: PLC0415 - brings YAML in, which writing it needs not
+
+        files[name] = (for_c9s(files[name][0].decode()).encode(), False)
+    write_folder(out, files)
+    return out / name
 
 
 def render_files(lab: Lab, *, overlays: Sequence[Path] = ()) -> dict[str, OutFile]:
