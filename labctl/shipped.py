@@ -5,6 +5,7 @@ In the source tree they stand at the top; a wheel carries them inside the packag
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from labctl.errors import InputError, Problem
@@ -53,14 +54,14 @@ def file_or_example(given: Path, *kinds: str) -> Path:
     Raises:
         InputError: there is neither such a file nor such a name; with the nearest name.
     """
-    if given.suffix or given.is_absolute() or (given.exists() and not given.is_dir()):
+    if given.suffix or given.is_absolute() or (_there(given) and not given.is_dir()):
         return given
     known: dict[str, Path] = {}
     for kind in reversed(kinds):
         known.update(examples(kind))
     if path := known.get(given.as_posix()):
         return path
-    if given.exists():
+    if _there(given):
         return given
     from difflib import get_close_matches  # noqa: PLC0415 - only where a name is wrong
 
@@ -68,3 +69,8 @@ def file_or_example(given: Path, *kinds: str) -> Path:
     hint = f"did you mean {near[0]!r}?" if near else "labctl examples lists the names"
     wanted = " or ".join({"topologies": "topology", "scenarios": "scenario"}[kind] for kind in kinds)
     raise InputError([Problem(str(given), 0, 0, f"no such file, and no shipped {wanted} of that name", hint)])
+
+
+def _there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that is too long for one is none."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises there

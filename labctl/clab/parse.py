@@ -155,7 +155,7 @@ class _Reader:
             env={key: _text(value) for key, value in self._map(here, whole, "env").items()},
             sysctls=self._sysctls(here, whole),
             cap_add=caps,
-            exec=tuple(str(command) for command in self._list(here, whole, "exec")),
+            exec=self._commands(here, whole),
             labels={key: _text(value) for key, value in self._map(here, whole, "labels").items()},
             unsupported=tuple(
                 why for key, why in UNSUPPORTED.items() if whole.get(key) not in (None, [], {}, "")
@@ -221,7 +221,12 @@ class _Reader:
         source = parts[0].replace("__clabNodeName__", node)
         source = source.replace("__clabNodeDir__", f"{self.path.parent}/clab-{self.name}/{node}")
         options = parts[2].split(",") if len(parts) == _BIND_PARTS[1] else []
-        return Bind(self.path.parent / Path(source).expanduser(), parts[1], "ro" in options)
+        try:
+            expanded = Path(source).expanduser()
+        except RuntimeError:
+            self._problem((*here, "binds"), f"{text!r}: there is no user {source.partition('/')[0]!r} here")
+            return None
+        return Bind(self.path.parent / expanded, parts[1], "ro" in options)
 
     def _sysctls(self, here: Path_, whole: Mapping[str, Any]) -> dict[str, str]:
         found = {}
@@ -240,6 +245,23 @@ class _Reader:
         except ValueError as error:
             self._problem((*here, key), f"{key} cannot be split into words: {error}")
             return ()
+
+    def _commands(self, here: Path_, whole: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is run in the node once it is up: each a command that can be split into words."""
+        found = []
+        for command in self._list(here, whole, "exec"):
+            try:
+                words = shlex.split(command) if isinstance(command, str) else []
+            except ValueError as error:
+                self._problem((*here, "exec"), f"{command!r} cannot be split into words: {error}")
+                continue
+            if not words or not words[0]:
+                self._problem(
+                    (*here, "exec"), f"{command!r} is no command, expected a program and its arguments"
+                )
+                continue
+            found.append(command)
+        return tuple(found)
 
     def _list(self, here: Path_, whole: Mapping[str, Any], key: str) -> Sequence[Any]:
         value = whole.get(key) or []

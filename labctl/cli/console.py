@@ -39,13 +39,22 @@ _WIDTH = 100
 
 
 def out(text: str) -> None:
-    """Write a line of data to stdout."""
-    sys.stdout.write(text + "\n")
+    """Write a line of data to stdout.
+
+    Raises:
+        HostError: it cannot be written, for example because the disk is full.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        raise  # nobody reads any more, which is no error
+    except OSError as error:
+        raise HostError(f"stdout cannot be written: {error.strerror}") from error
 
 
 def out_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
-    """Write a value to stdout as JSON."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    """Write a value to stdout as JSON; see :func:`out`."""
+    out(json.dumps(value, indent=2, default=str))
 
 
 def say(text: str) -> None:

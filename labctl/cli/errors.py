@@ -51,6 +51,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def guard(call: Callable[[], object]) -> int:
     """Call, print what went wrong as a user can read it, and return the exit code."""
+    if sys.stdout is None:  # closed by who started us: what is written there fails, and only then
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
         try:
             result = call()
@@ -65,6 +67,9 @@ def guard(call: Callable[[], object]) -> int:
         return _after_signals(_told(error))
     except Exception as error:  # noqa: BLE001 - the last one who can say it in one line
         return _after_signals(_foreign(error))
+    if result == EXIT_INTERRUPTED and signals.interrupted():
+        # The signal came while typer read the words, and typer says nothing.
+        return _interrupted("interrupted")
     return result if isinstance(result, int) else 0
 
 
@@ -79,6 +84,7 @@ def _told(error: LabctlError) -> int:
     for line in (str(error) or type(error).__name__).splitlines():
         # A problem in a file begins with its place, so that editors can jump there.
         _stderr(line if isinstance(error, InputError) else f"labctl: {line}")
+    _unwritable()  # what is left of the output would be complained of by Python as it ends
     return error.exit_code
 
 
@@ -90,14 +96,23 @@ def _foreign(error: Exception) -> int:
         return EXIT_ERROR
     if isinstance(error, typer.Abort):
         return _interrupted("interrupted")
+    code = _of_system(error) if isinstance(error, OSError) else None
+    return _crash(error) if code is None else code
+
+
+def _of_system(error: OSError) -> int | None:
+    """The exit code where the system refused something that every command does; else None."""
     if isinstance(error, BrokenPipeError) and _reader_gone():
         # Nobody reads any more (labctl ls | head): no error, and nothing to say to anybody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    if why := _unwritable():
+        _stderr(f"labctl: stdout cannot be written: {why}")
+        return EXIT_ERROR
     if isinstance(error, PermissionError) and os.geteuid() != 0:
         _stderr(f"labctl: {error.strerror}: {error.filename} (this may need root: try it with sudo)")
         return EXIT_ERROR
-    return _crash(error)
+    return None
 
 
 def _usage(error: Any) -> int:  # noqa: ANN401 - click's UsageError under either name
@@ -138,6 +153,16 @@ def _crash(error: Exception) -> int:
 def _stderr(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that does
+
+
+def _unwritable() -> str:
+    """Why what still waits to be written to stdout cannot be; empty if it can. It is dropped then."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error.strerror or str(error)
+    return ""
 
 
 def _reader_gone() -> bool:

@@ -24,10 +24,11 @@ def command(
     The exit code is the verdict's, as that of labctl run. For a folder with the results of
     several scenarios, labctl reports one after the other.
     """
+    from labctl.errors import HostError
     from labctl.journal.file import JOURNAL_NAME
     from labctl.output_file import numbered
     from labctl.report.terminal import summary
-    from labctl.report.write import judge_folder, write_report
+    from labctl.report.write import judge_folder, write_junit, write_report
     from labctl.verdict import worst
 
     folders = (
@@ -38,12 +39,19 @@ def command(
     results = []
     for index, one in enumerate(folders or [folder]):
         result = judge_folder(one)
-        copy = numbered(junit, index + 1) if junit and len(folders) > 1 else junit
-        write_report(result, one, junit=copy)
         results.append(result)
         if not json:
             show(summary(result))
+        copy = numbered(junit, index + 1) if junit and len(folders) > 1 else junit
+        try:
+            write_report(result, one)
+        except HostError as error:
+            # Who may only read the results is shown them all the same.
+            say(f"warning: {error}: the report's files were not written")
+        else:
             say(f"report: {one / 'report.html'}")
+        if copy is not None:
+            write_junit(result, copy)
     if json:
         from dataclasses import asdict
 

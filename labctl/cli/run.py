@@ -215,7 +215,7 @@ def _one(scenario: "Scenario", lab: "LoadedLab", request: Request) -> "Result":
         say(f"the measurements so far are in {folder}")
         raise
     result = judge_folder(folder)
+    show(summary(result))  # first: a disk that is full by now does not hide what was measured
     write_report(result, folder, junit=request.junit, step_summary=True)
-    show(summary(result))
     say(f"report: {folder / 'report.html'}")
     return result

@@ -38,6 +38,8 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?[0-9]{1,30}\Z")
 _BASED = re.compile(r"0o[0-7]{1,30}\Z|0x[0-9a-fA-F]{1,30}\Z")
 _LONGEST_NUMBER = 40
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that YAML can escape and that no file name, argument or UTF-8 file can hold."""
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
 
 
@@ -188,6 +190,9 @@ class _Builder:
         self._place(target, None, None, alias_at=(line, column))
 
     def _scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Value:
+        found = _NO_TEXT.search(event.value)
+        if found:
+            self._refuse(line, column, f"holds the character {found.group()!r}, which is no text")
         plain = event.implicit[0] and event.tag is None
         return Value(ValueKind.SCALAR, line, column, _resolve(event.value) if plain else event.value)
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
+import stat
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +33,12 @@ FORMAT = 2
 
 _CHAIN = ',"chain":"'
 _HASH_DIGITS = 32
+
+MAX_BYTES = 1 << 30
+"""A larger file is not read: an hour of 64 flows that lose packets all the time has less."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MAY_CONTROL = re.compile(r"\\u00[01789]|\\[bfr]|[\x7f-\x9f]")
 
 JOURNAL_NAME = "journal.jsonl"
 
@@ -111,7 +120,7 @@ def read_journal(path: Path) -> tuple[Event, ...]:
         InputError: there is no journal, or it is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = _text(path).removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(str(path), 0, 0, f"no journal can be read here: {error}")]) from error
     items = list(_parse(lines, str(path)))
@@ -120,10 +129,35 @@ def read_journal(path: Path) -> tuple[Event, ...]:
     return tuple(Event(kind=item["kind"], t_ns=item["t_ns"], data=item["data"]) for item in items)
 
 
+def _text(path: Path) -> str:
+    """The whole file. A pipe that nobody writes to would hang labctl, and a device might never end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise InputError([Problem(str(path), 0, 0, "is not a regular file, expected a journal")])
+        if state.st_size > MAX_BYTES:
+            message = f"is larger than {MAX_BYTES >> 20} MiB, which is more than a journal holds"
+            raise InputError([Problem(str(path), 0, 0, message)])
+        return file.read(MAX_BYTES).decode("utf-8")
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """The same with control characters written out: a node's words are nothing for a terminal to obey."""
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {_shown(key): _shown(item) for key, item in value.items()}
+    return value
+
+
 def _parse(lines: list[str], path: str) -> Iterable[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             item = json.loads(line)
+            if _MAY_CONTROL.search(line):
+                item = _shown(item)
             whole = isinstance(item, dict) and {"kind", "t_ns", "data"} <= set(item)
         except (ValueError, RecursionError):
             if number == len(lines) and number > 1:

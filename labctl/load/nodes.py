@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.load.names import label_fault, suggestion
 from labctl.load.ranges import RangeError, expand
-from labctl.model.topology import MAX_NODES, NodeRequest
+from labctl.model.topology import MAX_NODES, NODE_SETTINGS, NodeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +102,11 @@ class NodeSection:
             value = None if model.loopback is None else getattr(model.loopback, family)
             given[setting] = (value, (*path, "loopback", family))
         given = {setting: each for setting, each in given.items() if each[0] is not None}
-        given |= {extra: (value, (*path, extra)) for extra, value in (model.model_extra or {}).items()}
+        for extra, value in (model.model_extra or {}).items():
+            if extra in NODE_SETTINGS:
+                self._misplaced(key, extra)
+            else:
+                given[extra] = (value, (*path, extra))
         for setting, (value, place) in given.items():
             request = request.with_given(setting, value, place)
         self.requests[name] = replace(
@@ -111,6 +115,14 @@ class NodeSection:
             param_places={**request.param_places, **{var: (*path, "vars", var) for var in model.vars}},
         )
         return True
+
+    def _misplaced(self, key: str, extra: str) -> None:
+        """A key that we have a name for, where users write another: ``loopback4``."""
+        hint = f"write loopback: {{ipv{extra[-1]}: ADDRESS}}" if extra.startswith("loopback") else ""
+        path = ("nodes", key, extra)
+        problem = self._document.problem(path, f"unknown key {extra!r}", hint, key=True)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _broken(self, request: NodeRequest, key: str) -> NodeRequest:
         """An entry that is not sound: what is wrong in it is told, a missing role is not one more."""

@@ -16,7 +16,7 @@ from labctl.load.ranges import RangeError, expand
 from labctl.model.topology import MAX_NODES, Behaviour, EndpointRequest, Given, LinkRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from labctl.document.document import Document
     from labctl.errors import Problem
@@ -133,6 +133,14 @@ def with_overlay(
     from labctl.overlay.config.topology_section import LabFacts, SectionError, plan_overlay  # noqa: PLC0415
 
     written = _expanded(document, section)
+    untyped = [
+        problem
+        for node in lab.nodes
+        if parts[node.name] == "vm"
+        for problem in _untyped(document, node, nodes[node.name])
+    ]
+    if untyped:
+        raise InputError(list(dict.fromkeys([*written.problems, *untyped])))
     plain = _facts(lab, parts, written.plain)
     try:
         items = plan_overlay(written.plain, LabFacts.parse(plain))
@@ -267,6 +275,19 @@ def _link_mtu(lab: Lab, parts: Mapping[str, str]) -> int:
         grows = not beside <= reached
         reached |= beside
     return min((link.mtu for link in links if inner & {link.a.node, link.b.node}), default=0)
+
+
+def _untyped(document: Document, node: NodePlan, request: NodeRequest) -> Iterator[Problem]:
+    """What a virtual machine is told that is of the wrong type."""
+    for key in ("host", "network", "groups"):
+        value = node.params.get(key, "")
+        words = value if key == "groups" and isinstance(value, list) else [value]
+        if all(isinstance(word, str) for word in words):
+            continue
+        given = request.given(key)
+        path = request.path if given is None else given.path
+        expected = "a name or a list of names" if key == "groups" else "a name"
+        yield document.problem(path, f"{key} of {node.name}: expected {expected}, not {value!r}")
 
 
 def _vm(node: NodePlan) -> dict[str, Any]:

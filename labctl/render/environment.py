@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from jinja2.sandbox import SandboxedEnvironment
 
 from labctl.errors import RenderError
+from labctl.roles.folders import inside
 from labctl.shipped import folder
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ class Templates:
         """Take the folders, and by name of each role in use the roles that it is made from, itself first."""
         known = lineages or {}
         self._folders = tuple(folders)
-        self._environment = jinja2.Environment(
+        # A template may come with somebody else's topology: it fills in text, and runs nothing of the host.
+        self._environment = SandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - the files are no HTML
+            autoescape=False,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
@@ -124,11 +127,13 @@ class Templates:
         folders, relative = self._folders, name
         if name.startswith(_SHIPPED):
             folders, relative = (folder("templates"),), name.removeprefix(_SHIPPED)
-        if ".." in Path(relative).parts:
+        if ".." in Path(relative).parts or Path(relative).is_absolute():
             return None
         for root in folders:
             path = root / relative
             if path.is_file():
+                if not inside(path, root):
+                    raise RenderError(f"{path}: leads out of its template folder, to {path.resolve()}")
                 try:
                     return path.read_text(encoding="utf-8"), str(path), lambda: True
                 except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from labctl.verdict import judge
 if TYPE_CHECKING:
     from labctl.verdict.schema import Result
 
-__all__ = ["judge_folder", "write_report"]
+__all__ = ["judge_folder", "write_junit", "write_report"]
 
 
 def judge_folder(folder: Path) -> Result:
@@ -58,6 +58,17 @@ def write_report(
             file.write(text)
     if junit is not None:  # last: whatever becomes of the copy, the report is whole
         write_output(junit, xml)
+
+
+def write_junit(result: Result, file: Path) -> None:
+    """Write the result as JUnit XML, where the user wants it.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    from labctl.report.junit import junit_xml  # noqa: PLC0415 - as in write_report
+
+    write_output(file, junit_xml(result))
 
 
 def _write_staircase(result: Result, folder: Path) -> None:

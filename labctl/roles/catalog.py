@@ -22,7 +22,7 @@ from labctl.errors import InputError, Problem
 from labctl.linux.features import FEATURES
 from labctl.model.topology import Behaviour
 from labctl.roles.expressions import FILE_NAMES, VAR_NAMES, expression_faults
-from labctl.roles.folders import shipped_templates
+from labctl.roles.folders import inside, shipped_templates
 from labctl.roles.model import Role, RoleFile, RoleVar
 from labctl.roles.schema import RoleText
 from labctl.roles.variables import value_fault
@@ -193,6 +193,9 @@ def _var(inherited: RoleVar | None, text: VarText) -> RoleVar:
         required=required,
         doc=own.doc or inherited.doc,
         choices=own.choices or inherited.choices,
+        pattern=own.pattern or inherited.pattern,
+        least=inherited.least if own.least is None else own.least,
+        most=inherited.most if own.most is None else own.most,
     )
 
 
@@ -250,13 +253,16 @@ def _own_files(role: str, folders: Sequence[Path]) -> tuple[RoleFile, ...]:
     for folder in folders:
         root = folder / role
         for at, _, names in os.walk(root):
-            inside = os.path.relpath(at, root)
+            below = os.path.relpath(at, root)
             for name in names:
-                place = PurePosixPath(inside, name)
+                place = PurePosixPath(below, name)
                 relative = str(place)
                 source = Path(at, name)
                 if relative == ROLE_FILE or _ignored(place) or not source.is_file():
                     continue
+                if not inside(source, folder):
+                    problem = f"leads out of its template folder, to {source.resolve()}"
+                    raise InputError([Problem(str(source), 0, 0, problem)])
                 is_template = relative.endswith(_SUFFIX)
                 target = PurePosixPath("/", relative.removesuffix(_SUFFIX))
                 template = f"{role}/{relative}" if is_template else None

@@ -49,6 +49,8 @@ class RoleVar:
         required: whether a topology must give one.
         doc: one line.
         choices: the only values; empty for any of the types.
+        pattern: a regular expression that the whole of a text must match; empty for any text.
+        least, most: bounds of a number, both allowed; None without one.
     """
 
     types: tuple[VarType, ...] = (VarType.ANY,)
@@ -56,6 +58,9 @@ class RoleVar:
     required: bool = False
     doc: str = ""
     choices: tuple[Any, ...] = ()
+    pattern: str = ""
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from labctl.linux.features import FEATURES
 from labctl.model.topology import Behaviour
@@ -18,7 +19,7 @@ Word = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
 _NOT_IN_LABELS = r"^[^;\n]+$"
 
-_DECLARATION = frozenset({"type", "default", "doc", "choices"})
+_DECLARATION = frozenset({"type", "default", "doc", "choices", "pattern", "least", "most"})
 
 
 def _listed(given: object) -> object:
@@ -29,6 +30,14 @@ def _declared(given: object) -> object:
     """``a: 1`` is short for ``a: {default: 1}``; so is a mapping that declares nothing."""
     declares = isinstance(given, dict) and not _DECLARATION.isdisjoint(given)
     return given if declares else {"default": given}
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
 
 
 class _RolePart(BaseModel):
@@ -44,12 +53,19 @@ class VarText(_RolePart):
     default: Any = Field(default=None, description="without one, a topology must give the var")
     doc: str = Field(default="", description="one line")
     choices: list[Scalar] = Field(default=[], description="the only values")
+    pattern: Annotated[str, AfterValidator(_compiled)] = Field(
+        default="", description="a regular expression for the whole of a text"
+    )
+    least: int | float | None = Field(default=None, description="the smallest number allowed")
+    most: int | float | None = Field(default=None, description="the greatest number allowed")
 
     def var(self) -> RoleVar:
         """What it declares."""
         required = "default" not in self.model_fields_set
         types = tuple(self.type) if self.type else (VarType.ANY if required else type_of(self.default),)
-        return RoleVar(types, self.default, required, self.doc, tuple(self.choices))
+        return RoleVar(
+            types, self.default, required, self.doc, tuple(self.choices), self.pattern, self.least, self.most
+        )
 
 
 class RequirementText(_RolePart):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from labctl.document.problems import shown
@@ -48,6 +49,13 @@ def value_fault(var: RoleVar, value: object) -> str:
         return f"expected {' or '.join(_WORDS[kind] for kind in var.types)}, not {shown(value)}"
     if var.choices and not any(_same(value, choice) for choice in var.choices):
         return f"expected one of {', '.join(str(choice) for choice in var.choices)}, not {shown(value)}"
+    if var.pattern and isinstance(value, str) and not re.fullmatch(var.pattern, value):
+        return f"expected text that matches {var.pattern}, not {shown(value)}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if var.least is not None and value < var.least:
+            return f"expected at least {var.least:g}, not {shown(value)}"
+        if var.most is not None and value > var.most:
+            return f"expected at most {var.most:g}, not {shown(value)}"
     return ""
 
 

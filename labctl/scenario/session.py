@@ -116,7 +116,8 @@ def run_series(
             listen(event)
 
     with JournalWriter(path) as journal:
-        _Session(series, source, Fanout((journal, told)), suspect, unclear).carry_out()
+        session = _Session(series, source, Fanout((journal, told)), suspect, unclear)
+        session.carry_out(lambda: journal.failure is not None)
     if journal.failure is not None:
         raise HostError(f"the journal {path} could not be written: {journal.failure.strerror}")
     return path
@@ -147,7 +148,8 @@ class _Session:
     unclear: Callable[[Sequence[Event]], bool]
     backend: LabBackend | None = None
 
-    def carry_out(self) -> None:
+    def carry_out(self, broken: Callable[[], bool]) -> None:
+        """Every run; none is begun once its journal cannot be written."""
         in_a_row = 0
         try:
             # (number, number of the run that it repeats or -1); repeats come when the series is over.
@@ -155,6 +157,8 @@ class _Session:
             for run, retry_of in due:
                 recorder = _Recorder()
                 went_through = self._one(run, retry_of, recorder)
+                if broken():
+                    break
                 if went_through and len(due) < self.series.runs + self.series.retries:
                     due += [(len(due), run)] if self.unclear(recorder.events) else []
                 in_a_row = 0 if went_through else in_a_row + 1

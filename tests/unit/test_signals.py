@@ -309,3 +309,20 @@ atexit.register(lambda: print(signal.getitimer(signal.ITIMER_REAL)))
     work = f"sys.path.insert(0, {str(tmp_path)!r})\nwith signals.released():\n    import half"
     done = _program(signal.SIGTERM, work, before=before)
     assert (done.returncode, done.stdout, done.stderr) == (130, "(0.0, 0.0)\n", "labctl: interrupted\n")
+
+
+@ALL
+def test_a_signal_while_the_words_are_read_is_told(number: int) -> None:
+    code = f"""
+import os, sys
+from labctl.cli import app, main
+read = app.LazyGroup.make_context
+def slow(self, *args, **options):
+    os.kill(os.getpid(), {int(number)})
+    return read(self, *args, **options)
+app.LazyGroup.make_context = slow
+sys.argv = ["labctl", "ls"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "labctl: interrupted\n")

@@ -10,13 +10,16 @@ from labctl.errors import HostError
 from labctl.runtime.embedded import capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labctl.clab.definition import NodeDefinition
 
-__all__ = ["clean_environment", "enter_argv", "program"]
+__all__ = ["ENTERING", "clean_environment", "enter_argv", "program"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENTERING = {"PATH": _PATH}
+"""The environment of the programs that enter a node."""
+
 _PACKAGE = {"nsenter": "util-linux", "setpriv": "util-linux", "env": "coreutils"}
 
 
@@ -38,11 +41,28 @@ def clean_environment(spec: NodeDefinition) -> dict[str, str]:
     return {"PATH": _PATH, "HOME": "/root", "HOSTNAME": spec.name, "LANG": "C.UTF-8", **spec.env}
 
 
-def enter_argv(init_pid: int, spec: NodeDefinition, argv: Sequence[str]) -> tuple[str, ...]:
-    """The command line that runs ``argv`` in all namespaces of a node, with its bounding set."""
+def enter_argv(
+    init_pid: int, spec: NodeDefinition, argv: Sequence[str], environment: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The command line that runs ``argv`` in all namespaces of a node, with its bounding set.
+
+    The node's environment begins inside the node: what its file sets (``LD_PRELOAD``) is nothing for the
+    host's nsenter, which is to be run in :data:`ENTERING`.
+
+    Args:
+        init_pid: of the node's PID 1, as the host sees it.
+        spec: the node.
+        argv: the command and its arguments.
+        environment: of the command, whole; that of every process in the node if None.
+    """
+    given = clean_environment(spec) if environment is None else environment
+    words = [f"{key}={value}" for key, value in given.items()]
     bounds = ",".join(["-all", *(f"+{name.lower()}" for name in sorted(_giveable(spec)))])
     enter = (program("nsenter"), f"--target={init_pid}", "--mount", "--uts", "--ipc", "--net", "--pid")
-    return (*enter, "--", program("setpriv"), f"--bounding-set={bounds}", "--", *argv)
+    bounded = (program("setpriv"), f"--bounding-set={bounds}", "--")
+    # env would take a program with such a name for one variable more.
+    command = ("/bin/sh", "-c", 'exec "$@"', "sh", *argv) if "=" in argv[0] else argv
+    return (*enter, "--", *bounded, program("env"), "-i", *words, *command)
 
 
 def _giveable(spec: NodeDefinition) -> frozenset[str]:

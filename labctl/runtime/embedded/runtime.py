@@ -30,7 +30,7 @@ from labctl.linux.endings import end_inhabitants
 from labctl.linux.netns import unpin
 from labctl.runtime.embedded import boot_spec
 from labctl.runtime.embedded.launcher_client import run_helper
-from labctl.runtime.embedded.nsenter import clean_environment, enter_argv, program
+from labctl.runtime.embedded.nsenter import ENTERING, clean_environment, enter_argv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ class NetnsRuntime:
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=clean_environment(spec),
+            env=ENTERING,
             start_new_session=True,
         )
         with child:
@@ -134,8 +134,7 @@ class NetnsRuntime:
         """The command line on the host that runs ``argv`` in the node on the caller's terminal."""
         spec = _spec(lab, node)
         environment = {**clean_environment(spec), "TERM": os.environ.get("TERM", "dumb")}
-        words = [f"{key}={value}" for key, value in environment.items()]
-        return enter_argv(self._init(lab, node), spec, [program("env"), "-i", *words, *argv])
+        return enter_argv(self._init(lab, node), spec, argv, environment)
 
     def logs(self, lab: LabDir, node: str) -> bytes:
         """What the node's PID 1 wrote since its last boot, both streams.

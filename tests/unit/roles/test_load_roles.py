@@ -106,7 +106,6 @@ def test_a_topology_names_its_own_template_folders_from_where_it_is(tmp_path: Pa
     [
         ("templates: mien\n", "a.yml:2:12: there is no folder 'mien' (did you mean 'mine'?)"),
         ("templates: [mine, a.yml]\n", "a.yml:2:19: there is no folder 'a.yml'"),
-        ('templates: "min\\0e"\n', "there is no folder 'min\\x00e'"),
     ],
 )
 def test_a_template_folder_that_is_not_there_is_told_with_its_place(
