@@ -31,7 +31,6 @@ from labctl.scenario.model import (
 )
 from labctl.scenario.schema import (
     ACTION_FIELDS,
-    EXPECT_FIELDS,
     CollectEntry,
     ConditionEntry,
     ExpectEntry,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.document.document import Document
+    from labctl.document.kinds import FlatEntry
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 
@@ -261,18 +261,10 @@ def _step(index: int, entry: StepEntry) -> Step:
     return Step(index, action, entry.at, after, entry.plus or 0)
 
 
-def _expectation(entry: ExpectEntry, text: str) -> Expectation:
-    attribute = next(key for key in EXPECT_FIELDS if getattr(entry, key) is not None)
-    return Expectation(
-        kind=EXPECT_FIELDS[attribute],
-        streams=getattr(entry, attribute),
-        packets=entry.packets or 0,
-        longest_ns=entry.longest or 0,
-        quantile=1.0 if entry.quantile is None else entry.quantile,
-        bound=entry.bound or 0.0,
-        off_path=bool(entry.off_path),
-        text=text,
-    )
+def _expectation(entry: FlatEntry, text: str) -> Expectation:
+    # A kind's entry has the fields of an expectation that it uses; None is one that was left out.
+    values = {key: one for key, one in entry.params.model_dump().items() if one is not None}
+    return Expectation(kind=entry.kind, text=text, **values)
 
 
 def _line_text(document: Document, index: int) -> str:

@@ -291,10 +291,11 @@ class Expectation:
     """What must hold, judged from the journal alone.
 
     Attributes:
-        kind: ``loss``, ``convergence-loss`` or ``outage``.
+        kind: a key of :data:`labctl.verdict.expectations.EXPECTATIONS`.
         streams: names of streams; empty for all.
         packets: for losses: at most so many a run, over these streams together.
-        longest_ns: for outages: no longer than this ...
+        at_least: for losses: at least so many a run; None if not asked.
+        longest_ns: for outages and delays: no longer than this ...
         quantile: ... for this share of the flows that crossed the victim, over all faults and runs.
         off_path: it is about the flows that do not cross what is taken away.
         bound: share of fail-overs that may miss it at most, with 95 % confidence; 0 if not asked.
@@ -309,6 +310,7 @@ class Expectation:
     bound: float = 0.0
     text: str = ""
     off_path: bool = False
+    at_least: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    IPvAnyAddress,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, IPvAnyAddress, model_validator
 
-from labctl.document.durations import DURATION_PATTERN, parse_duration
+from labctl.document.entries import Duration, Entry, Name, Names
+from labctl.document.kinds import flat_model
+from labctl.verdict.expectations import EXPECTATIONS
 
 __all__ = [
     "CollectEntry",
@@ -29,48 +23,12 @@ __all__ = [
     "json_schema",
 ]
 
-Duration: TypeAlias = Annotated[
-    int,
-    BeforeValidator(parse_duration),
-    WithJsonSchema(
-        {
-            "description": "number and unit: 50ms, 3s, 2m",
-            "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}],
-        }
-    ),
-]
-
-
-def _as_names(value: object) -> object:
-    """``all`` is no names; one name is a list of one."""
-    if value == "all":
-        return ()
-    return (value,) if isinstance(value, str) else value
-
-
-Name: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*)$")
-]
-Names: TypeAlias = Annotated[
-    tuple[Name, ...],
-    BeforeValidator(_as_names),
-    WithJsonSchema(
-        {
-            "description": "all, one name, or a list of names",
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
-        }
-    ),
-]
 LinkEnds: TypeAlias = Annotated[
     tuple[str, str], Field(description="two nodes, or node:interface for one of many")
 ]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class TrafficEntry(_Entry):
+class TrafficEntry(Entry):
     """One stream, in one direction."""
 
     name: Name
@@ -118,14 +76,14 @@ class TrafficEntry(_Entry):
         return self
 
 
-class CollectEntry(_Entry):
+class CollectEntry(Entry):
     """A file of JSON lines in a node, taken into the journal."""
 
     node: Annotated[Name, Field(description="node that writes it")]
     file: Annotated[str, Field(pattern="^/", description="its absolute path in the node")]
 
 
-class ConditionEntry(_Entry):
+class ConditionEntry(Entry):
     """Exactly one of ready, loss, ecmp-paths, first-reply, wait; with the keys that belong to it."""
 
     ready: Annotated[Names | None, Field(description="nodes that must report ready")] = None
@@ -172,7 +130,7 @@ _CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
 SteadyEntry = ConditionEntry
 
 
-class KillEntry(_Entry):
+class KillEntry(Entry):
     """A process of a node that is killed."""
 
     node: Name
@@ -181,7 +139,7 @@ class KillEntry(_Entry):
     ]
 
 
-class FenceEntry(_Entry):
+class FenceEntry(Entry):
     """A node whose power is cut once another one's cluster manager asks for it."""
 
     node: Name
@@ -190,7 +148,7 @@ class FenceEntry(_Entry):
     ]
 
 
-class StepEntry(_Entry):
+class StepEntry(Entry):
     """One moment and exactly one action."""
 
     at: Annotated[Duration | None, Field(description="moment after the zero of the timeline")] = None
@@ -259,76 +217,38 @@ ACTION_FIELDS = {
 """Attribute of :class:`StepEntry` -> key of :data:`labctl.scenario.model.ACTIONS`."""
 
 
-class ExpectEntry(_Entry):
-    """Exactly one of loss, convergence-loss, outage; with its limit."""
-
-    loss: Annotated[Names | None, Field(description="streams whose every lost packet counts")] = None
-    convergence_loss: Annotated[
-        Names | None,
-        Field(alias="convergence-loss", description="the same without the in-flight loss of a fault"),
-    ] = None
-    outage: Annotated[Names | None, Field(description="streams whose flows' outages count")] = None
-    packets: Annotated[int | None, Field(ge=0, description="losses: at most so many in a run")] = None
-    longest: Annotated[Duration | None, Field(description="outage: no longer than this")] = None
-    quantile: Annotated[
-        float | None,
-        Field(gt=0, le=1, description="outage: for this share of the flows that crossed the victim"),
-    ] = None
-    off_path: Annotated[
-        bool | None,
-        Field(alias="off-path", description="losses: of the flows that do not cross the victim"),
-    ] = None
-    bound: Annotated[
-        float | None,
-        Field(gt=0, lt=1, description="share of fail-overs that may miss it at most, with 95 % confidence"),
-    ] = None
-
-    @model_validator(mode="after")
-    def _one_kind_with_its_limit(self) -> ExpectEntry:
-        kinds = [kind for kind in EXPECT_FIELDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            keys = ", ".join(EXPECT_FIELDS.values())
-            raise ValueError(f"exactly one of {keys} was expected, not {_list(kinds)}")
-        if kinds[0] == "outage":
-            if self.longest is None:
-                raise ValueError("outage needs longest")
-            if self.packets is not None or self.off_path is not None:
-                raise ValueError("packets and off-path do not belong to outage")
-        else:
-            if self.packets is None:
-                raise ValueError(f"{EXPECT_FIELDS[kinds[0]]} needs packets")
-            if self.longest is not None or self.quantile is not None:
-                raise ValueError("longest and quantile belong to outage")
-        return self
+ExpectEntry = flat_model(
+    "ExpectEntry", f"Exactly one of {', '.join(EXPECTATIONS)}; with its limit.", EXPECTATIONS
+)
+"""One entry of ``expect``: see :mod:`labctl.verdict.expectations`."""
 
 
-EXPECT_FIELDS = {"loss": "loss", "convergence_loss": "convergence-loss", "outage": "outage"}
-"""Attribute of :class:`ExpectEntry` -> kind of :class:`labctl.scenario.model.Expectation`."""
-
-
-class ScenarioFile(_Entry):
+class ScenarioFile(Entry):
     """A scenario: a topology, traffic over it, faults in time, and what is expected."""
 
     name: Name
     topology: Annotated[str, Field(min_length=1, description="path, relative to this file")]
     set: Annotated[
         dict[str, str | int | float | bool],
-        Field(description="variables of the topology, as --set would give them"),
-    ] = {}
+        Field(default_factory=dict, description="variables of the topology, as --set would give them"),
+    ]
     traffic: Annotated[list[TrafficEntry], Field(min_length=1)]
     steady: Annotated[
         list[ConditionEntry],
-        Field(description="must hold before the first fault and after the last reversion"),
-    ] = []
-    timeline: list[StepEntry] = []
+        Field(
+            default_factory=list, description="must hold before the first fault and after the last reversion"
+        ),
+    ]
+    timeline: Annotated[list[StepEntry], Field(default_factory=list)]
     settle: Annotated[
         Duration | None,
         Field(description="watched after the last step before faults in force are healed; 5s"),
     ] = None
     collect: Annotated[
-        list[CollectEntry], Field(description="events that programs in nodes wrote, for the journal")
-    ] = []
-    expect: list[ExpectEntry] = []
+        list[CollectEntry],
+        Field(default_factory=list, description="events that programs in nodes wrote, for the journal"),
+    ]
+    expect: Annotated[list[ExpectEntry], Field(default_factory=list)]  # type: ignore[valid-type] # made from the kinds at run time
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,8 +7,11 @@ reason in one sentence and what to change. More loss can only move both ends for
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias
 
+from pydantic import Field
+
+from labctl.document.entries import Duration, Entry
 from labctl.verdict.schema import ExpectationResult, Verdict
 
 if TYPE_CHECKING:
@@ -18,7 +21,23 @@ if TYPE_CHECKING:
     from labctl.verdict.parse_header import Expected
     from labctl.verdict.schema import FactCell
 
-__all__ = ["Bounded", "Interval", "Judge", "against", "chooser", "names", "packets", "result", "unmeasured"]
+__all__ = [
+    "Bound",
+    "Bounded",
+    "ExpectationKind",
+    "Interval",
+    "Judge",
+    "Longest",
+    "OffPath",
+    "Packets",
+    "Quantile",
+    "against",
+    "chooser",
+    "names",
+    "packets",
+    "result",
+    "unmeasured",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,40 @@ class Interval:
     high: float
     told: float
     doubts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationKind:
+    """One word of ``expect:``, with everything that labctl knows of it.
+
+    Attributes:
+        name: its key in a scenario.
+        doc: when it holds, in one line.
+        example: as a user writes it.
+        entry: what a user may write; its fields are named as those of an expectation in the journal.
+        judge: holds it against runs.
+        bounded: judges it fail-over by fail-over, for ``bound``; None if that cannot be done.
+    """
+
+    name: str
+    doc: str
+    example: str
+    entry: type[Entry]
+    judge: Judge
+    bounded: Bounded | None = None
+
+
+Bound: TypeAlias = Annotated[
+    float, Field(gt=0, lt=1, description="share of fail-overs that may miss it at most, with 95 % confidence")
+]
+OffPath: TypeAlias = Annotated[
+    bool, Field(alias="off-path", description="of the flows that do not cross the victim")
+]
+Packets: TypeAlias = Annotated[int, Field(ge=0, description="at most so many in a run")]
+Quantile: TypeAlias = Annotated[
+    float, Field(gt=0, le=1, description="for this share of the flows or packets")
+]
+Longest: TypeAlias = Annotated[Duration, Field(alias="longest", description="no longer than this")]
 
 
 class Judge(Protocol):

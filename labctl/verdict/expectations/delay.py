@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from labctl.document.durations import format_duration
-from labctl.verdict.expectations.base import against, blocked, names, result
+from labctl.document.entries import Entry, Names
+from labctl.verdict.expectations.base import (
+    ExpectationKind,
+    Longest,
+    Quantile,
+    against,
+    blocked,
+    names,
+    result,
+)
 from labctl.verdict.schema import Verdict, worst
 
 if TYPE_CHECKING:
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
     from labctl.verdict.parse_header import Expected
     from labctl.verdict.schema import ExpectationResult
 
-__all__ = ["DelayExpectation"]
+__all__ = ["KIND", "DelayExpectation"]
 
 
 class DelayExpectation:
@@ -56,3 +67,21 @@ def _interval(tally: StreamTally, quantile: float) -> tuple[float, float]:
     low = max(value for at, value in known if at <= share + 1e-12)
     high = min(value for at, value in known if at >= min(share, 1.0) - 1e-12)
     return float(low), float(high)
+
+
+class DelayEntry(Entry):
+    """``delay`` as a user writes it."""
+
+    streams: Annotated[Names, Field(alias="delay", description="streams whose one-way delay counts")]
+    longest_ns: Longest
+    quantile: Quantile = 1.0
+
+
+KIND = ExpectationKind(
+    name="delay",
+    doc="in each run, of every stream at least this share of the packets (default: all) "
+    "arrived within the time (RFC 7679); a lost packet did not",
+    example="{delay: all, longest: 5ms, quantile: 0.99}",
+    entry=DelayEntry,
+    judge=DelayExpectation(),
+)

@@ -6,10 +6,17 @@ With ``at-least`` no fewer: for isolation, where packets must not arrive.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field, model_validator
+
+from labctl.document.entries import Entry, Names
 from labctl.verdict.expectations.base import (
+    Bound,
+    ExpectationKind,
     Interval,
+    OffPath,
+    Packets,
     against,
     at_least,
     blocked,
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     from labctl.verdict.parse_header import Expected
     from labctl.verdict.schema import ExpectationResult
 
-__all__ = ["LossExpectation"]
+__all__ = ["KIND", "LossExpectation"]
 
 _EITHER = "that were either in flight or lost to convergence: they were not observed on the victim's links"
 _RECORD = "record evidence on the victim's links (journal format 2)"
@@ -131,3 +138,38 @@ class LossExpectation:
         others = {-1, *(index for index, action in enumerate(facts.run.actions) if not action.breaks)}
         one = self.interval(expected, facts, others)
         return one.low > expected.packets, one.high > expected.packets
+
+
+class LossEntry(Entry):
+    """``loss`` as a user writes it: at most, or at least, so many packets."""
+
+    streams: Annotated[Names, Field(alias="loss", description="streams whose every lost packet counts")]
+    packets: Packets | None = None
+    at_least: Annotated[
+        int | None, Field(ge=1, alias="at-least", description="so many must be lost: for isolation")
+    ] = None
+    off_path: OffPath = False
+    bound: Bound | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> LossEntry:
+        if self.packets is None and self.at_least is None:
+            raise ValueError("loss needs packets or at-least")
+        if self.packets is not None and self.at_least is not None:
+            raise ValueError("loss takes one of packets and at-least: write two expectations")
+        if self.at_least is not None and self.bound is not None:
+            raise ValueError("bound counts fail-overs that lost too much: it does not go with at-least")
+        return self
+
+
+_JUDGE = LossExpectation()
+
+KIND = ExpectationKind(
+    name="loss",
+    doc="in each run, at most so many packets are lost after the timeline began, in-flight loss included;"
+    " with `at-least: N` no fewer: for traffic that must not pass",
+    example="{loss: all, packets: 3}",
+    entry=LossEntry,
+    judge=_JUDGE,
+    bounded=_JUDGE,
+)

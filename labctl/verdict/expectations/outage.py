@@ -10,11 +10,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from labctl.document.durations import format_duration
+from labctl.document.entries import Entry, Names
 from labctl.verdict.crossing import spacing_ns
-from labctl.verdict.expectations.base import against, blocked, names, result
+from labctl.verdict.expectations.base import (
+    Bound,
+    ExpectationKind,
+    Longest,
+    Quantile,
+    against,
+    blocked,
+    names,
+    result,
+)
 from labctl.verdict.outages import no_outage
 from labctl.verdict.schema import Verdict, worst
 
@@ -26,7 +38,7 @@ if TYPE_CHECKING:
     from labctl.verdict.parse_header import Expected
     from labctl.verdict.schema import ExpectationResult
 
-__all__ = ["OutageExpectation"]
+__all__ = ["KIND", "OutageExpectation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +209,25 @@ def _bounds(
     if low <= longest_ns < high:
         doubts.update({text: advice for value, text, advice in causes if value > longest_ns})
     return low, high
+
+
+class OutageEntry(Entry):
+    """``outage`` as a user writes it."""
+
+    streams: Annotated[Names, Field(alias="outage", description="streams whose flows' outages count")]
+    longest_ns: Longest
+    quantile: Quantile = 1.0
+    bound: Bound | None = None
+
+
+_JUDGE = OutageExpectation()
+
+KIND = ExpectationKind(
+    name="outage",
+    doc="of the flows that crossed a victim or were hit, at least 95 % were out for 50 ms or "
+    "less, in each run by itself and over all runs together",
+    example="{outage: all, longest: 50ms, quantile: 0.95}",
+    entry=OutageEntry,
+    judge=_JUDGE,
+    bounded=_JUDGE,
+)
