@@ -3,6 +3,7 @@
     overlayfs      lower = the host's /, upper = a tmpfs that dies with the node
     other disks    bound read-only
     /run /tmp ...  empty except for the folders that packages made there, with their owners
+    /root /home    empty, as are folders that hold keys; /etc/shadow has the host's users and no password
     /proc /sys     the node's own; what is not of its namespaces is read-only
     /dev           a dozen devices
     binds          of the definition
@@ -26,14 +27,26 @@ from labctl.linux import syscalls as sc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PRIVATE", "RootPlan", "build", "interpreter", "skeleton", "submounts"]
+__all__ = ["PRIVATE", "SECRET_FOLDERS", "RootPlan", "build", "interpreter", "locked", "skeleton", "submounts"]
 
 PRIVATE = ("/run", "/tmp", "/var/tmp", "/var/log")  # noqa: S108 - folders of the node, hidden from the host's
 """Folders that a node has to itself."""
 
+SECRET_FOLDERS = (
+    "/root",
+    "/home",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/wireguard",
+    "/etc/NetworkManager/system-connections",
+)
+"""Folders of the host that are empty in a node: keys, and what users keep."""
+
+_PASSWORDS = ("shadow", "gshadow")
 _UPPER_SIZE = "size=2g,mode=755"
 _QUIET = sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC
-_HIDDEN = ("/proc", "/sys", "/dev", *PRIVATE, "/snap", "/var/lib/docker", "/var/lib/containerd")
+_HOMES = tuple(sorted({"/root", "/home", os.path.realpath("/root"), os.path.realpath("/home")}))
+_HIDDEN = ("/proc", "/sys", "/dev", *PRIVATE, *_HOMES, "/snap", "/var/lib/docker", "/var/lib/containerd")
 _OURS = ("labctl", "netns", "docker", "containerd", "user")
 _VIRTUAL = frozenset(
     [
@@ -158,10 +171,46 @@ def _fill_upper(upper: str, plan: RootPlan) -> None:
         os.setxattr(upper + folder, "trusted.overlay.opaque", b"y")
         if folder.endswith("tmp"):
             os.chmod(upper + folder, 0o1777)  # noqa: S103 - what a folder for all is
+    for folder in SECRET_FOLDERS:
+        _hide_folder(upper, os.path.realpath(folder))
+    for name in _PASSWORDS:
+        _hide_passwords(f"{upper}/etc", name)
     for path, mode, uid, gid in plan["skeleton"]:
         os.mkdir(upper + path)
         os.chown(upper + path, uid, gid)
         os.chmod(upper + path, mode)
+
+
+def _hide_folder(upper: str, folder: str) -> None:
+    """Put an empty folder of the same mode and owner over one of the host's, if the host has it."""
+    if not os.path.isdir(folder):
+        return
+    status = os.stat(folder)
+    os.makedirs(upper + folder, 0o755, exist_ok=True)
+    os.setxattr(upper + folder, "trusted.overlay.opaque", b"y")
+    os.chown(upper + folder, status.st_uid, status.st_gid)
+    os.chmod(upper + folder, stat.S_IMODE(status.st_mode))
+
+
+def _hide_passwords(upper_etc: str, name: str) -> None:
+    """Give the node the host's users with every password locked: shadow(5), gshadow(5)."""
+    for file in (name, f"{name}-"):
+        if not os.path.exists(f"/etc/{file}"):
+            continue
+        with open(f"/etc/{file}", encoding="utf-8", errors="surrogateescape") as host:
+            text = locked(host.read())
+        path = f"{upper_etc}/{file}"
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as handle:
+            handle.write(text)
+        status = os.stat(f"/etc/{file}")
+        os.chown(path, status.st_uid, status.st_gid)
+        os.chmod(path, stat.S_IMODE(status.st_mode))
+
+
+def locked(text: str) -> str:
+    """A shadow(5) or gshadow(5) file with ``*`` in the place of each password."""
+    rows = (line.split(":") for line in text.splitlines())
+    return "".join(":".join([row[0], "*", *row[2:]]) + "\n" for row in rows)
 
 
 def _proc(where: str) -> None:

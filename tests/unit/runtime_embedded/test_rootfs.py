@@ -86,7 +86,7 @@ def test_a_target_is_made_of_the_kind_of_its_source(tmp_path: Path) -> None:
 
 def test_disks_of_the_host_are_seen_and_what_is_private_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "open", lambda _path: io.StringIO(MOUNTINFO))
-    assert rootfs.submounts() == ["/home", "/home/a b", "/runner"]
+    assert rootfs.submounts() == ["/runner"]
 
 
 def test_the_interpreter_is_bound_only_where_its_folder_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +94,26 @@ def test_the_interpreter_is_bound_only_where_its_folder_is_hidden(monkeypatch: p
     monkeypatch.setattr(sys, "prefix", "/tmp/venv")  # noqa: S108
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     assert rootfs.interpreter() == [("/tmp/venv", "/tmp/venv", True)]  # noqa: S108
+
+
+@pytest.mark.parametrize("folder", ["/home/me/venv", "/root/venv"])
+def test_the_interpreter_is_bound_where_it_lies_in_a_users_folder(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labctl, "__file__", "/opt/src/labctl/__init__.py")
+    monkeypatch.setattr(sys, "prefix", folder)
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert rootfs.interpreter() == [(folder, folder, True)]
+
+
+def test_users_are_kept_and_passwords_are_not() -> None:
+    assert rootfs.locked("root:$y$j9T$x:20000:0:99999:7:::\nfrr:!:20000::::::\n") == (
+        "root:*:20000:0:99999:7:::\nfrr:*:20000::::::\n"
+    )
+
+
+def test_a_line_of_another_form_shows_nothing_after_its_name() -> None:
+    assert rootfs.locked("root\n\nx:hash") == "root:*\n:*\nx:*\n"
 
 
 def test_a_folder_is_below_itself_and_its_parents_and_no_namesake() -> None:
