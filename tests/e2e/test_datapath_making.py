@@ -12,6 +12,8 @@ from trialrun import LOOPBACK, PORT, REDIRECT, Trial, built
 
 from labctl.overlay.datapath.layout import (
     INDICES,
+    ConnRef,
+    ConnRequirement,
     DatapathAction,
     Flag,
     FlowEntry,
@@ -137,3 +139,45 @@ def test_no_flow_gets_an_entry_of_another_ones_megaflow_while_megaflows_are_writ
         written.set()
         writer.join()
     assert found == {B}
+
+
+def test_the_kernel_opens_connections_up_to_the_ports_ceiling_and_counts_what_it_refuses(
+    trial: Trial,
+) -> None:
+    opens = FlowEntry(
+        DatapathAction.PORT,
+        LOOPBACK,
+        generation=GENERATION,
+        conns=(ConnRef(PORT, inbound=False, is_sender=True),),
+    )
+    trial.cache.limit_connections(PORT, 50)
+    trial.cache.write_megaflow(
+        megaflow_key(flow(1), ReadPorts.DESTINATION), [Variant((), 65535, 1, opens).pack()]
+    )
+    trial.cache.activate([GENERATION])
+    others = ConnRef(PORT + 1, inbound=False, is_sender=True).of(flow(1)).pack()
+    trial.cache.remember_connections([(others, 2)])
+
+    counted = sent(trial, range(1000, 1200))
+    known = [key for rows in trial.cache.connections() for key, _ in rows]
+    assert len(known) == 50 + 1
+    assert others in known
+    assert counted["hit"] == 50, "a packet whose connection is refused does not pass"
+    assert counted["refused"] >= 150
+    assert trial.cache.connection_quotas()[PORT][0] == 50
+    # Those that are open go on, and with more room so do others.
+    assert sent(trial, range(1000, 1050))["hit"] == 50
+    trial.cache.limit_connections(PORT, 60)
+    assert sent(trial, range(1050, 1100))["hit"] == 10
+
+
+def test_a_connection_is_answered_by_the_first_packet_of_the_reply(trial: Trial) -> None:
+    ref = ConnRef(PORT, inbound=True, is_sender=True, wanted=ConnRequirement.KNOWN)
+    conn = ref.of(flow(1000)).pack()
+    trial.cache.remember_connections([(conn, 2)])
+    reply = FlowEntry(DatapathAction.PORT, LOOPBACK, conns=(ref,), last_ns=time.monotonic_ns())
+    trial.cache.write([(flow(1000).pack(), reply)])
+    trial.run(frame(1000))
+    ((_, seen),) = [row for rows in trial.cache.connections() for row in rows]
+    assert seen > 2
+    assert seen & 1

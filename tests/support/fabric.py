@@ -79,6 +79,7 @@ class Node:
     ports: PortBindings = field(init=False)
     slot_of: dict[str, str] = field(default_factory=dict)
     preinstalled: PreinstalledFlows | None = None
+    flows: int = FLOWS
 
     def reset(self, topology: VirtualTopology) -> None:
         """Nothing is known, and nothing in the kernel."""
@@ -103,7 +104,11 @@ class Node:
         self.ports = PortBindings()
         self.slot_of = {}
         self.engine = FlowEngine(
-            decide_by(topology, self.name), self.ports, self.cache, self.channel, Connections(self.cache)
+            decide_by(topology, self.name),
+            self.ports,
+            self.cache,
+            self.channel,
+            Connections(self.cache, self.flows),
         )
 
     def bind(self, topology: VirtualTopology) -> set[str]:
@@ -128,6 +133,7 @@ class Node:
                 self.slot_of[uplink.name] = "out"
                 self._bind(uplink.key, "out", uplink=True)
                 moved.add(f"uplink:{uplink.name}")
+        self.engine.share_connections()
         return moved
 
     def _bind(self, key: int, slot: str, *, uplink: bool) -> None:
@@ -219,7 +225,7 @@ class Fabric:
         cache, channel, ifindexes = self.agent(host, target, addresses, names, flows=self.flows)
         with inside(far):
             taps = {slot: open_tap(f"v{slot}") for slot in names}
-        return Node(name, host, far, cache, channel, ifindexes, taps)
+        return Node(name, host, far, cache, channel, ifindexes, taps, flows=self.flows)
 
     @staticmethod
     def agent(

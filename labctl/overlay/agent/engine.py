@@ -21,7 +21,7 @@ from labctl.overlay.packet import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from labctl.overlay.agent.connections import Connections
+    from labctl.overlay.agent.connections import Connections, ConnectionUse
     from labctl.overlay.agent.flow_records import DependencySet
     from labctl.overlay.agent.interfaces import Cache, Sender
     from labctl.overlay.agent.megaflow import Asked, Megaflow
@@ -85,6 +85,14 @@ class FlowEngine:
         """Whether a connection is known."""
         return self._connections.established(conn)
 
+    def share_connections(self) -> None:
+        """Share the connections that this host can know among its ports, as they are bound now."""
+        self._connections.share_among([one.key for one in self._ports.bound()])
+
+    def connection_use(self) -> dict[int, ConnectionUse]:
+        """What each port has of its quota of connections."""
+        return self._connections.use()
+
     def upcall(self, upcall: Upcall, now_ns: int) -> None:
         """A packet that the kernel had no entry for, or that was too long or too old for its entry."""
         self.serve((upcall,), now_ns)
@@ -120,8 +128,9 @@ class FlowEngine:
         if record is not None and _covers(record, packet, now_ns) and self._holds(record, flow):
             # One of several that came up before the entry stood, or the entry was evicted since.
             self.counts["again"] += 1
-            # It may have been evicted together with the connections that it opens.
-            self._seen(record, flow, now_ns)
+            # The connections that it opens may have gone, or the kernel had no room for them.
+            if not self._opens(record, flow, now_ns):
+                return
             if self._cache.restore(key, record.value(now_ns)):
                 self.counts["written again"] += 1
             self._sends.append(upcall)
@@ -144,7 +153,7 @@ class FlowEngine:
         record = self._like_another(case.flow, case.packet, case.key, case.now_ns)
         if record is None:
             return False
-        if record.entry.action is not DatapathAction.DROP:
+        if record.entry.action is not DatapathAction.DROP and self._opens(record, case.flow, case.now_ns):
             self._install_reply(case, record)
             self._sends.append(case.upcall)
         return True
@@ -157,14 +166,20 @@ class FlowEngine:
         self.counts["flow, like another"] += 1
         self._rows.append((key, record.value(now_ns)))
         self._table.put(key, record, megaflow.dependencies)
-        self._seen(record, flow, now_ns)
         return record
 
-    def _seen(self, record: FlowRecord, flow: FlowKey, now_ns: int) -> None:
-        """A packet of a flow that is let through: its connections are there from now on."""
-        if record.entry.action is not DatapathAction.DROP:
-            conns = [conn for ref in record.entry.conns for conn in _conns_of(ref, flow)]
-            self._connections.record(conns, now_ns)
+    def _opens(self, record: FlowRecord, flow: FlowKey, now_ns: int) -> bool:
+        """A packet of a flow that is let through opens its connections; False where there is no room."""
+        if record.entry.action is DatapathAction.DROP:
+            return True
+        return self._admit([conn for ref in record.entry.conns for conn in _conns_of(ref, flow)], now_ns)
+
+    def _admit(self, conns: Iterable[ConnKey], now_ns: int) -> bool:
+        admitted = self._connections.record(conns, now_ns)
+        if not admitted:
+            # No entry says so: the port's upcalls are limited, and there may be room for the next packet.
+            self.counts["refused: the port has its quota of connections"] += 1
+        return admitted
 
     def _install_reply(self, case: _Case, record: FlowRecord) -> None:
         """Install the entry for the reply too, where a connection allows the reply: one upcall less."""
@@ -237,7 +252,8 @@ class FlowEngine:
         return record
 
     def _forward(self, case: _Case, decision: Forward, asked: Asked) -> None:
-        self._connections.record(decision.conns, case.now_ns)
+        if not self._admit(decision.conns, case.now_ns):
+            return
         record = self._keep(case, decision, asked)
         if record is None:
             self._copy(case.upcall, case.packet, decision)

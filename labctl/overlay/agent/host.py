@@ -228,6 +228,8 @@ class OverlayHost:
         fresh = [key for key in wanted if key not in bound and self._bind(key, wanted[key], uplink=False)]
         moved |= {wanted[key] for key in fresh}
         if moved:
+            self._engine.share_connections()
+        if moved:
             # Entries name interfaces by number.
             tags = {f"port:{named[interface]}" for interface in moved if interface in named}
             self._engine.revalidate(tags, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
@@ -303,6 +305,7 @@ class OverlayHost:
             "lost": dict(self._channel.lost),
             "kernel": self._cache.counters(),
             "counts": dict(self._engine.counts),
+            "connections": {str(port): use._asdict() for port, use in self._engine.connection_use().items()},
             "uplink": KERNEL_SIDE if self._advertised.uplink is not None else "",
         }
 

@@ -7,6 +7,7 @@ replaces the old programs one after the other, without a gap.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import replace
@@ -42,11 +43,12 @@ MOST_FLOWS = 131072
 
 _WORD = struct.Struct("=I")
 _LONG = struct.Struct("=Q")
+_QUOTA = struct.Struct("=QQ")
 
 _PROGRAMS = ("from_port", "from_uplink", "from_tunnel", "from_agent")
 _MAPS = (
     "lc_flows", "lc_fixed", "lc_ports", "lc_settings", "lc_counters", "lc_conns", "lc_inside", "lc_sources",
-    "lc_megaflows", "lc_active",
+    "lc_megaflows", "lc_active", "lc_quotas", "lc_ceilings",
 )  # fmt: skip
 
 
@@ -218,11 +220,36 @@ class FlowCache:
         return None if raw is None else FlowEntry.unpack(raw)
 
     def remember_connections(self, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Let connections (packed key, time last seen in ns) be known."""
+        """Let connections (packed key, time last seen in ns) be known; some are not where the map is full."""
         if rows:
             keys = b"".join(key for key, _ in rows)
             values = b"".join(struct.pack("=Q", seen) for _, seen in rows)
-            self._bpf.update_batch(self._loaded.maps["lc_conns"], keys, values, len(rows))
+            try:
+                self._bpf.update_batch(self._loaded.maps["lc_conns"], keys, values, len(rows))
+            except OSError as error:
+                if error.errno not in (errno.E2BIG, errno.ENOSPC):
+                    raise
+
+    def connection_quotas(self) -> dict[int, tuple[int, int]]:
+        """By key of a port: connections that the kernel opened so far, and refused."""
+        rows = self._bpf.entries(self._loaded.maps["lc_quotas"], 4, _QUOTA.size)
+        return {_WORD.unpack(key)[0]: _QUOTA.unpack(value) for key, value in rows}
+
+    def connections_opened(self, port: int) -> int:
+        """How many the kernel opened for a port so far."""
+        raw = self._bpf.lookup(self._loaded.maps["lc_quotas"], _WORD.pack(port), _QUOTA.size)
+        return _QUOTA.unpack(raw)[0] if raw is not None else 0
+
+    def limit_connections(self, port: int, ceiling: int) -> None:
+        """Let the kernel open connections for a port until it has opened ``ceiling``, all in all."""
+        key = _WORD.pack(port)
+        self._bpf.update(self._loaded.maps["lc_ceilings"], key, _LONG.pack(max(0, ceiling)))
+        self._bpf.insert(self._loaded.maps["lc_quotas"], key, bytes(_QUOTA.size))
+
+    def forget_quota(self, port: int) -> None:
+        """The port is none of this host's any more; what was counted for it is gone."""
+        for name in ("lc_ceilings", "lc_quotas"):
+            self._bpf.delete(self._loaded.maps[name], _WORD.pack(port))
 
     def forget_connections(self, keys: Iterable[bytes]) -> None:
         """The reverse."""

@@ -147,7 +147,8 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 		}
 		if (value->ttl && view->ttl <= value->ttl)
 			return upcall(skb, from, limit); // the same: time exceeded
-		if (value->conns[0] && (now ^ value->last_ns) >> SLOT && refresh(&view->key, value, now))
+		// Also at the first packet: it opens the connection, or is the answer to it.
+		if (value->conns[0] && (!value->packets || (now ^ value->last_ns) >> SLOT) && refresh(&view->key, value, now))
 			return -1;
 	}
 	// Two CPUs that count at the same moment may count one for both: what no atomic operation costs.

@@ -104,6 +104,7 @@ class Counter(IntEnum):
     STRANGER = 9
     MADE = 10
     STALE = 11
+    REFUSED = 12
 
 
 def flow_key(key: FlowKey, match: Match = Match.EXACT) -> bytes:

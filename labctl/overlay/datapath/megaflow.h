@@ -34,15 +34,39 @@ static __always_inline void fill(struct conn_key *conn, const struct flow_key *k
 	}
 }
 
-static __always_inline int touch(const struct conn_key *conn, int must_be_known, __u64 now)
+// Take one of the connections that a port may open. Two CPUs may race here for the last one: then there is
+// one more. A port without a quota is none of this host's firewalls.
+static __always_inline int take_room(__u32 port)
+{
+	struct quota *quota = bpf_map_lookup_elem(&lc_quotas, &port);
+	__u64 *ceiling = bpf_map_lookup_elem(&lc_ceilings, &port);
+
+	if (!quota || !ceiling)
+		return 1;
+	if (quota->opened >= *ceiling) {
+		__sync_fetch_and_add(&quota->refused, 1);
+		count(CNT_REFUSED);
+		return 0;
+	}
+	__sync_fetch_and_add(&quota->opened, 1);
+	return 1;
+}
+
+static __always_inline int touch(const struct conn_key *conn, __u32 word, __u64 now)
 {
 	__u64 *seen = bpf_map_lookup_elem(&lc_conns, conn);
 
+	now &= ~CONN_ANSWERED;
 	if (seen) {
-		*seen = now;
+		// The VM sends on a connection that the other side opened, or the other way round.
+		if (!(word & CONN_SENDER) == !(word & CONN_INBOUND))
+			now |= CONN_ANSWERED;
+		*seen = now | (*seen & CONN_ANSWERED);
 		return 0;
 	}
-	return must_be_known ? -1 : bpf_map_update_elem(&lc_conns, conn, &now, BPF_ANY);
+	if (word & CONN_KNOWN || !take_room(word & CONN_PORT))
+		return -1;
+	return bpf_map_update_elem(&lc_conns, conn, &now, BPF_ANY);
 }
 
 // Keep the connections of an entry alive, and make those that its first packet opens; not 0 where one
@@ -58,11 +82,11 @@ static __noinline int refresh(const struct flow_key *key, const struct flow_valu
 		if (!word)
 			break;
 		fill(&conn, key, word);
-		if (touch(&conn, word & CONN_KNOWN, now))
+		if (touch(&conn, word, now))
 			return -1;
 		if (word & CONN_LATER) {
 			conn.local_port = conn.remote_port = 0;
-			if (touch(&conn, word & CONN_KNOWN, now))
+			if (touch(&conn, word, now))
 				return -1;
 		}
 	}

@@ -116,6 +116,7 @@ enum counter {
 	CNT_TOO_BIG, CNT_STRANGER,
 	CNT_MADE, // entries that the kernel made by itself
 	CNT_STALE, // entries that were not used, since a connection had come or gone
+	CNT_REFUSED, // connections that were not opened, since their port had as many as it may have
 	CNT_MAX
 };
 
@@ -134,12 +135,36 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } lc_fixed SEC(".maps"); // entries that must never be evicted: the inward direction of gateways
 
+#define CONN_ANSWERED 1ull // in the time of a connection: a packet went against the direction that opened it
+
+// Not an LRU: a port that opens many connections would push out those of others.
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 262144);
 	__type(key, struct conn_key);
-	__type(value, __u64); // when it was last seen
+	__type(value, __u64); // when it was last seen, with CONN_ANSWERED
 } lc_conns SEC(".maps"); // the connections that firewalls know; they outlive the agent
+
+// What the kernel opened for a port since the map was made, and what it refused. Only the kernel writes here,
+// and only the agent writes the ceiling: neither overwrites what the other counts.
+struct quota {
+	__u64 opened;
+	__u64 refused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); // a port's key
+	__type(value, struct quota);
+} lc_quotas SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); // a port's key
+	__type(value, __u64); // how far "opened" may count up (labctl.overlay.agent.connections)
+} lc_ceilings SEC(".maps");
 
 // A decision that holds for every flow with the key's fields, whatever its other port numbers, as long
 // as its own connections are known or not as ``asked`` says (labctl.overlay.agent.megaflow).

@@ -111,6 +111,12 @@ class FakeEngine:
         self.anew: list[bytes] = []
         self.strangers_killed = 0
 
+    def share_connections(self) -> None:
+        pass
+
+    def connection_use(self) -> dict[int, Any]:
+        return {}
+
     def adopt(self, keys: Sequence[bytes], _: int) -> int:
         self.anew += keys
         return len(keys)

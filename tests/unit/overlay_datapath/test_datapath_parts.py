@@ -55,6 +55,8 @@ class Memory:
         self.valid = [0] * INDICES
         self.sent: list[bytes] = []
         self.looked_through = 0
+        self.opened: dict[int, int] = {}
+        self.ceilings: dict[int, int] = {}
 
     def put(self, rows: Any) -> None:
         self.entries |= {key: FlowEntry.unpack(value) for key, value in rows}
@@ -84,6 +86,19 @@ class Memory:
 
     def connections(self) -> Iterator[list[tuple[bytes, int]]]:
         yield list(self.kept.items())
+
+    def connection_quotas(self) -> dict[int, tuple[int, int]]:
+        return {port: (self.connections_opened(port), 0) for port in self.ceilings}
+
+    def connections_opened(self, port: int) -> int:
+        return self.opened.get(port, 0)
+
+    def limit_connections(self, port: int, ceiling: int) -> None:
+        self.ceilings[port] = ceiling
+
+    def forget_quota(self, port: int) -> None:
+        self.ceilings.pop(port, None)
+        self.opened.pop(port, None)
 
     def write_megaflow(self, key: bytes, variants: Any) -> None:
         self.written[key] = list(variants)
