@@ -6,7 +6,7 @@ from typing import Any
 
 from labctl.clab import labels
 from labctl.clab.definition import NodeDefinition
-from labctl.cli.console import out, out_json, table
+from labctl.cli.console import out, out_json, say, table
 from labctl.cli.params import Json, LabOrFile
 from labctl.cli.resolve import lab_of, planned_nodes
 from labctl.lab.runtime import NodeState, NodeStatus, Runtime
@@ -17,12 +17,20 @@ __all__ = ["command", "describe"]
 AT_ONCE = 16
 
 
-def command(lab: LabOrFile = None, json: Json = False) -> None:
+def command(lab: LabOrFile = None, json: Json = False) -> int:
     """Show the nodes of a lab and the faults in force.
 
-    Queries the readiness of every running node.
+    Queries the readiness of every running node. Without root what they do is unknown (exit code 2).
     """
     told = describe(lab)
+    _show(told, json=json)
+    if all(node["status"] != NodeStatus.UNKNOWN for node in told["nodes"]):
+        return 0
+    say(f"labctl: what the nodes do is seen by root alone: sudo labctl status {told['lab']}")
+    return 2
+
+
+def _show(told: dict[str, Any], *, json: bool) -> None:
     if json:
         out_json(told)
         return

@@ -27,12 +27,13 @@ __all__ = ["ExecResult", "NodeState", "NodeStatus", "Runtime"]
 
 
 class NodeStatus(StrEnum):
-    """What a node is doing."""
+    """What a node is doing; ``unknown`` to who may not look, since that takes root."""
 
     RUNNING = "running"
     FROZEN = "frozen"
     OFF = "off"
     MISSING = "missing"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

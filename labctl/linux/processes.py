@@ -18,6 +18,7 @@ __all__ = [
     "end",
     "frozen",
     "halted",
+    "hidden",
     "members",
     "namespace_of",
     "pinned",
@@ -32,6 +33,15 @@ Namespace = tuple[int, int]
 def namespace_of(pid: int, kind: str) -> Namespace | None:
     """The ``net``, ``pid``, ... namespace of a process; None if it is gone (a zombie has none)."""
     return _identity(f"/proc/{pid}/ns/{kind}")
+
+
+def hidden(pid: int) -> bool:
+    """Whether there is such a process and this user may not look at its namespaces."""
+    try:
+        os.stat(f"/proc/{pid}/ns/net")  # noqa: PTH116 - as below
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
 
 
 def pinned(path: Path) -> Namespace | None:

@@ -203,8 +203,10 @@ class NetnsRuntime:
             freezer = freezer_of(init)
             frozen = processes.frozen(init) or (freezer is not None and freezer.wanted())
             return NodeState(NodeStatus.FROZEN if frozen else NodeStatus.RUNNING, init)
-        known = (lab.path / "init" / node).exists()
-        return NodeState(NodeStatus.OFF if known else NodeStatus.MISSING)
+        pid = self._init_file(lab, node)
+        if pid and processes.hidden(pid):
+            return NodeState(NodeStatus.UNKNOWN)
+        return NodeState(NodeStatus.MISSING if pid is None else NodeStatus.OFF)
 
     def _init(self, lab: LabDir, node: str) -> int:
         init = self._find_init(lab, node)
@@ -213,11 +215,20 @@ class NetnsRuntime:
             raise ActionError(f"node {node} of lab {lab.name} is {self._state(lab, node).status}")
         return init
 
+    @staticmethod
+    def _init_file(lab: LabDir, node: str) -> int | None:
+        """The process id that the node's last boot wrote; 0 if it is none, None if it never booted."""
+        try:
+            return int((lab.path / "init" / node).read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return 0
+
     def _find_init(self, lab: LabDir, node: str) -> int:
         """PID 1 of the node, or 0. A process id that another process has reused is no match."""
-        try:
-            pid = int((lab.path / "init" / node).read_text())
-        except (OSError, ValueError):
+        pid = self._init_file(lab, node)
+        if not pid:
             return 0
         space = processes.pinned(lab.netns / node)
         return pid if space and processes.namespace_of(pid, "net") == space else 0
