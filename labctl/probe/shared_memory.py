@@ -16,6 +16,7 @@ Arrivals (receiver), in the order in which the kernel queued them::
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ class SampleBuffer:
     def __init__(self, fd: int, capacity: int) -> None:
         self.fd = fd
         self.capacity = capacity
-        self._map = mmap.mmap(fd, (HEADER_WORDS + capacity) * _WORD)
+        self._map: mmap.mmap | None = mmap.mmap(fd, (HEADER_WORDS + capacity) * _WORD)
         self.words = memoryview(self._map).cast("q")
 
     @classmethod
@@ -84,14 +85,27 @@ class SampleBuffer:
         return cls(fd, capacity)
 
     def array(self) -> NDArray[np.int64]:
-        """The words behind the header, shared, not copied."""
+        """The words behind the header, shared, not copied.
+
+        Raises:
+            ValueError: the buffer is closed.
+        """
         import numpy as np  # noqa: PLC0415 - the sender does without
 
+        if self._map is None:
+            raise ValueError("the buffer is closed")
         return np.frombuffer(self._map, dtype=np.int64, offset=HEADER_WORDS * _WORD)
 
     def close(self) -> None:
-        """Release the memory; arrays handed out keep it until they are released."""
+        """Release the memory; arrays handed out keep it until they are released. Again is no error.
+
+        The mapping has a descriptor of its own: whoever keeps this object must not keep that.
+        """
         self.words.release()
+        mapped, self._map = self._map, None
+        if mapped is not None:
+            with contextlib.suppress(BufferError):  # an array is out; the last one takes the mapping with it
+                mapped.close()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -59,6 +59,10 @@ def run_once(plan: Plan, backend: LabBackend, emit: Listener) -> bool:
         # What it is called in Python helps whoever mends it, and nobody reads it by machine.
         run.tell("run.error", {"error": f"{type(error).__name__}: {error}", "cause": INTERNAL})
         raise
+    finally:
+        # They hold the run, which holds them: a circle, and with it the packets' records in memory files,
+        # which only the garbage collector would free, dozens of runs later.
+        run.links = run.timeline = None
     run.tell("run.done", {})
     return True
 

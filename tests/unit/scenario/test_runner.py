@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,14 @@ from labctl.journal.file import read_journal
 from labctl.model.codec import lab_to_dict
 from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
-from labctl.testing.backend import FakeBackend
+from labctl.testing.backend import FakeBackend, FakeTraffic
 from labctl.testing.series import FakeSource, fake_loaded, play
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.events import Event
+    from labctl.probe.types import Stream
 
 SECOND = 1_000_000_000
 
@@ -356,3 +361,21 @@ def test_the_header_says_what_was_loaded_whatever_the_file_says_now(tmp_path: Pa
     header = next(event.data for event in read_journal(journal) if event.kind == "run.header")
     assert header["topology"]["text"] == "as loaded"
     assert header["lab"] == lab_to_dict(loaded.lab)
+
+
+def test_a_run_that_is_over_keeps_nothing_of_its_traffic(tmp_path: Path) -> None:
+    kept: list[weakref.ref[FakeTraffic]] = []
+
+    class Noting(FakeBackend):
+        def start_traffic(self, streams: Sequence[Stream]) -> FakeTraffic:
+            traffic = super().start_traffic(streams)
+            kept.append(weakref.ref(traffic))
+            return traffic
+
+    made = Noting(nodes=("a", "b", "gw1", "gw2"))
+    gc.disable()  # what only the collector frees is kept for dozens of runs: memory files with it
+    try:
+        play(scenario(), made, tmp_path, runs=3)
+        assert [one() for one in kept] == [None] * 3
+    finally:
+        gc.enable()
