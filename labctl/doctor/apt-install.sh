@@ -34,21 +34,39 @@ select_missing() {
 		there "$name" || missing+=("$name")
 	done
 }
-select_missing "$@"
-[ "${#missing[@]}" -gt 0 ] || exit 0
 
 # Debian's own switch for "do not start what you install". A guard that somebody else has put there is
-# kept aside and put back; one of ours that a killed run left is ours to take away.
+# kept aside and put back. Ours has an owner, the process that installs: when that is gone, killed perhaps,
+# the guard stops nothing any more, and whoever installs next takes it away.
 guard=/usr/sbin/policy-rc.d
 aside=$guard.before-labctl
 mark='labctl: nothing is started while packages are installed'
-if [ -e "$guard" ] && ! grep -qF "$mark" "$guard"; then mv -f "$guard" "$aside"; fi
+# began PID: when that process began, in the kernel's ticks; a process id alone may be another's by now.
+began() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 restore() { if [ -e "$aside" ]; then mv -f "$aside" "$guard"; else rm -f "$guard"; fi; }
+owned() {
+	local pid tick
+	read -r pid tick < <(sed -n 's/^# owner //p' "$guard")
+	[ -n "$tick" ] && [ "$(began "$pid")" = "$tick" ]
+}
+if [ -e "$guard" ] && grep -qF "$mark" "$guard" && ! owned; then restore; fi
+
+select_missing "$@"
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if [ -e "$guard" ] && ! grep -qF "$mark" "$guard"; then mv -f "$guard" "$aside"; fi
 log=$(mktemp)
 trap 'restore; rm -f "$log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" >"$guard"
+cat >"$guard" <<GUARD
+#!/bin/sh
+# $mark
+# owner $$ $(began $$)
+[ "\$(sed 's/^.*) //' /proc/$$/stat 2>/dev/null | cut -d' ' -f20)" != $(began $$) ] || exit 101
+[ ! -x $aside ] || exec $aside "\$@"
+exit 0
+GUARD
 chmod 755 "$guard"
 
 units() { systemctl list-unit-files --type=service,socket --no-legend 2>/dev/null | awk '{print $1}' | sort; }

@@ -120,6 +120,20 @@ def test_a_guard_of_somebody_else_is_put_back(host: Host) -> None:
     assert "mine" in host.guard.read_text()
 
 
+def test_the_guard_that_a_killed_run_left_stops_nothing(host: Host) -> None:
+    (host.state / "hang").touch()
+    child = host.start("frr")
+    host.wait_for_apt()
+    assert subprocess.run(["sh", str(host.guard), "ssh", "start"], check=False).returncode == 101
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate(timeout=60)
+    assert subprocess.run(["sh", str(host.guard), "ssh", "start"], check=False).returncode == 0
+    # It goes with the next run, also with one that has nothing to install.
+    (host.state / "installed/frr").touch()
+    assert host.install("frr") == (0, "")
+    assert not host.guard.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_guard_goes_when_the_installer_is_interrupted(host: Host, number: signal.Signals) -> None:
     (host.state / "hang").touch()
