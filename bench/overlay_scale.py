@@ -100,7 +100,7 @@ class Measured:
         """Seconds from the command to the first answer from the environment's VM."""
         began = time.monotonic()
         made = labctl("overlay", "env", "create", LAB, name, "--vms", "1", "--no-wait", "--json")
-        address = json.loads(made.stdout)[0]["addresses"].split(",")[0]
+        address = json.loads(made.stdout)[0]["addresses"][0]
         space = self.runtime.netns(self.folder, "ext1")
         if not first_answer(space, address, began + PATIENCE_S):
             raise SystemExit(f"no answer from {address} within {PATIENCE_S:.0f} s")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from labctl.overlay.client.database import Overlay
 
+    Cell = str | int | bool | Sequence[str]
+
 __all__ = ["change", "opened", "show"]
 
 _Result = TypeVar("_Result")
@@ -52,10 +54,16 @@ def change(lab: str, operation: Callable[[Overlay], _Result], *, what: str, forc
     return result
 
 
-def show(head: Sequence[str], rows: Sequence[Sequence[str]], *, as_json: bool) -> None:
-    """Rows as columns, or as JSON objects with the headings as keys."""
+def show(head: Sequence[str], rows: Sequence[Sequence[Cell]], *, as_json: bool) -> None:
+    """Rows as columns, or as JSON objects with the headings as keys: counts are numbers, lists are lists."""
     if as_json:
         keys = [column.lower() for column in head]
         out_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
-        out(table(head, rows))
+        out(table(head, [[_text(cell) for cell in row] for row in rows]))
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return str(cell) if isinstance(cell, str | int) else ",".join(cell)

@@ -63,9 +63,7 @@ def env_create(
         force=force,
     )
     late = _await(lab, ports, timeout, began) if wait and ports else ()
-    rows = [
-        (port.name, port.network, port.host, port.mac, ",".join(map(str, port.addresses))) for port in ports
-    ]
+    rows = [(port.name, port.network, port.host, port.mac, tuple(map(str, port.addresses))) for port in ports]
     _overlay.show(("VM", "NETWORK", "HOST", "MAC", "ADDRESSES"), rows, as_json=json)
     need_addresses(late, timeout)
 
@@ -96,7 +94,7 @@ def env_list(lab: LabName, json: Json = False) -> None:
     from labctl.overlay.client.environments import list_environments
 
     rows = [
-        (vm.environment, vm.port.name, vm.port.network, vm.port.host, ",".join(map(str, vm.port.addresses)))
+        (vm.environment, vm.port.name, vm.port.network, vm.port.host, tuple(map(str, vm.port.addresses)))
         for vm in list_environments(_overlay.opened(lab))
     ]
     _overlay.show(("ENVIRONMENT", "VM", "NETWORK", "HOST", "ADDRESSES"), rows, as_json=json)

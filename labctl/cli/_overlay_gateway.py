@@ -67,8 +67,5 @@ def gateway_list(lab: LabName, json: Json = False) -> None:
     """List the gateways, their tunnel addresses and whether their agents are connected."""
     from labctl.overlay.client.gateways import list_gateways
 
-    rows = [
-        (one.name, one.tunnel, "yes" if one.alive else "no", "yes" if one.draining else "no")
-        for one in list_gateways(_overlay.opened(lab))
-    ]
+    rows = [(one.name, one.tunnel, one.alive, one.draining) for one in list_gateways(_overlay.opened(lab))]
     _overlay.show(("GATEWAY", "TUNNEL", "ALIVE", "DRAINING"), rows, as_json=json)

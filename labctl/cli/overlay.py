@@ -78,10 +78,7 @@ def tenant_list(lab: LabName, json: Json = False) -> None:
     """List the tenants, with the number of networks and VMs of each."""
     from labctl.overlay.client.tenants import list_tenants
 
-    rows = [
-        (one.name, str(one.networks), str(one.vms), ",".join(one.peers))
-        for one in list_tenants(_overlay.opened(lab))
-    ]
+    rows = [(one.name, one.networks, one.vms, one.peers) for one in list_tenants(_overlay.opened(lab))]
     _overlay.show(("TENANT", "NETWORKS", "VMS", "PEERS"), rows, as_json=json)
 
 
@@ -124,7 +121,6 @@ def network_list(lab: LabName, json: Json = False) -> None:
     from labctl.overlay.client.tenants import list_networks
 
     rows = [
-        (one.name, one.tenant, ",".join(one.prefixes), str(one.mtu), str(one.vms))
-        for one in list_networks(_overlay.opened(lab))
+        (one.name, one.tenant, one.prefixes, one.mtu, one.vms) for one in list_networks(_overlay.opened(lab))
     ]
     _overlay.show(("NETWORK", "TENANT", "PREFIXES", "MTU", "VMS"), rows, as_json=json)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ensemble import JAR
@@ -50,10 +50,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         assert one.labctl("down", "state").returncode == 0
 
 
-def rows(host: Machine, *arguments: str) -> list[dict[str, str]]:
+def rows(host: Machine, *arguments: str) -> list[dict[str, Any]]:
     done = host.labctl("overlay", *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, str]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
@@ -74,8 +74,8 @@ def leader(host: Machine) -> str:
 def test_a_fresh_lab_has_what_its_topology_says(host: Machine) -> None:
     found = rows(host, "network", "list", "state")
     assert [(row["network"], row["tenant"], row["prefixes"]) for row in found] == [
-        ("t1-net", "t1", "10.128.0.0/24,fd6c:6162::/64"),
-        ("t2-net", "t2", "10.128.1.0/24,fd6c:6162:0:1::/64"),
+        ("t1-net", "t1", ["10.128.0.0/24", "fd6c:6162::/64"]),
+        ("t2-net", "t2", ["10.128.1.0/24", "fd6c:6162:0:1::/64"]),
     ]
 
 
@@ -96,7 +96,7 @@ def test_tenants_networks_and_rules_one_by_one(host: Machine) -> None:
     ):
         done = host.labctl("overlay", *words)
         assert done.returncode == 0, done.stderr
-    assert {row["tenant"]: row["peers"] for row in rows(host, "tenant", "list", "state")}["shop"] == "t1"
+    assert {row["tenant"]: row["peers"] for row in rows(host, "tenant", "list", "state")}["shop"] == ["t1"]
     rules = rows(host, "rule", "list", "state", "--group", "web")
     made = sorted((row["version"], row["ports"]) for row in rules)
     assert made == [("ipv4", "80-80"), ("ipv6", "80-80")]
@@ -111,6 +111,7 @@ def test_tenants_networks_and_rules_one_by_one(host: Machine) -> None:
     [
         (("tenant", "add", "state", "t1"), "tenant 't1' is there already"),
         (("tenant", "remove", "state", "t9"), "there is no tenant 't9'"),
+        (("tenant", "part", "state", "t1", "t9"), "there is no tenant 't9'"),
         (("network", "add", "state", "t1", "x", "--ipv4", "10.128.1.0/25"), "overlaps"),
         (("network", "add", "state", "t1", "x", "--ipv4", "ten"), "does not appear to be"),
         (("rule", "add", "state", "t1-defualt", "in"), "did you mean 't1-default'"),

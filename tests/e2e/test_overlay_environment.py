@@ -48,7 +48,7 @@ def run(host: Machine, node: str, *argv: str) -> str:
 def address(host: Machine, vm: str, family: int = 4) -> str:
     rows = json.loads(host.labctl("overlay", "env", "list", LAB, "--json").stdout)
     (row,) = [row for row in rows if row["vm"] == vm]
-    return str(next(one for one in row["addresses"].split(",") if (":" in one) == (family == 6)))
+    return str(next(one for one in row["addresses"] if (":" in one) == (family == 6)))
 
 
 def trace(host: Machine, source: str, *packet: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def furnish(host: Machine, lab: Lab, guests: list[dict[str, str]]) -> Bed:
         spaces[name] = inner / first / "ns/net"
         links = host.labctl("exec", LAB, where, "--", "ls", "/sys/class/net").stdout.split()
         (key,) = [int(link.removeprefix("lc-vm")) for link in links if link.startswith("lc-vm")]
-        parties[name] = Party(name, guest["mac"], *two(guest["addresses"].split(",")), key)
+        parties[name] = Party(name, guest["mac"], *two(guest["addresses"]), key)
     (router,) = [item for item in items if isinstance(item, RouterPort) and item.network == "t1-net1"]
     loopbacks = [
         str(address.ip)

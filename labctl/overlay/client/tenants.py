@@ -102,10 +102,13 @@ def part_tenants(overlay: Overlay, one: str, other: str) -> None:
     """Keep two tenants apart again; nothing happens if they are no peers.
 
     Raises:
+        InputError: one of them does not exist.
         ActionError: the state database does not answer.
     """
 
     def part(edit: Edit) -> None:
+        for name in (one, other):
+            edit.get(Tenant, name)
         for peering in edit.all(Peering):
             if set(peering.tenants) == {one, other}:
                 edit.remove(Peering, peering.name)

@@ -43,6 +43,9 @@ def test_tenants_are_listed_with_what_they_have(overlay: Overlay) -> None:
     assert [one.peers for one in tenants.list_tenants(overlay)] == [("t2",), ("t1",)]
     tenants.part_tenants(overlay, "t1", "t2")
     assert [one.peers for one in tenants.list_tenants(overlay)] == [(), ()]
+    for pair in (("t1", "t9"), ("t9", "t1")):
+        with pytest.raises(InputError, match="there is no tenant 't9'"):
+            tenants.part_tenants(overlay, *pair)
 
 
 def test_a_tenant_goes_with_all_that_it_owns(overlay: Overlay) -> None:
