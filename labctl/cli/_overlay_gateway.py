@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import _overlay
+from labctl.cli.console import say
 from labctl.cli.params import Force, Json, LabName, NodeName
 
 __all__ = ["gateway"]
@@ -41,6 +42,7 @@ def gateway_remove(
         what=f"gateway remove {node}",
         force=force,
     )
+    _warn_of_none(lab)
 
 
 @gateway.command("drain")
@@ -60,6 +62,15 @@ def gateway_drain(
         what=f"gateway {'undrain' if undo else 'drain'} {node}",
         force=force,
     )
+    _warn_of_none(lab)
+
+
+def _warn_of_none(lab: str) -> None:
+    from labctl.overlay.client.gateways import list_gateways, without_gateway
+
+    none_left = without_gateway(list_gateways(_overlay.opened(lab)))
+    if none_left:
+        say(f"warning: {none_left}")
 
 
 @gateway.command("list")

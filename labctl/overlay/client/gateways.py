@@ -12,12 +12,19 @@ from labctl.overlay.config.model import GatewaySet, Host, HostKind
 from labctl.overlay.config.plan import GATEWAYS, plan_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from labctl.overlay.client.database import Overlay
     from labctl.overlay.config.state import Edit
 
-__all__ = ["GatewaySummary", "add_gateway", "drain_gateway", "list_gateways", "remove_gateway"]
+__all__ = [
+    "GatewaySummary",
+    "add_gateway",
+    "drain_gateway",
+    "list_gateways",
+    "remove_gateway",
+    "without_gateway",
+]
 
 DRAIN_S = 2.0
 """From a drain to the removal: the agent is notified and its neighbours choose other paths within some
@@ -121,6 +128,13 @@ def list_gateways(overlay: Overlay) -> tuple[GatewaySummary, ...]:
         for one in hosts
         if one.kind is HostKind.GATEWAY
     )
+
+
+def without_gateway(gateways: Iterable[GatewaySummary]) -> str:
+    """One line if nobody is left to carry traffic to and from the outside; else empty."""
+    if any(one.alive and not one.draining for one in gateways):
+        return ""
+    return "no gateway is left that is alive and not draining: nothing passes between tenants and the outside"
 
 
 def _need_gateway(edit: Edit, node: str) -> None:

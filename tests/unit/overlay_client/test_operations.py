@@ -219,3 +219,14 @@ def test_a_database_that_does_not_answer_is_an_error_of_every_operation(
     ):
         with pytest.raises(ActionError, match="does not answer"):
             operation()
+
+
+def test_the_last_gateway_does_not_go_in_silence(overlay: Overlay) -> None:
+    assert gateways.without_gateway([]) != ""
+    for alive, draining, left in ((True, False, True), (True, True, False), (False, False, False)):
+        one = GatewaySummary("gw1", "198.18.1.1", alive, draining)
+        assert (gateways.without_gateway([one]) == "") == left
+    assert gateways.without_gateway(gateways.list_gateways(overlay)) == ""
+    for one in gateways.list_gateways(overlay):
+        gateways.remove_gateway(overlay, one.name, now=True)
+    assert "no gateway is left" in gateways.without_gateway(gateways.list_gateways(overlay))
