@@ -37,6 +37,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "exec": CommandEntry("Act on a lab", "Run a command in a node."),
     "shell": CommandEntry("Act on a lab", "Open a shell in a node."),
     "logs": CommandEntry("Act on a lab", "Print what a node wrote since it last booted."),
+    "bundle": CommandEntry(
+        "Act on a lab", "Write one file to attach to a bug report: definition, logs, state of every node."
+    ),
     "power": CommandEntry("Act on a lab", "Cut the power of a node, or restore it."),
     "link": CommandEntry("Act on a lab", "Cut a link, or restore it."),
     "probe": CommandEntry("Act on a lab", "Send numbered packets between two nodes and count them."),
