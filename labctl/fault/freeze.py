@@ -7,6 +7,7 @@ kernel's confirmation that all processes have stopped is bounded.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ _ROUNDS = 20
 _ROUNDS_BEFORE = 3
 _STOPPED_S = 1.0
 _POLL_S = 0.0002
+_AGAIN_S = 0.002
 _MOVING = f"the node's processes have not stopped within {_STOPPED_S:g} s"
 _TOO_FAST = "processes of the node fork faster than they can be stopped"
 
@@ -174,13 +176,27 @@ def _frozen_by(freezer: Freezer, end: float, done: Stopped) -> bool:
         freezer.freeze()
     except OSError:
         return False
+    again = time.monotonic() + _AGAIN_S
     while not freezer.frozen():
-        if time.monotonic() > end:
-            done.moving = _MOVING
+        now = time.monotonic()
+        if now > end:
+            done.moving = _MOVING + _who(freezer)
             return True
+        if now > again:
+            # A process that was between two states when it was asked, as in exec, is asked once more: the
+            # freezer of version 1 forgets it, as long as nobody writes to it again.
+            again = now + _AGAIN_S
+            with contextlib.suppress(OSError):
+                freezer.freeze()
         time.sleep(_POLL_S)
     done.whole = True
     return True
+
+
+def _who(freezer: Freezer) -> str:
+    """Which processes still move, for the message."""
+    moving = sorted(pid for pid in freezer.pids() if not _still(pid))
+    return f" (processes {', '.join(map(str, moving[:5]))})" if moving else ""
 
 
 def _stop_each(room: processes.Namespace, end: float, done: Stopped) -> None:

@@ -35,6 +35,8 @@ traffic:
   - {{name: there, from: h1, to: h2, rate: 200, flows: 2}}
 steady:
   - {{ready: all, within: 30s}}
+  # Without a timeline traffic would end as soon as it began, before each flow has sent a packet.
+  - {{loss: all, packets: 1000, for: 300ms}}
 timeline: []
 settle: 1s
 expect:

@@ -17,7 +17,7 @@ from machine import Machine, machine
 from triangle import write_triangle
 
 from labctl import fault
-from labctl.errors import LabError, LabExistsError, LabInterrupted, NodeError
+from labctl.errors import LabBusyError, LabError, LabExistsError, LabInterrupted, NodeError
 from labctl.events import silent
 from labctl.lab import cleanup, lifecycle
 from labctl.lab.loaded import load_lab_file
@@ -149,6 +149,8 @@ def test_a_killed_up_is_not_taken_for_a_running_lab(tmp_path: Path, root: Path) 
         _up(path, root)
     child.kill()
     child.wait()
+    # A program that it was about to start holds a copy of the lock until it has become that program.
+    _until(lambda: _is_free(LabDir("half", root)))
     with pytest.raises(LabExistsError, match="labctl down half"):
         _up(path, root)
     lifecycle.take_down(LabDir("half", root), silent)
@@ -276,6 +278,14 @@ def _of_every_process(told: str) -> list[bytes]:
 
 def _links() -> list[str]:
     return sorted(entry.name for entry in Path("/sys/class/net").iterdir())
+
+
+def _is_free(lab: LabDir) -> bool:
+    try:
+        with lab.share():
+            return True
+    except LabBusyError:
+        return False
 
 
 def _until(there: Callable[[], bool]) -> None:
