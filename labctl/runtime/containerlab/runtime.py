@@ -32,6 +32,7 @@ from labctl.runtime.containerlab.binary import Outcome, Program, find_program, s
 from labctl.runtime.containerlab.cleanup import Leftovers, remove_unmoved_links, unmoved_links
 from labctl.runtime.containerlab.docker import Container, Engine
 from labctl.runtime.containerlab.docker_http import EngineRefusedError, StreamTimeoutError
+from labctl.runtime.containerlab.half_begun import end_half_begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -210,6 +211,7 @@ class ContainerlabRuntime:
         Raises:
             ActionError: no such node, or the engine still holds it for running.
         """
+        end_half_begun(lab.parked / node)
         container = self._container(lab, node)
         facts = self.engine.inspect([container]).get(container.id)
         if _state(facts).status in (NodeStatus.OFF, NodeStatus.MISSING):
