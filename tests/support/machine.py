@@ -165,7 +165,12 @@ def machine(cwd: Path) -> Iterator[Machine]:
             raise RuntimeError("no machine could be made")
         (pid,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
         born = Machine(int(pid), cwd).census()
-        yield Machine(int(pid), cwd, frozenset(born["mounts"]))
+        made = Machine(int(pid), cwd, frozenset(born["mounts"]))
+        try:
+            yield made
+        finally:
+            # Control groups are the host's: those of a lab that a test leaves up would outlive the machine.
+            made.labctl("down", "--all")
     finally:
         outer.kill()
         outer.wait()
