@@ -10,6 +10,7 @@ from labctl.cli.console import need_root, out, out_json, say, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from labctl.lab.state import LabDir
     from labctl.overlay.client.database import Overlay
 
     Cell = str | int | bool | Sequence[str]
@@ -27,11 +28,16 @@ def opened(lab: str) -> Overlay:
         LabNotFoundError: no such lab.
         ActionError: the lab has no overlay.
     """
+    return _opened(lab)[0]
+
+
+def _opened(lab: str) -> tuple[Overlay, LabDir]:
     from labctl.lab.lifecycle import open_lab
     from labctl.overlay.client.database import open_overlay
 
     need_root("reaching the controllers of a lab")
-    return open_overlay(*open_lab(lab))
+    runtime, folder = open_lab(lab)
+    return open_overlay(runtime, folder), folder
 
 
 def change(lab: str, operation: Callable[[Overlay], _Result], *, what: str, force: bool) -> _Result:
@@ -43,12 +49,11 @@ def change(lab: str, operation: Callable[[Overlay], _Result], *, what: str, forc
         what: the same in words, without the lab: ``gateway drain gw1``.
         force: do it although a run uses the lab.
     """
-    from labctl.lab.lifecycle import open_lab
     from labctl.lab.reservation import changing
 
     began = time.monotonic()
-    overlay = opened(lab)
-    with changing(open_lab(lab)[1], "overlay", what, force=force):
+    overlay, folder = _opened(lab)
+    with changing(folder, "overlay", what, force=force):
         result = operation(overlay)
     say(f"done in {time.monotonic() - began:.2f} s")
     return result

@@ -7,6 +7,7 @@ import typer
 from labctl.cli.console import need_root, out, out_json
 from labctl.cli.format_effect import as_json, as_lines
 from labctl.cli.params import Force, Json, LabName, node_names
+from labctl.cli.resolve import changing_lab
 
 __all__ = ["app"]
 
@@ -53,12 +54,9 @@ def _act(action: str, lab: str, ends: tuple[str, str], *, force: bool, json: boo
     need_root("acting on a link")
     from labctl.events import silent
     from labctl.fault import link
-    from labctl.lab.lifecycle import open_lab
-    from labctl.lab.reservation import changing
 
-    runtime, lab_dir = open_lab(lab)
-    with changing(lab_dir, f"link-{action}", " ".join(ends), force=force):
-        effect = getattr(link, f"{action}_link")(runtime, lab_dir, *ends, silent)
+    with changing_lab(lab, f"link-{action}", " ".join(ends), force=force) as opened:
+        effect = getattr(link, f"{action}_link")(*opened, *ends, silent)
     if json:
         out_json(as_json(effect))
         return

@@ -1,15 +1,21 @@
 """labctl power: the power of a node."""
 
 import time
-from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli.console import need_root, out, out_json, say
 from labctl.cli.format_effect import as_json, as_lines
 from labctl.cli.params import Force, Json, LabName, NodeName, Timeout
+from labctl.cli.resolve import changing_lab
 from labctl.fault.types import Effect, PowerMode
+
+if TYPE_CHECKING:
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
+
+    Opened = tuple[Runtime, LabDir]
 
 __all__ = ["app"]
 
@@ -42,8 +48,8 @@ def off(
     Prints the moment at which each peer lost carrier, and the window that holds all these moments.
     """
     need_root("acting on a node")
-    with _changing(lab, "power-off", node, force):
-        _show([_off(lab, node, mode)], json)
+    with changing_lab(lab, "power-off", node, force=force) as opened:
+        _show([_off(opened, node, mode)], json)
 
 
 @app.command("on")
@@ -61,8 +67,8 @@ def on(
     The node keeps its links and boots from its rendered configuration.
     """
     need_root("acting on a node")
-    with _changing(lab, "power-on", node, force):
-        _show([_on(lab, node, timeout if wait else 0.0)], json)
+    with changing_lab(lab, "power-on", node, force=force) as opened:
+        _show([_on(opened, node, timeout if wait else 0.0)], json)
 
 
 @app.command("cycle")
@@ -84,39 +90,30 @@ def cycle(
     Ctrl-C also restores the power.
     """
     need_root("acting on a node")
-    with _changing(lab, "power-cycle", node, force):
+    with changing_lab(lab, "power-cycle", node, force=force) as opened:
         try:
-            went = _off(lab, node, mode)
+            went = _off(opened, node, mode)
             time.sleep(off_for)
         except KeyboardInterrupt:
             # Wherever it came: on is right for a node that was on its way off, and harmless else.
-            _on(lab, node, 0.0)
+            _on(opened, node, 0.0)
             raise
-        _show([went, _on(lab, node, timeout if wait else 0.0)], json)
+        _show([went, _on(opened, node, timeout if wait else 0.0)], json)
 
 
-def _changing(lab: str, action: str, node: str, force: bool) -> AbstractContextManager[None]:
-    from labctl.lab.lifecycle import open_lab
-    from labctl.lab.reservation import changing
-
-    return changing(open_lab(lab)[1], action, node, force=force)
-
-
-def _off(lab: str, node: str, mode: PowerMode) -> Effect:
+def _off(opened: "Opened", node: str, mode: PowerMode) -> Effect:
     from labctl.events import silent
     from labctl.fault.power import power_off
-    from labctl.lab.lifecycle import open_lab
 
-    runtime, lab_dir = open_lab(lab)
-    return power_off(runtime, lab_dir, node, mode, silent)
+    return power_off(*opened, node, mode, silent)
 
 
-def _on(lab: str, node: str, wait_s: float) -> Effect:
+def _on(opened: "Opened", node: str, wait_s: float) -> Effect:
     from labctl.events import silent
     from labctl.fault.power import power_on
-    from labctl.lab.lifecycle import open_lab, wait_ready
+    from labctl.lab.lifecycle import wait_ready
 
-    runtime, lab_dir = open_lab(lab)
+    runtime, lab_dir = opened
     effect = power_on(runtime, lab_dir, node, silent)
     if wait_s:
         begin = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,28 @@ from labctl.errors import LabNotFoundError
 from labctl.lab.state import LabDir, labs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from labctl.lab.runtime import Runtime
     from labctl.model.lab import NodePlan
 
-__all__ = ["lab_of", "planned_nodes"]
+__all__ = ["changing_lab", "lab_of", "planned_nodes"]
+
+
+@contextlib.contextmanager
+def changing_lab(name: str, action: str, target: str, *, force: bool) -> Iterator[tuple[Runtime, LabDir]]:
+    """A running lab, for one change of it; see :func:`labctl.lab.reservation.changing`.
+
+    Raises:
+        LabNotFoundError: no such lab.
+        LabBusyError: a run holds it, and the change is not forced.
+    """
+    from labctl.lab.lifecycle import open_lab
+    from labctl.lab.reservation import changing
+
+    runtime, lab = open_lab(name)
+    with changing(lab, action, target, force=force):
+        yield runtime, lab
 
 
 def lab_of(name_or_topology: str | None) -> LabDir:

@@ -19,11 +19,10 @@ _WAITING = b"runc\0init\0"
 
 
 def half_begun(netns: Path) -> list[int]:
-    """The processes in a pinned network namespace that are to become commands; none where nothing is pinned."""
+    """The processes that are to become commands, in a pinned network namespace (none where nothing is)."""
     space = processes.pinned(netns)
-    return [
-        pid for pid in processes.members("net", {space} if space else ()) if _command_line(pid) == _WAITING
-    ]
+    inside = processes.members("net", {space} if space else ())
+    return [pid for pid in inside if _command_line(pid) == _WAITING]
 
 
 def end_half_begun(netns: Path) -> None:
