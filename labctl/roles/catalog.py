@@ -9,6 +9,7 @@ folders lie over one another: the first that has a file wins, file by file, ``ro
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +29,7 @@ from labctl.roles.schema import RoleText
 from labctl.roles.variables import value_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from labctl.document.document import Document
     from labctl.roles.schema import RequirementText, VarText
@@ -46,8 +47,11 @@ def role_names(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(sorted({path.parent.name for folder in folders for path in folder.glob(f"*/{ROLE_FILE}")}))
 
 
-def load_roles(folders: Sequence[Path] = ()) -> dict[str, Role]:
+def load_roles(folders: Sequence[Path] = ()) -> Mapping[str, Role]:
     """Every role of the given template folders and of ours.
+
+    All roles that the given folders have a part in are read at once, so that every mistake in them is told.
+    Ours are read when they are asked for: a lab uses a few of them.
 
     Args:
         folders: the user's template folders; an earlier one lies over a later one, ours below all.
@@ -56,19 +60,19 @@ def load_roles(folders: Sequence[Path] = ()) -> dict[str, Role]:
         Roles by name, in order of name.
 
     Raises:
-        InputError: every problem of every ``role.yml``.
+        InputError: every problem of every role of the given folders.
     """
     library = _Library((*folders, shipped_templates()))
-    roles: dict[str, Role] = {}
     problems: list[Problem] = []
-    for name in role_names(library.folders):
+    for name in library:
         try:
-            roles[name] = library.role(name)
+            if any((folder / name).is_dir() for folder in folders):
+                _ = library[name]
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
-    return roles
+    return library
 
 
 def load_role(name: str, folders: Sequence[Path]) -> Role:
@@ -84,7 +88,7 @@ def load_role(name: str, folders: Sequence[Path]) -> Role:
     Raises:
         InputError: there is no such role, or every problem of its ``role.yml`` or of those it extends.
     """
-    return _Library(folders).role(name)
+    return _Library(folders).read(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,32 @@ class _Written:
     files: tuple[RoleFile, ...]
 
 
-class _Library:
-    """The template folders; each ``role.yml`` is read once."""
+class _Library(Mapping[str, Role]):
+    """The roles of template folders by name; each ``role.yml`` is read once, when it is first wanted."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
+        self._names = dict.fromkeys(role_names(folders))
         self._read: dict[str, _Written] = {}
+        self._roles: dict[str, Role] = {}
 
-    def role(self, name: str) -> Role:
+    def __getitem__(self, name: str) -> Role:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._roles:
+            self._roles[name] = self.read(name)
+        return self._roles[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, name: str) -> Role:
         """A role with all that it inherits."""
         chain = self._lineage(name)
         role = _merged(chain)
@@ -252,6 +274,7 @@ def _own_files(role: str, folders: Sequence[Path]) -> tuple[RoleFile, ...]:
     found: dict[PurePosixPath, RoleFile] = {}
     for folder in folders:
         root = folder / role
+        contained = inside(root, folder)
         for at, _, names in os.walk(root):
             below = os.path.relpath(at, root)
             for name in names:
@@ -260,7 +283,8 @@ def _own_files(role: str, folders: Sequence[Path]) -> tuple[RoleFile, ...]:
                 source = Path(at, name)
                 if relative == ROLE_FILE or _ignored(place) or not source.is_file():
                     continue
-                if not inside(source, folder):
+                # No folder below is a link: os.walk follows none.
+                if not (inside(source, folder) if source.is_symlink() else contained):
                     problem = f"leads out of its template folder, to {source.resolve()}"
                     raise InputError([Problem(str(source), 0, 0, problem)])
                 is_template = relative.endswith(_SUFFIX)

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from labctl.document.document import Document, read_document
 from labctl.errors import InputError
 from labctl.load import load_topology
 from labctl.model.codec import dump_lab, load_lab
 from labctl.model.topology import Behaviour
+from labctl.roles import catalog
 from labctl.roles.catalog import load_roles
 
 
@@ -125,3 +127,21 @@ def test_templates_that_are_no_names_of_folders_are_refused(tmp_path: Path, key:
     (tmp_path / "a.yml").write_text(LAB.format(key))
     with pytest.raises(InputError, match=r"a\.yml:2:"):
         load_topology(tmp_path / "a.yml")
+
+
+def test_of_ours_only_those_that_are_wanted_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    role(tmp_path, "mine", "extends: host\n")
+    read: list[str] = []
+
+    def counted(path: Path) -> Document:
+        read.append(path.parent.name)
+        return read_document(path)
+
+    monkeypatch.setattr(catalog, "read_document", counted)
+    roles = load_roles([tmp_path])
+    assert sorted(read) == ["base", "host", "mine"]
+    assert "router" in roles
+    assert sorted(roles) == list(roles)
+    assert "router" not in read
+    assert roles["router"].acts_as is Behaviour.ROUTER
+    assert roles["router"] is roles["router"]
