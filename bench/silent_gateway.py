@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How long flows are out when a gateway fails silently, by detector, and how many false alarms there are.
 
-usage: bench/silent_gateway.py [--arms repair,bfd,none] [--runs N] [--busy] [--json]. Needs root.
+usage: bench/silent_gateway.py [--arms fast-detect,bfd,none] [--runs N] [--busy] [--json]. Needs root.
 
-scenarios/silent-gateway.yml, each arm in turn: the fast failure detector (``repair``), FRR's BFD with the
-same interval, BGP's hold time alone. A false alarm is a link that the detector took down although the
+scenarios/silent-gateway.yml, each arm in turn: the fast failure detector (``fast-detect``), FRR's BFD with
+the same interval, BGP's hold time alone. A false alarm is a link that the detector took down although the
 neighbour behind it was not silent: neither of the two was the gateway that dropped everything, nor had been
 in the two seconds before. With --busy another lab, a ring of routers, is brought up and taken down
 repeatedly.
@@ -35,12 +35,12 @@ SCENARIO = Path(__file__).parent.parent / "scenarios" / "silent-gateway.yml"
 OTHER = Path(__file__).parent.parent / "topologies" / "ring.yml"
 LAB, BUSY = "bench-silent", "bench-busy"
 ARMS = {
-    "repair": ("repair=true",),
-    "bfd": ("repair=false", "bfd=true"),
-    "none": ("repair=false",),
+    "fast-detect": ("fast_detect=true",),
+    "bfd": ("fast_detect=false", "bfd=true"),
+    "none": ("fast_detect=false",),
 }
 TIMES = {"median": "p50", "95 %": "p95", "99 %": "p99", "longest": "max"}
-_DOWN = re.compile(r"repair: ([0-9.]+): (\S+) taken down")
+_DOWN = re.compile(r"fast-detect: ([0-9.]+): (\S+) taken down")
 _AFTER_NS = 2_000_000_000
 """A gateway that is whole again has links that come back one after the other."""
 
@@ -69,7 +69,7 @@ def silences(journal: Path) -> Iterator[Silence]:
 
 
 def alarms(known: Sequence[Silence]) -> dict[str, Any]:
-    """What the repairs of the running lab have done: right, wrong (each told), over so many link ends."""
+    """What the detectors of the running lab have done: right, wrong (each told), over so many link ends."""
     runtime, folder = open_lab(LAB)
     plan = json.loads((folder.definition / "lab.json").read_text())
     peers = {}
@@ -78,7 +78,7 @@ def alarms(known: Sequence[Silence]) -> dict[str, Any]:
             peers[one] = other.partition(":")[0]
     right, wrong, ends = 0, [], 0
     for node in runtime.states(folder):
-        config = folder.definition / node / "etc/labctl/repair.json"
+        config = folder.definition / node / "etc/labctl/fast-detect.json"
         ends += len(json.loads(config.read_text())["links"]) if config.exists() else 0
         for moment, interface in _DOWN.findall(runtime.logs(folder, node).decode(errors="replace")):
             at, pair = int(float(moment) * 1e9), {node, peers[f"{node}:{interface}"]}

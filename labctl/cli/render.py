@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli.console import out
+from labctl.cli.console import out, warn
 from labctl.cli.params import Sets, Templates, TopologyFile
 
 __all__ = ["command"]
@@ -48,8 +48,9 @@ def command(  # noqa: PLR0917 - the command line is typer's to read
     Both runtimes run the folder as it is: `containerlab deploy -t DIR/<lab>.clab.yml`. clabernetes refuses
     that definition (network mode, groups, restart policy); `--target c9s` writes one that it compiles.
     """
-    from labctl.load import load_topology
+    from labctl.load import read_topology
     from labctl.render import render
 
-    lab = load_topology(topology, sets=set_ or (), name=name, templates=templates or ())
+    lab, warnings = read_topology(topology, sets=set_ or (), name=name, templates=templates or ())
+    warn(warnings)
     out(str(render(lab, output, c9s=target is Target.C9S)))

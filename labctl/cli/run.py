@@ -167,7 +167,7 @@ def _load(paths: Sequence[Path], request: Request) -> list[tuple["Scenario", "Lo
         try:
             path = file_or_example(path, "scenarios")  # noqa: PLW2901 - the file that the user means
             scenario, lab = load_scenario(path, request.sets, request.name, templates=request.templates)
-            warn(scenario.warnings)
+            warn((*lab.warnings, *scenario.warnings))
             loaded.append((scenario, lab))
         except InputError as error:
             problems += error.problems

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labctl import signals
-from labctl.cli.console import need_root, out_json, say
+from labctl.cli.console import need_root, out_json, say, warn
 from labctl.cli.params import Json, LabFile, RuntimeName, Sets, Templates, Timeout
 from labctl.cli.progress import watching
 
@@ -41,6 +41,7 @@ def command(
     with signals.held(), watching("loading") as (listen, progress):
         with signals.released():
             loaded = load_lab_file(topology, name=name, sets=set_ or (), templates=templates or ())
+            warn(loaded.warnings)
         lab = bring_up(loaded, runtime=runtime, timeout_s=timeout, listen=listen)
         signals.done()  # the lab is up: 130 would say that it is not
     seconds = time.monotonic() - begin

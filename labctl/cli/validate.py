@@ -78,13 +78,14 @@ def _checked(file: Path, sets: Sequence[str], templates: Sequence[Path]) -> "tup
     document = read_document(file)
     if looks_like_scenario(document):
         scenario, loaded = load_scenario(file, sets, templates=templates)
-        warn(scenario.warnings)
+        warn((*loaded.warnings, *scenario.warnings))
         streams, steps = _counted(len(scenario.traffic), "stream"), _counted(len(scenario.timeline), "step")
         needs = [] if loaded.definition is not None else needs_of(loaded.lab)
         return f"scenario {scenario.name} on lab {loaded.lab.name}, {streams}, {steps}", needs
-    from labctl.load import load_topology
+    from labctl.load import read_topology
 
-    lab = load_topology(file, sets, templates=templates)
+    lab, warnings = read_topology(file, sets, templates=templates)
+    warn(warnings)
     nodes, links = _counted(len(lab.nodes), "node"), _counted(len(lab.links), "link")
     return f"topology {lab.name}, {nodes}, {links}", needs_of(lab)
 

@@ -31,12 +31,14 @@ class LoadedLab:
         lab: planned from a topology; of a containerlab file, its nodes and links.
         definition: what a containerlab file says; None for a topology, whose definition is
             rendered from ``lab``.
+        warnings: what the file says that labctl will not take for ever, such as the former name of a var.
     """
 
     source: Path
     text: str
     lab: Lab
     definition: Definition | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_lab_file(
@@ -70,7 +72,8 @@ def load_lab_file(
     if not is_definition(path):
         from labctl.load.topology import lab_from  # noqa: PLC0415 - brings pydantic in
 
-        return LoadedLab(path.resolve(), document.text, lab_from(document, sets, name, templates=templates))
+        lab, warnings = lab_from(document, sets, name, templates=templates)
+        return LoadedLab(path.resolve(), document.text, lab, warnings=warnings)
     _check_for_containerlab(name, sets, templates)
     from labctl.clab.as_lab import lab_of  # noqa: PLC0415
 

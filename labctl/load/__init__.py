@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labctl.load.topology import load_topology
+    from labctl.load.topology import load_topology, read_topology
 
-__all__ = ["load_topology"]
+__all__ = ["load_topology", "read_topology"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute

@@ -13,6 +13,7 @@ from labctl.document.hints import nearest
 from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
 from labctl.load.check import check
+from labctl.load.former_vars import with_current_vars
 from labctl.load.links import LinkSection
 from labctl.load.names import label_fault, suggestion
 from labctl.load.nodes import NodeSection
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from labctl.model.lab import Lab
     from labctl.roles.model import Role
 
-__all__ = ["lab_from", "load_topology", "topology_from"]
+__all__ = ["lab_from", "load_topology", "read_topology", "topology_from"]
 
 _SCENARIO_KEYS = {"timeline", "traffic", "expect", "steady"}
 _NODE_KEYS = tuple(NodeModel.model_fields)
@@ -61,6 +62,17 @@ def load_topology(
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
+    return read_topology(path, sets, name, templates=templates)[0]
+
+
+def read_topology(
+    path: Path,
+    sets: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    templates: Sequence[Path] = (),
+) -> tuple[Lab, tuple[Problem, ...]]:
+    """:func:`load_topology`, and a warning for each former name that the file uses."""
     return lab_from(read_document(path), sets, name, templates=templates)
 
 
@@ -70,8 +82,8 @@ def lab_from(
     name: str | None = None,
     *,
     templates: Sequence[Path] = (),
-) -> Lab:
-    """:func:`load_topology` of a file that has been read.
+) -> tuple[Lab, tuple[Problem, ...]]:
+    """:func:`read_topology` of a file that has been read.
 
     Args:
         document: what stands in it.
@@ -80,14 +92,14 @@ def lab_from(
         templates: as for :func:`load_topology`.
 
     Returns:
-        The lab, complete.
+        The lab, complete, and a warning for each former name that the file uses.
 
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
     folders = template_folders(document, templates)
-    lab = topology_from(document, sets, name, roles=load_roles(folders))
-    return replace(lab, templates=tuple(str(folder) for folder in folders))
+    loader = _Loader(document, sets, name, load_roles(folders))
+    return replace(loader.lab(), templates=tuple(str(folder) for folder in folders)), loader.warnings
 
 
 def topology_from(
@@ -107,10 +119,7 @@ def topology_from(
     Raises:
         InputError: every problem of the file and of ``sets``.
     """
-    if not isinstance(document.data, dict):
-        raise InputError([document.problem((), "expected a topology: a mapping with name, nodes and links")])
-    loader = _Loader(document, sets, name, roles)
-    return loader.lab()
+    return _Loader(document, sets, name, roles).lab()
 
 
 class _Loader:
@@ -119,12 +128,15 @@ class _Loader:
     def __init__(
         self, document: Document, sets: Sequence[str], name: str | None, roles: Mapping[str, Role]
     ) -> None:
+        if not isinstance(document.data, dict):
+            message = "expected a topology: a mapping with name, nodes and links"
+            raise InputError([document.problem((), message)])
         self._vars, self._problems = read_vars(document, sets)
         self._roles = roles
         self._name = name
         self._without_role: dict[tuple[str | int, ...], list[str]] = {}
         try:
-            self._document = substituted(document, self._vars)
+            self._document, self.warnings = with_current_vars(substituted(document, self._vars), roles)
         except InputError as error:
             # What the rest of the file says means nothing while its variables are unknown.
             raise InputError([*self._problems, *error.problems]) from error

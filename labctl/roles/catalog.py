@@ -225,8 +225,12 @@ def _problems(chain: Sequence[_Written], role: Role) -> Iterator[Problem]:
     """What is wrong with what a role itself says, given what it inherits."""
     document, text = chain[0].document, chain[0].text
     known = {*role.declared, *role.node_keys}
+    formerly = {var.formerly: name for name, var in role.declared.items() if var.formerly}
     for name in text.vars:
         var = role.declared[name]
+        if name in formerly:
+            message = f"var {name!r} of an inherited role is called {formerly[name]!r} now"
+            yield document.problem(("vars", name), message, key=True)
         fault = "" if var.required else value_fault(var, var.default)
         if fault:
             yield document.problem(("vars", name, "default"), f"default of var {name!r}: {fault}")

@@ -51,6 +51,7 @@ class RoleVar:
         choices: the only values; empty for any of the types.
         pattern: a regular expression that the whole of a text must match; empty for any text.
         least, most: bounds of a number, both allowed; None without one.
+        formerly: the name that it had; topologies may still give it, and the user is told.
     """
 
     types: tuple[VarType, ...] = (VarType.ANY,)
@@ -61,6 +62,7 @@ class RoleVar:
     pattern: str = ""
     least: float | None = None
     most: float | None = None
+    formerly: str = ""
 
 
 @dataclass(frozen=True, slots=True)

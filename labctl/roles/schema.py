@@ -19,7 +19,7 @@ Word = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
 _NOT_IN_LABELS = r"^[^;\n]+$"
 
-_DECLARATION = frozenset({"type", "default", "doc", "choices", "pattern", "least", "most"})
+_DECLARATION = frozenset({"type", "default", "doc", "choices", "pattern", "least", "most", "formerly"})
 
 
 def _listed(given: object) -> object:
@@ -58,13 +58,22 @@ class VarText(_RolePart):
     )
     least: int | float | None = Field(default=None, description="the smallest number allowed")
     most: int | float | None = Field(default=None, description="the greatest number allowed")
+    formerly: str = Field(default="", description="the name that it had, which topologies may still give")
 
     def var(self) -> RoleVar:
         """What it declares."""
         required = "default" not in self.model_fields_set
         types = tuple(self.type) if self.type else (VarType.ANY if required else type_of(self.default),)
         return RoleVar(
-            types, self.default, required, self.doc, tuple(self.choices), self.pattern, self.least, self.most
+            types,
+            self.default,
+            required,
+            self.doc,
+            tuple(self.choices),
+            self.pattern,
+            self.least,
+            self.most,
+            self.formerly,
         )
 
 

@@ -121,7 +121,7 @@ def test_no_container_of_the_overlay_is_privileged(overlay: Host) -> None:
         assert asked["NetworkMode"] == "none"
 
 
-def test_a_gateway_loses_its_power_an_agent_dies_another_gateway_drains_and_no_repair_costs_a_packet(
+def test_a_gateway_loses_its_power_an_agent_dies_another_gateway_drains_and_no_fail_over_costs_a_packet(
     overlay: Host,
 ) -> None:
     scenario = overlay.cwd / "one-gateway.yml"

@@ -55,9 +55,9 @@ PLAIN = """\
 name: silence
 nodes:
   a: {role: host}
-  r1: {role: router, vars: {repair: true}}
-  gw[1-2]: {role: gateway, vars: {repair: true}}
-  leaf1: {role: router, vars: {repair: true}}
+  r1: {role: router, vars: {fast_detect: true}}
+  gw[1-2]: {role: gateway, vars: {fast_detect: true}}
+  leaf1: {role: router, vars: {fast_detect: true}}
   b: {role: host}
 links:
   - [a, r1]
@@ -129,7 +129,9 @@ def test_an_agent_is_killed_and_gateways_go_by_command_and_no_packet_is_lost(hos
     assert all(stream["sent"] > 0 for stream in streams)
 
 
-def test_the_repair_finds_a_silent_gateway_and_a_silent_link_before_bgp_does(host: Machine) -> None:
+def test_the_fast_failure_detector_finds_a_silent_gateway_and_a_silent_link_before_bgp_does(
+    host: Machine,
+) -> None:
     result, _ = play(host, plain=PLAIN, scenario=SILENCE)
     hit = [fault for fault in result["runs"][0]["faults"] if fault["breaks"]]
     assert [fault["crossed"] > 0 for fault in hit] == [True, True]

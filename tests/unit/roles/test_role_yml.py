@@ -10,7 +10,7 @@ import pytest
 from labctl.document.document import Document
 from labctl.document.tree import parse
 from labctl.errors import InputError
-from labctl.load.topology import topology_from
+from labctl.load.topology import read_topology, topology_from
 from labctl.model.routing import RoutingPlan
 from labctl.model.topology import Behaviour
 from labctl.roles.catalog import load_role, load_roles
@@ -253,6 +253,70 @@ def test_a_var_without_a_default_must_be_given(tmp_path: Path) -> None:
 
 
 def test_numbers_may_be_whole_and_defaults_may_be_of_some_roles_only(tmp_path: Path) -> None:
-    lab = load(tmp_path, "{repair_hold: 1, daemons: [zebra]}", "defaults: {vars: {bfd: true}}")
-    assert lab.node("r1").params["repair_hold"] == 1
+    lab = load(tmp_path, "{fast_detect_hold: 1, daemons: [zebra]}", "defaults: {vars: {bfd: true}}")
+    assert lab.node("r1").params["fast_detect_hold"] == 1
     assert lab.node("h").params["bfd"] is True
+
+
+# ---- vars that have a better name by now --------------------------------------------------------------
+
+
+RENAMED = "vars: {new: {default: 1, formerly: old}, other: 2}\n"
+
+
+def former(tmp_path: Path, node: str, rest: str = "") -> tuple[Lab, list[str]]:
+    (tmp_path / "mine/r").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "mine/r/role.yml").write_text(RENAMED)
+    (tmp_path / "t.yml").write_text(
+        f"name: t\ntemplates: mine\nnodes:\n  r1: {{role: r, vars: {node}}}\n{rest}"
+    )
+    lab, warnings = read_topology(tmp_path / "t.yml")
+    return lab, [str(each).replace(f"{tmp_path}/", "") for each in warnings]
+
+
+@pytest.mark.parametrize(
+    ("node", "rest", "place"),
+    [
+        ("{old: 3}", "", "t.yml:4:24"),
+        ("{}", "roles: {r: {vars: {old: 3}}}\n", "t.yml:5:20"),
+        ("{}", "defaults: {vars: {old: 3}}\n", "t.yml:5:19"),
+    ],
+)
+def test_the_former_name_of_a_var_is_taken_and_told(tmp_path: Path, node: str, rest: str, place: str) -> None:
+    lab, warnings = former(tmp_path, node, rest)
+    assert lab.node("r1").params["new"] == 3
+    assert "old" not in lab.node("r1").params
+    assert warnings == [f"{place}: old is called new now: 0.3 will refuse the old name"]
+
+
+def test_a_current_name_is_told_of_nobody(tmp_path: Path) -> None:
+    lab, warnings = former(tmp_path, "{new: 4}")
+    assert (lab.node("r1").params["new"], warnings) == (4, [])
+
+
+def test_both_names_side_by_side_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.yml:4:24: old is the former name of new, which is there too"):
+        former(tmp_path, "{old: 3, new: 4}")
+
+
+def test_a_value_under_a_former_name_is_checked_as_any_other(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="var 'new' of role 'r': expected a whole number"):
+        former(tmp_path, "{old: many}")
+
+
+def test_a_role_that_sets_a_var_by_its_former_name_is_told_the_current_one(tmp_path: Path) -> None:
+    (tmp_path / "mine/s").mkdir(parents=True)
+    (tmp_path / "mine/s/role.yml").write_text("extends: r\nvars: {old: 5}\n")
+    with pytest.raises(
+        InputError, match=r"s/role\.yml:2:8: var 'old' of an inherited role is called 'new' now"
+    ):
+        former(tmp_path, "{}")
+
+
+@pytest.mark.parametrize(
+    "shape", ["nodes: 3", "nodes: {r1: 3}", "nodes: {r1: {role: [r], vars: 3}}", "roles: [r]", "defaults: x"]
+)
+def test_a_shape_that_is_wrong_is_complained_of_as_before(tmp_path: Path, shape: str) -> None:
+    (tmp_path / "t.yml").write_text(f"name: t\n{shape}\n")
+    with pytest.raises(InputError, match=r"t\.yml:"):
+        read_topology(tmp_path / "t.yml")

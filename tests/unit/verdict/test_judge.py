@@ -98,7 +98,7 @@ def test_without_evidence_the_span_before_the_cut_is_as_long_as_any_packet_took(
     assert window.most_ns == 0.2 * MS + (cut.last_ns - cut.told_ns) + 2 * MS
 
 
-def test_loss_after_the_cut_is_repair_and_fails(bench: Bench) -> None:
+def test_loss_after_the_cut_is_convergence_loss_and_fails(bench: Bench) -> None:
     result = bench.lose(0, 40).judge()
     stream = result.runs[0].streams[0]
     assert stream.convergence_loss > 0
@@ -109,7 +109,7 @@ def test_loss_after_the_cut_is_repair_and_fails(bench: Bench) -> None:
     assert result.failovers.lossy_convergence == 1
 
 
-def test_loss_at_the_return_is_repair_too(bench: Bench) -> None:
+def test_loss_at_the_return_is_reversion_loss(bench: Bench) -> None:
     result = bench.lose(0, 10, step="power-on gw1").judge()
     assert result.runs[0].streams[0].convergence_loss > 0
     assert result.runs[0].streams[0].classes.reversion == result.runs[0].streams[0].lost

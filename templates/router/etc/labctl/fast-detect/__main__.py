@@ -21,7 +21,7 @@ from pathlib import Path
 
 from decide import Neighbour, tick
 
-CONFIG = Path("/etc/labctl/repair.json")
+CONFIG = Path("/etc/labctl/fast-detect.json")
 _PRIORITY = 3
 _ETHERTYPE = 0x88B5  # IEEE 802: local experimental
 _TO = bytes.fromhex("0180c2000003")  # the nearest bridge, and no further
@@ -147,7 +147,7 @@ def bounce(link: Link, since: float, seconds: float) -> None:
 
 def say(text: str) -> None:
     """To the node's log."""
-    print(f"repair: {time.monotonic():.3f}: {text}", flush=True)
+    print(f"fast-detect: {time.monotonic():.3f}: {text}", flush=True)
 
 
 if __name__ == "__main__":
