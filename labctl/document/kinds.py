@@ -90,17 +90,21 @@ class FlatEntry(Entry):
         return self._params
 
 
-def flat_model(name: str, doc: str, kinds: Mapping[str, Kind]) -> type[FlatEntry]:
+def flat_model(
+    name: str, doc: str, kinds: Mapping[str, Kind], base: type[FlatEntry] = FlatEntry
+) -> type[FlatEntry]:
     """One model that takes an entry of any of these kinds.
 
     Args:
         name: of the model, as the JSON Schema shows it.
         doc: what an entry is, for the JSON Schema.
         kinds: by their keys.
+        base: the model of what every entry may have, whatever its kind.
 
     Raises:
         TypeError: two kinds give the same option different types.
     """
+    common = frozenset(_plain(field).alias or key for key, field in base.model_fields.items())
 
     def one_kind(
         cls: type[FlatEntry],
@@ -111,7 +115,7 @@ def flat_model(name: str, doc: str, kinds: Mapping[str, Kind]) -> type[FlatEntry
         entry = handler(value)
         if not isinstance(value, dict):
             return entry
-        given = {key: one for key, one in value.items() if one is not None}
+        given = {key: one for key, one in value.items() if one is not None and key not in common}
         chosen = [key for key in kinds if key in given]
         if len(chosen) != 1:
             raise ValueError(f"exactly one of {', '.join(kinds)} was expected, not {_words(chosen)}")
@@ -136,7 +140,7 @@ def flat_model(name: str, doc: str, kinds: Mapping[str, Kind]) -> type[FlatEntry
         )
     return create_model(
         name,
-        __base__=FlatEntry,
+        __base__=base,
         __doc__=doc,
         # pydantic takes its own decorator's proxies here, whatever its annotation says.
         __validators__={"one_kind": model_validator(mode="wrap")(one_kind)},  # type: ignore[dict-item]

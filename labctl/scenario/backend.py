@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from labctl.probe.evidence import FaultEvidence, LostPackets
     from labctl.probe.link_watch import SeenFlows
     from labctl.probe.types import Stream, StreamTally
-    from labctl.scenario.model import Action
+    from labctl.scenario.kinds.action import Action
 
 __all__ = ["FaultRecord", "LabBackend", "RunningTraffic", "RunningWatch", "Victim"]
 
@@ -141,7 +141,7 @@ class LabBackend(Protocol):
             LabctlError: it cannot be done at all.
         """
 
-    def act(self, action: Action, listen: Listener) -> Effect:
+    def act(self, action: Action[Any], listen: Listener) -> Effect:
         """Do one thing to the lab.
 
         Raises:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from labctl.document.durations import format_duration
 from labctl.document.hints import nearest
-from labctl.overlay.client.command import UnknownCommandError, parse_command
 from labctl.scenario.addresses import addresses_of
 from labctl.scenario.endpoint_survival import check_mortal
+from labctl.scenario.kinds.action import Power
+from labctl.scenario.kinds.registry import ACTIONS
 from labctl.scenario.model import (
-    ACTIONS,
     Condition,
     EcmpPaths,
     FirstReply,
@@ -23,7 +23,6 @@ from labctl.scenario.model import (
     Step,
     TrafficSpec,
 )
-from labctl.scenario.overlay import command_words, is_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,8 +53,9 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
         for key, node in _nodes_of(condition):
             if node not in names:
                 yield (*path, key), f"unknown node {node!r}", nearest(node, names)
-    for step in scenario.timeline:
-        yield from _target(step, lab, names)
+    # What takes a fault back has the same target: it is told of once.
+    wrongs = (wrong for step in scenario.timeline for wrong in _target(step, lab, names))
+    yield from dict.fromkeys(wrongs)
     yield from check_mortal(scenario, lab)
 
 
@@ -119,7 +119,8 @@ def _streams(scenario: Scenario) -> Iterator[Wrong]:
 
 def _backwards(timeline: Iterable[Step]) -> Iterator[Wrong]:
     earliest = 0
-    for step in timeline:
+    # What follows from an entry has its moment from there.
+    for step in (each for each in timeline if each.since is None):
         if step.at_ns is None:
             earliest += step.plus_ns
             continue
@@ -128,43 +129,43 @@ def _backwards(timeline: Iterable[Step]) -> Iterator[Wrong]:
                 f"steps are out of order: {format_duration(step.at_ns)} follows a step"
                 f" that is due at {format_duration(earliest)} or later"
             )
-            yield ("timeline", step.index, "at"), message, ""
+            yield ("timeline", step.entry, "at"), message, ""
         earliest = max(earliest, step.at_ns)
 
 
 def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
     """Power returned to what has it, cut from what has none; a wait for a node that is off."""
-    broken: dict[str, int] = {}
+    in_force: dict[tuple[str, str], Step] = {}
     for step in timeline:
         action = step.action
-        place = ("timeline", step.index, action.kind)
         if isinstance(step.after, Ready):
             for node in step.after.nodes:
-                dark = [broken[key] for kind in ("power-off", "fence") if (key := f"{kind} {node}") in broken]
-                if dark:
-                    since = min(dark) + 1
-                    message = f"waits for {node} to be ready, which is off since step {since}"
-                    yield ("timeline", step.index, "after"), message, ""
+                yield from _waits_in_vain(step, node, in_force.values())
         # Whichever way round a link is named, it is the same.
         target = ":".join(sorted(action.target))
-        if ACTIONS[action.kind].needs and not ACTIONS[action.kind].undo:
-            # Neither takes anything back nor is taken back.
+        if action.kind.undo is not None:
+            before = in_force.setdefault((action.name, target), step)
+            if before is not step:
+                message = f"{action.label} has that fault already, from step {before.entry + 1}"
+                yield _place_of(step), message, ""
             continue
-        if ACTIONS[action.kind].breaks:
-            key = f"{action.kind} {target}"
-            if key in broken:
-                yield place, f"{action.label} has that fault already, from step {broken[key] + 1}", ""
-            broken[key] = step.index
-            continue
-        breakers = [kind.name for kind in ACTIONS.values() if kind.undo == action.kind]
-        taken_back = [key for breaker in breakers if (key := f"{breaker} {target}") in broken]
+        breakers = [kind.name for kind in ACTIONS.values() if kind.undo is action.kind]
+        taken_back = [key for breaker in breakers if (key := (breaker, target)) in in_force]
         for key in taken_back:
-            del broken[key]
-        if not taken_back:
-            on = sorted(key.partition(" ")[2] for key in broken if key.partition(" ")[0] in breakers)
-            known = " or ".join(name for name in breakers if not ACTIONS[name].needs)
-            message = f"{action.label} has no {known} in force at that moment"
-            yield place, message, f"there {_are(on)}" if on else ""
+            del in_force[key]
+        # What takes nothing back and is taken back by nothing can be done at any time.
+        if breakers and not taken_back:
+            on = sorted(where for name, where in in_force if name in breakers)
+            message = f"{action.label} has no {' or '.join(breakers)} in force at that moment"
+            yield _place_of(step), message, f"there {_are(on)}" if on else ""
+
+
+def _waits_in_vain(step: Step, node: str, in_force: Iterable[Step]) -> Iterator[Wrong]:
+    dark = [each for each in in_force if each.action.power is Power.OFF and node in each.action.nodes]
+    if dark:
+        since = min(each.entry for each in dark) + 1
+        message = f"waits for {node} to be ready, which is off since step {since}"
+        yield ("timeline", step.entry, "after"), message, ""
 
 
 def _are(names: list[str]) -> str:
@@ -176,7 +177,7 @@ def _conditions(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], Con
         yield ("steady", index), condition
     for step in scenario.timeline:
         if step.after is not None:
-            yield ("timeline", step.index, "after"), step.after
+            yield ("timeline", step.entry, "after"), step.after
 
 
 def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
@@ -192,15 +193,15 @@ def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
 
 
 def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
-    place = ("timeline", step.index, step.action.kind)
+    place = _place_of(step)
     unknown = [node for node in step.action.nodes if node not in names]
     for node in unknown:
         yield place, f"unknown node {node!r}", nearest(node, names)
-    if step.action.kind == "fence":
-        yield from _of_fence(step, names)
-    if is_overlay(step.action) and not unknown:
-        yield from _of_overlay(step, lab)
-    if unknown or not ACTIONS[step.action.kind].on_link:
+    if unknown:
+        return
+    for below, message, hint in step.action.kind.check(step.action, lab):
+        yield (*place, *below), message, hint
+    if not step.action.kind.on_link:
         return
     a, b = step.action.target
     matches = [
@@ -225,29 +226,9 @@ def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:
         )
 
 
-def _of_fence(step: Step, names: list[str]) -> Iterator[Wrong]:
-    place, asker = ("timeline", step.index, "fence", "for"), step.action.mode
-    if asker not in names:
-        yield place, f"unknown node {asker!r}", nearest(asker, names)
-    elif asker in step.action.target:
-        yield place, f"{asker} cannot be fenced for itself", "name the node that survives"
-
-
-def _of_overlay(step: Step, lab: Lab) -> Iterator[Wrong]:
-    place = ("timeline", step.index, step.action.kind)
-    if not lab.overlay.get("controllers"):
-        yield place, "the topology has no overlay: no node of it is a controller", ""
-        return
-    gateways = [host["name"] for host in lab.overlay["hosts"] if host["kind"] == "gateway"]
-    for node in step.action.nodes:
-        if node not in gateways:
-            yield place, f"{node} is no gateway of the overlay", nearest(node, gateways)
-    try:
-        parse_command(command_words(step.action))
-    except UnknownCommandError as error:
-        yield place, error.message, error.hint
-    except ValueError as error:
-        yield place, f"expected the words of a command: {error}", ""
+def _place_of(step: Step) -> tuple[str | int, ...]:
+    """Where the targets of its entry stand."""
+    return ("timeline", step.entry, step.word)
 
 
 def _names_end(end: str, node: str, interface: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.scenario.kinds.action import Power
 from labctl.scenario.model import Loss
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
     dark: dict[str, int] = {}
     for step in scenario.timeline:
         if isinstance(step.after, Loss):
-            place = ("timeline", step.index, "after", "loss")
+            place = ("timeline", step.entry, "after", "loss")
             yield from _told(scenario, place, step.after.streams, dark, hosts)
-        if step.action.kind in ("power-off", "fence") and step.action.mode != "freeze":
-            dark.setdefault(step.action.target[0], step.index)
+        # A frozen node keeps its network namespace, and with it the sockets of the stream.
+        if step.action.power is Power.OFF and not step.action.traits["silent"]:
+            dark.setdefault(step.action.target[0], step.entry)
     # What is steady is asked for again after the last heal, when the stream is dead.
     for index, condition in enumerate(scenario.steady):
         if isinstance(condition, Loss):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
 from labctl.scenario.backend import Victim
-from labctl.scenario.model import ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +38,7 @@ DELAY_WINDOW_NS = 1_000_000_000
 def victim_of(step: Step) -> Victim:
     """What a step takes away, or gives back."""
     action = step.action
-    return Victim(action.target, of_link=True) if ACTIONS[action.kind].on_link else Victim(action.nodes)
+    return Victim(action.target, of_link=True) if action.kind.on_link else Victim(action.nodes)
 
 
 @dataclass

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 from labctl import fault
 from labctl.errors import ActionError, LabctlError, LabExistsError, LabNotFoundError
 from labctl.events import now_ns
-from labctl.fault.types import PowerMode
 from labctl.lab.definition_cache import definition_of, plan_of
 from labctl.lab.lifecycle import bring_up, open_lab, take_down
 from labctl.lab.readiness import not_ready_reason
 from labctl.lab.reservation import reserve
 from labctl.lab.state import LabDir
 from labctl.output_file import write_output
-from labctl.overlay.client.database import open_overlay
 from labctl.probe import start_traffic
-from labctl.scenario import overlay, ping
+from labctl.scenario import ping
 from labctl.scenario.adopt import refuse_faulty
 from labctl.scenario.live_watch import LiveWatch
 from labctl.scenario.plan import address_of
@@ -37,23 +35,13 @@ if TYPE_CHECKING:
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
     from labctl.scenario.backend import RunningTraffic, RunningWatch, Victim
-    from labctl.scenario.model import Action
+    from labctl.scenario.kinds.action import Action
 
 __all__ = ["LiveBackend"]
 
 LOOK_TIMEOUT_S = 5.0
 """A look at a routing table that takes longer has failed."""
 
-_ON_NODE = {
-    "power-on": fault.power_on,
-    "node-blackhole": fault.blackhole_node,
-    "node-restore": fault.restore_node,
-}
-_ON_LINK = {
-    "link-cut": fault.cut_link,
-    "link-blackhole": fault.blackhole_link,
-    "link-restore": fault.restore_link,
-}
 _DEAD = {"dead", "linkdown"}
 
 
@@ -124,24 +112,9 @@ class LiveBackend:
         """Rings at the far ends of the victims' links."""
         return LiveWatch(self.runtime, self.folder, victims, traffic.session, streams)
 
-    def act(self, action: Action, listen: Listener) -> Effect:
-        """Power, links, processes (see :mod:`labctl.fault`), or the overlay."""
-        if action.kind == "power-off":
-            return fault.power_off(
-                self.runtime, self.folder, action.target[0], PowerMode(action.mode), listen
-            )
-        if action.kind == "fence":
-            return fault.fence(self.runtime, self.folder, action.target[0], action.mode, listen)
-        if action.kind == "kill":
-            return fault.kill_process(self.runtime, self.folder, action.target[0], action.mode, listen)
-        if overlay.is_overlay(action):
-            return overlay.change(self.folder.name, action, lambda: open_overlay(self.runtime, self.folder))
-        if action.kind in _ON_NODE:
-            return _ON_NODE[action.kind](self.runtime, self.folder, action.target[0], listen)
-        if action.kind in _ON_LINK:
-            a, b = action.target
-            return _ON_LINK[action.kind](self.runtime, self.folder, a, b, listen)
-        raise ActionError(f"unsupported action: {action}")
+    def act(self, action: Action[Any], listen: Listener) -> Effect:
+        """As its kind does it."""
+        return action.kind.act(self, action, listen)
 
     def undo_all(self, listen: Listener) -> None:
         """Take back whatever the lab's state says is in force."""

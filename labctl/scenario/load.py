@@ -13,10 +13,10 @@ from labctl.document.problems import problems_from
 from labctl.errors import InputError, Problem
 from labctl.lab.loaded import LoadedLab, load_lab_file
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
+from labctl.scenario.entry_steps import misplaced, steps_of
 from labctl.scenario.former_keys import with_current_keys
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
-    Action,
     Collection,
     Condition,
     EcmpPaths,
@@ -25,17 +25,16 @@ from labctl.scenario.model import (
     Loss,
     Ready,
     Scenario,
-    Step,
     TrafficSpec,
     Wait,
 )
 from labctl.scenario.schema import (
-    ACTION_FIELDS,
     CollectEntry,
     ConditionEntry,
     ExpectEntry,
     ScenarioFile,
     StepEntry,
+    StepMoment,
     TrafficEntry,
 )
 
@@ -77,6 +76,7 @@ def load_scenario(
     document, warnings = with_current_keys(read_document(path))
     problems = _schema_problems(document)
     scenario = _build(document, path, sets, warnings)
+    problems += _placed(document, misplaced(_sound(document.data, "timeline", StepEntry)))
     problems += _placed(document, check_by_itself(scenario))
     loaded = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
@@ -186,7 +186,7 @@ def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[
         topology=path.parent / topology if isinstance(topology, str) else path,
         traffic=tuple(_traffic(entry) for _, entry in _sound(data, "traffic", TrafficEntry)),
         steady=tuple(_condition(entry) for _, entry in _sound(data, "steady", ConditionEntry)),
-        timeline=tuple(_step(index, entry) for index, entry in _sound(data, "timeline", StepEntry)),
+        timeline=steps_of([(index, one, _after(one)) for index, one in _sound(data, "timeline", StepEntry)]),
         expect=tuple(
             _expectation(entry, _line_text(document, index))
             for index, entry in _sound(data, "expect", ExpectEntry)
@@ -245,20 +245,9 @@ def _condition(entry: ConditionEntry) -> Condition:
     return Wait(entry.wait or 0)
 
 
-def _step(index: int, entry: StepEntry) -> Step:
-    attribute = next(key for key in ACTION_FIELDS if getattr(entry, key) is not None)
-    if entry.kill is not None:
-        action = Action("kill", (entry.kill.node,), entry.kill.process)
-    elif entry.fence is not None:
-        action = Action("fence", (entry.fence.node,), entry.fence.for_)
-    elif entry.overlay is not None:
-        action = Action("overlay", (), entry.overlay)
-    else:
-        mode = (entry.mode or "cut") if attribute == "power_off" else ""
-        ends = (target,) if isinstance(target := getattr(entry, attribute), str) else tuple(target)
-        action = Action(ACTION_FIELDS[attribute], ends, mode)
-    after = None if entry.after is None else _condition(entry.after)
-    return Step(index, action, entry.at, after, entry.plus or 0)
+def _after(entry: FlatEntry) -> Condition | None:
+    after = entry.after if isinstance(entry, StepMoment) else None
+    return None if after is None else _condition(after)
 
 
 def _expectation(entry: FlatEntry, text: str) -> Expectation:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from labctl.document.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from labctl.errors import Problem
+    from labctl.scenario.kinds.action import Action
 
 __all__ = [
-    "ACTIONS",
     "DEFAULT_SETTLE_NS",
-    "Action",
-    "ActionKind",
     "Collection",
     "Condition",
     "EcmpPaths",
@@ -33,107 +30,6 @@ __all__ = [
 
 DEFAULT_SETTLE_NS = 5_000_000_000
 """Watched after the last step before anything is healed: longer than a BGP hold time of 3 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActionKind:
-    """What the scenario language knows of one kind of action.
-
-    Attributes:
-        name: the key in the timeline.
-        on_link: whether its target is a link (two ends) or one node.
-        undo: the action that takes it back; empty for an action that takes something back itself.
-        silent: the peers are not told: carrier stays.
-        passing: it takes something away that comes back by itself: there is nothing to take back.
-        needs: what it does besides its target; the key of that word, empty if nothing.
-    """
-
-    name: str
-    on_link: bool
-    undo: str = ""
-    silent: bool = False
-    passing: bool = False
-    needs: str = ""
-
-    @property
-    def breaks(self) -> bool:
-        """Whether it takes something away: a fail-over is counted for it."""
-        return bool(self.undo) or self.passing
-
-
-ACTIONS: Mapping[str, ActionKind] = {
-    kind.name: kind
-    for kind in (
-        ActionKind("power-off", on_link=False, undo="power-on"),
-        ActionKind("power-on", on_link=False),
-        # A power-off that a node's cluster manager asks for.
-        ActionKind("fence", on_link=False, undo="power-on", needs="for"),
-        ActionKind("link-cut", on_link=True, undo="link-restore"),
-        ActionKind("link-blackhole", on_link=True, undo="link-restore", silent=True),
-        ActionKind("link-restore", on_link=True),
-        ActionKind("node-blackhole", on_link=False, undo="node-restore", silent=True),
-        ActionKind("node-restore", on_link=False),
-        # A process comes back by its node's own supervisor.
-        ActionKind("kill", on_link=False, silent=True, passing=True, needs="process"),
-        ActionKind("gateway-drain", on_link=False, undo="gateway-undrain", silent=True),
-        ActionKind("gateway-undrain", on_link=False),
-        ActionKind("gateway-remove", on_link=False, undo="gateway-add", silent=True),
-        ActionKind("gateway-add", on_link=False),
-        ActionKind("overlay", on_link=False, needs="command"),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing done to the lab.
-
-    Attributes:
-        kind: a key of :data:`ACTIONS`.
-        target: one node, or the two ends of a link (``node`` or ``node:interface``); none for a
-            command of the overlay.
-        mode: how power is lost (``cut``, ``graceful``, ``freeze``), which process is killed, the
-            node that asks for another one to be fenced, the words of a command of the overlay; empty for
-            other actions.
-    """
-
-    kind: str
-    target: tuple[str, ...]
-    mode: str = ""
-
-    @property
-    def label(self) -> str:
-        """The target in one word: ``gw1``, or ``r1-gw1`` for a link."""
-        return "-".join(self.target)
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes that it touches."""
-        return tuple(end.partition(":")[0] for end in self.target)
-
-    @property
-    def traits(self) -> dict[str, bool]:
-        """What a verdict must know of it, as the journal carries it.
-
-        Returns:
-            ``breaks``: it takes something away, so a fail-over is counted for it. ``silent``: the peers
-            keep their carrier. ``passes``: what it takes away comes back by itself.
-        """
-        kind = ACTIONS[self.kind]
-        return {
-            "breaks": kind.breaks,
-            # A frozen node keeps its links up.
-            "silent": kind.silent or self.mode == "freeze",
-            "passes": kind.passing,
-        }
-
-    def undone(self) -> Action:
-        """The action that takes this one back."""
-        return Action(ACTIONS[self.kind].undo, self.target)
-
-    def __str__(self) -> str:
-        words = f"{self.kind} {' - '.join(self.target)}"
-        return f"{words} ({self.mode})" if self.mode not in ("", "cut") else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,25 +120,40 @@ Condition = Ready | Loss | EcmpPaths | FirstReply | Wait
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of the timeline.
+    """One action at its moment. An entry of the timeline with several targets, or with ``for``, is several.
 
     Attributes:
-        index: 0-based place in the timeline.
+        index: 0-based place among the steps of the run.
         action: what is done.
-        at_ns: moment after the zero of the timeline; None if it waits for a condition.
+        at_ns: moment after the zero of the timeline; None if it waits for something.
         after: the condition that it waits for, or None.
-        plus_ns: time between the condition's fulfilment and the action.
+        plus_ns: time between what it waits for and the action.
+        since: index of the step of the same entry whose moment ``plus_ns`` counts from; None for the first
+            step of an entry.
+        entry: 0-based place of the entry in the file's timeline; as ``index`` if not given.
+        word: the key of the entry's kind; the action's own if not given.
     """
 
     index: int
-    action: Action
+    action: Action[Any]
     at_ns: int | None = None
     after: Condition | None = None
     plus_ns: int = 0
+    since: int | None = None
+    entry: int = -1
+    word: str = ""
+
+    def __post_init__(self) -> None:
+        if self.entry < 0:
+            object.__setattr__(self, "entry", self.index)
+        if not self.word:
+            object.__setattr__(self, "word", self.action.name)
 
     def __str__(self) -> str:
         if self.at_ns is not None:
             return f"{self.action} at {format_duration(self.at_ns)}"
+        if self.since is not None:
+            return f"{self.action} {format_duration(self.plus_ns)} after step {self.since + 1}"
         return f"{self.action} {format_duration(self.plus_ns)} after ({self.after})"
 
 

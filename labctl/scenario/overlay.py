@@ -5,51 +5,63 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from labctl.document.hints import nearest
 from labctl.errors import ActionError, LabctlError
 from labctl.events import now_ns
 from labctl.fault.types import Effect
 from labctl.overlay.client.command import UnknownCommandError, parse_command
+from labctl.overlay.client.database import open_overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from labctl.model.lab import Lab
     from labctl.overlay.client.database import Overlay
-    from labctl.scenario.model import Action
+    from labctl.scenario.kinds.action import Action, LabInUse, Mention, NoParams
 
-__all__ = ["change", "command_words", "is_overlay"]
-
-_GATEWAY = {
-    "gateway-drain": ("drain", ()),
-    "gateway-undrain": ("drain", ("--undo",)),
-    "gateway-remove": ("remove", ()),
-    "gateway-add": ("add", ()),
-}
+__all__ = ["change", "check_command", "check_gateway", "run_command"]
 
 
-def is_overlay(action: Action) -> bool:
-    """Whether an action changes the overlay."""
-    return action.kind in _GATEWAY or action.kind == "overlay"
+def check_gateway(action: Action[NoParams], lab: Lab) -> Iterator[Mention]:
+    """Whether the target of an action is a gateway of the lab's overlay."""
+    if not lab.overlay.get("controllers"):
+        yield (), "the topology has no overlay: no node of it is a controller", ""
+        return
+    gateways = [host["name"] for host in lab.overlay["hosts"] if host["kind"] == "gateway"]
+    for node in action.nodes:
+        if node not in gateways:
+            yield (), f"{node} is no gateway of the overlay", nearest(node, gateways)
 
 
-def command_words(action: Action) -> list[str]:
-    """The words after ``labctl overlay`` that say the same, without the lab's name.
+def check_command(words: Sequence[str], lab: Lab) -> Iterator[Mention]:
+    """Whether the words are a command of ``labctl overlay`` that changes something, and the lab has one."""
+    if not lab.overlay.get("controllers"):
+        yield (), "the topology has no overlay: no node of it is a controller", ""
+        return
+    try:
+        parse_command(list(words))
+    except UnknownCommandError as error:
+        yield (), error.message, error.hint
+    except ValueError as error:
+        yield (), f"expected the words of a command: {error}", ""
 
-    Raises:
-        ValueError: quotation marks of the action's text do not match.
-    """
-    if action.kind in _GATEWAY:
-        verb, options = _GATEWAY[action.kind]
-        return ["gateway", verb, *action.target, *options]
-    return shlex.split(action.mode)
+
+def change(lab: LabInUse, action: str, label: str, words: Sequence[str]) -> Effect:
+    """Carry a command out on a lab; see :func:`run_command`."""
+    return run_command(lab.folder.name, action, label, words, lambda: open_overlay(lab.runtime, lab.folder))
 
 
-def change(lab: str, action: Action, open_overlay: Callable[[], Overlay]) -> Effect:
-    """Carry an action out.
+def run_command(
+    lab: str, action: str, label: str, words: Sequence[str], opened: Callable[[], Overlay]
+) -> Effect:
+    """Carry a command of ``labctl overlay`` out.
 
     Args:
         lab: its name, for messages.
-        action: one for which :func:`is_overlay` holds.
-        open_overlay: gives the overlay of the lab.
+        action: the key in the timeline.
+        label: the target, in one word.
+        words: after ``labctl overlay``, without the lab's name.
+        opened: gives the overlay of the lab.
 
     Returns:
         Its effect. Nobody sees a moment at which it takes hold: it lies between ``requested_ns`` and
@@ -58,13 +70,12 @@ def change(lab: str, action: Action, open_overlay: Callable[[], Overlay]) -> Eff
     Raises:
         ActionError: it failed, or the state database did not answer in time.
     """
-    words = command_words(action)
     noun, verb, *rest = words
     said = shlex.join(["overlay", noun, verb, lab, *rest])
     requested = now_ns()
     try:
-        parse_command(words).run(open_overlay())
+        parse_command(list(words)).run(opened())
     except (LabctlError, UnknownCommandError) as error:
         raise ActionError(f"labctl {said}: {error}") from error
     ended = now_ns()
-    return Effect(action.kind, action.label, requested, ended, ended, ended, detail={"command": said})
+    return Effect(action, label, requested, ended, ended, ended, detail={"command": said})

@@ -58,7 +58,8 @@ def make_plan(scenario: Scenario, lab: Lab, *, seed: int, run: int = 0, runs: in
 
     A single run does everything at the moments written. In a series every moment gets a phase of
     its own, drawn evenly from [0, :data:`PHASE_WINDOW_NS`); steps that are written closer to one
-    another than that window share a phase, so that order and small distances stay as written.
+    another than that window share a phase, so that order and small distances stay as written. So do all steps
+    up to the one that takes a fault back after its ``for``: that time stays as written, too.
 
     Args:
         scenario: checked against ``lab``.
@@ -70,10 +71,17 @@ def make_plan(scenario: Scenario, lab: Lab, *, seed: int, run: int = 0, runs: in
     # Text seeds go through SHA-512: stable over machines and Python versions.
     draw = random.Random(f"labctl:{seed}:{run}")  # noqa: S311 - a phase, not a secret
     planned: list[PlannedStep] = []
+    last_of = {step.since: step.at_ns for step in scenario.timeline if step.since is not None}
     previous: int | None = None
+    bound: int = 0
     phase = 0
     for step in scenario.timeline:
-        together = step.at_ns is not None and previous is not None and step.at_ns - previous < PHASE_WINDOW_NS
+        if step.at_ns is None:
+            together = step.since is not None
+        else:
+            near = previous is not None and step.at_ns - previous < PHASE_WINDOW_NS
+            together = near or (previous is not None and step.at_ns <= bound)
+            bound = max(bound, last_of.get(step.index) or 0)
         if not together:
             phase = draw.randrange(PHASE_WINDOW_NS)
         used = phase if runs > 1 else 0

@@ -15,6 +15,7 @@ from labctl.events import Event
 from labctl.journal.records import INTERNAL
 from labctl.scenario.collect import Collector
 from labctl.scenario.conditions import Waiting
+from labctl.scenario.kinds.action import Power
 from labctl.scenario.link_evidence import LinkEvidence
 from labctl.scenario.model import Loss
 from labctl.scenario.timeline import Timeline
@@ -129,7 +130,7 @@ class _Run:
 
     def _off(self) -> set[str]:
         faults = self.timeline.in_force if self.timeline else []
-        return {fault.target[0] for fault in faults if fault.kind in ("power-off", "fence")}
+        return {fault.target[0] for fault in faults if fault.power is Power.OFF}
 
     def _start_traffic(self) -> None:
         if self.traffic is not None:

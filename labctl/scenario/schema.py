@@ -5,12 +5,13 @@ These models know nothing of a topology; :mod:`labctl.scenario.check` does that.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, IPvAnyAddress, model_validator
 
 from labctl.document.entries import Duration, Entry, Name, Names
-from labctl.document.kinds import flat_model
+from labctl.document.kinds import FlatEntry, flat_model
+from labctl.scenario.kinds.registry import ACTIONS
 from labctl.verdict.expectations import EXPECTATIONS
 
 __all__ = [
@@ -19,12 +20,9 @@ __all__ = [
     "ScenarioFile",
     "SteadyEntry",
     "StepEntry",
+    "StepMoment",
     "TrafficEntry",
     "json_schema",
-]
-
-LinkEnds: TypeAlias = Annotated[
-    tuple[str, str], Field(description="two nodes, or node:interface for one of many")
 ]
 
 
@@ -130,92 +128,35 @@ _CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
 SteadyEntry = ConditionEntry
 
 
-class KillEntry(Entry):
-    """A process of a node that is killed."""
-
-    node: Name
-    process: Annotated[
-        str, Field(min_length=1, max_length=63, description="last part of one of its command line's words")
-    ]
-
-
-class FenceEntry(Entry):
-    """A node whose power is cut once another one's cluster manager asks for it."""
-
-    node: Name
-    for_: Annotated[
-        Name, Field(alias="for", description="the node that requests the power-off, and is notified of it")
-    ]
-
-
-class StepEntry(Entry):
-    """One moment and exactly one action."""
+class StepMoment(FlatEntry):
+    """When a step of the timeline is done, and how long what it takes away stays away."""
 
     at: Annotated[Duration | None, Field(description="moment after the zero of the timeline")] = None
     after: Annotated[ConditionEntry | None, Field(description="a condition to wait for")] = None
     plus: Annotated[Duration | None, Field(description="time to wait after the condition")] = None
-    power_off: Annotated[Name | None, Field(alias="power-off")] = None
-    power_on: Annotated[Name | None, Field(alias="power-on")] = None
-    fence: Annotated[FenceEntry | None, Field(description="a power-off that a cluster manager requests")] = (
-        None
-    )
-    link_cut: Annotated[LinkEnds | None, Field(alias="link-cut")] = None
-    link_blackhole: Annotated[LinkEnds | None, Field(alias="link-blackhole")] = None
-    link_restore: Annotated[LinkEnds | None, Field(alias="link-restore")] = None
-    node_blackhole: Annotated[Name | None, Field(alias="node-blackhole")] = None
-    node_restore: Annotated[Name | None, Field(alias="node-restore")] = None
-    kill: Annotated[KillEntry | None, Field(description="a process of a node, by SIGKILL")] = None
-    gateway_drain: Annotated[Name | None, Field(alias="gateway-drain")] = None
-    gateway_undrain: Annotated[Name | None, Field(alias="gateway-undrain")] = None
-    gateway_remove: Annotated[Name | None, Field(alias="gateway-remove")] = None
-    gateway_add: Annotated[Name | None, Field(alias="gateway-add")] = None
-    overlay: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[a-z]+ [a-z]+( \S+)*$",
-            description="a command of labctl overlay, without the lab's name: env create dev7 --vms 4",
-        ),
+    for_: Annotated[
+        Duration | None, Field(alias="for", description="a fault is taken back after so long")
     ] = None
-    mode: Annotated[Literal["cut", "graceful", "freeze"] | None, Field(description="how power is lost")] = (
-        None
-    )
+    stagger: Annotated[
+        Duration | None, Field(description="time from one target to the next, if there are several")
+    ] = None
 
     @model_validator(mode="after")
-    def _one_moment_one_action(self) -> StepEntry:
+    def _one_moment(self) -> StepMoment:
         complaints = []
         if (self.at is None) == (self.after is None):
             complaints.append("exactly one of at and after was expected")
         if self.plus is not None and self.after is None:
             complaints.append("plus belongs to after")
-        actions = [key for key in ACTION_FIELDS if getattr(self, key) is not None]
-        if len(actions) != 1:
-            keys = ", ".join(ACTION_FIELDS.values())
-            complaints.append(f"exactly one action ({keys}) was expected, not {len(actions) or 'none'}")
-        if self.mode is not None and self.power_off is None:
-            complaints.append("mode belongs to power-off")
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
 
 
-ACTION_FIELDS = {
-    "power_off": "power-off",
-    "power_on": "power-on",
-    "fence": "fence",
-    "link_cut": "link-cut",
-    "link_blackhole": "link-blackhole",
-    "link_restore": "link-restore",
-    "node_blackhole": "node-blackhole",
-    "node_restore": "node-restore",
-    "kill": "kill",
-    "gateway_drain": "gateway-drain",
-    "gateway_undrain": "gateway-undrain",
-    "gateway_remove": "gateway-remove",
-    "gateway_add": "gateway-add",
-    "overlay": "overlay",
-}
-"""Attribute of :class:`StepEntry` -> key of :data:`labctl.scenario.model.ACTIONS`."""
-
+StepEntry = flat_model(
+    "StepEntry", f"One moment and exactly one of {', '.join(ACTIONS)}.", ACTIONS, base=StepMoment
+)
+"""One entry of ``timeline``: see :mod:`labctl.scenario.kinds.actions`."""
 
 ExpectEntry = flat_model(
     "ExpectEntry", f"Exactly one of {', '.join(EXPECTATIONS)}; with its limit.", EXPECTATIONS
@@ -239,7 +180,7 @@ class ScenarioFile(Entry):
             default_factory=list, description="must hold before the first fault and after the last reversion"
         ),
     ]
-    timeline: Annotated[list[StepEntry], Field(default_factory=list)]
+    timeline: Annotated[list[StepEntry], Field(default_factory=list)]  # type: ignore[valid-type] # as expect
     settle: Annotated[
         Duration | None,
         Field(description="watched after the last step before faults in force are healed; 5s"),

@@ -244,7 +244,7 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
     return {
         "text": str(planned.step),
         "phase_ns": planned.phase_ns,
-        "action": action.kind,
+        "action": action.name,
         "target": action.label,
         "nodes": list(action.nodes),
         "traits": action.traits,

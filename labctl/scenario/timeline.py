@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ActionError, LabctlError
 from labctl.events import Event
-from labctl.scenario.model import ACTIONS, Action
 
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.scenario.backend import LabBackend
     from labctl.scenario.conditions import Measured, Waiting
+    from labctl.scenario.kinds.action import Action
     from labctl.scenario.link_evidence import LinkEvidence
     from labctl.scenario.plan import Plan, PlannedStep
 
@@ -35,6 +35,7 @@ class Timeline:
         links: records the links of what is taken away.
         zero_ns: the moment that ``at:`` counts from.
         in_force: faults not yet taken back, oldest first.
+        due_ns: when each step was due, by its index.
     """
 
     plan: Plan
@@ -43,7 +44,8 @@ class Timeline:
     emit: Listener
     links: LinkEvidence
     zero_ns: int
-    in_force: list[Action] = field(default_factory=list)
+    in_force: list[Action[Any]] = field(default_factory=list)
+    due_ns: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> None:
         """Do every step.
@@ -52,7 +54,7 @@ class Timeline:
             ActionError: an action failed, or a condition was not met in time.
         """
         for planned in self.plan.steps:
-            due = self._due(planned)
+            due = self.due_ns[planned.step.index] = self._due(planned)
             self.backend.sleep_until(due)
             self._act(planned, due)
 
@@ -65,11 +67,11 @@ class Timeline:
         failures = []
         while self.in_force:
             undo = self.in_force[-1].undone()
-            self._tell("heal.started", {"action": undo.kind, "target": undo.label})
+            self._tell("heal.started", {"action": undo.name, "target": undo.label})
             try:
                 effect = self.backend.act(undo, self.emit)
             except LabctlError as error:
-                self._tell("heal.failed", {"action": undo.kind, "target": undo.label, "error": str(error)})
+                self._tell("heal.failed", {"action": undo.name, "target": undo.label, "error": str(error)})
                 failures.append(f"{undo}: {error}")
             else:
                 self._tell("heal.done", {**asdict(effect), "label": undo.label, "traits": undo.traits})
@@ -82,6 +84,8 @@ class Timeline:
         step = planned.step
         if planned.due_ns is not None:
             return self.zero_ns + planned.due_ns
+        if step.since is not None:
+            return self.due_ns[step.since] + step.plus_ns
         if step.after is not None:
             about = {"condition": str(step.after), "step": step.index}
             self._tell("condition.started", about)
@@ -95,18 +99,18 @@ class Timeline:
 
     def _act(self, planned: PlannedStep, due: int) -> None:
         action = planned.step.action
-        about = {"step": planned.step.index, "action": action.kind, "target": action.label}
+        about = {"step": planned.step.index, "action": action.name, "target": action.label}
         self._tell(
             "action.started",
             {
                 **about,
-                "mode": action.mode,
+                "mode": str(action.params),
                 "traits": action.traits,
                 "due_ns": due,
                 "phase_ns": planned.phase_ns,
             },
         )
-        fault = action if ACTIONS[action.kind].undo else None
+        fault = action if action.kind.undo is not None else None
         if fault is not None:
             # Before it is done: half a fault must be healed, too.
             self.in_force.append(fault)
@@ -121,7 +125,7 @@ class Timeline:
         self._tell("action.done", {"step": planned.step.index, **asdict(effect)})
         self.links.after(planned.step, effect)
 
-    def _taken_back(self, action: Action) -> None:
+    def _taken_back(self, action: Action[Any]) -> None:
         """An action may take several faults back: a link both cut and made a black hole."""
         self.in_force = [fault for fault in self.in_force if not _undoes(action, fault)]
 
@@ -129,9 +133,8 @@ class Timeline:
         self.emit(Event(kind, self.backend.now_ns(), data))
 
 
-def _undoes(action: Action, fault: Action) -> bool:
-    undo = fault.undone()
-    return undo.kind == action.kind and sorted(undo.target) == sorted(action.target)
+def _undoes(action: Action[Any], fault: Action[Any]) -> bool:
+    return fault.kind.undo is action.kind and sorted(fault.target) == sorted(action.target)
 
 
 def _word(measured: Measured) -> str:

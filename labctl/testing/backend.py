@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,12 @@ from labctl.probe.types import (
     Stream,
     StreamTally,
 )
+from labctl.scenario.kinds.action import Power
 
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.scenario.backend import RunningTraffic, Victim
-    from labctl.scenario.model import Action
+    from labctl.scenario.kinds.action import Action
 
 __all__ = [
     "DELAY_NS",
@@ -118,7 +119,7 @@ class FakeBackend:
     files: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     ready_at: dict[str, int] = field(default_factory=dict)
     now: int = 1_000_000_000_000
-    before: Callable[[FakeBackend, Action], None] = lambda _backend, _action: None
+    before: Callable[[FakeBackend, Action[Any]], None] = lambda _backend, _action: None
 
     def now_ns(self) -> int:
         """The clock; looking at it takes a microsecond."""
@@ -169,22 +170,22 @@ class FakeBackend:
             raise ProbeError("nobody can watch here")
         return FakeWatch(self, tuple(streams))
 
-    def act(self, action: Action, listen: Listener) -> Effect:  # noqa: ARG002 - part of the seam
+    def act(self, action: Action[Any], listen: Listener) -> Effect:  # noqa: ARG002 - part of the seam
         """Noted, and powers noted too."""
         self.before(self, action)
-        if action.kind in self.failing:
-            raise ActionError(f"{action.kind} is set up to fail")
+        if action.name in self.failing:
+            raise ActionError(f"{action.name} is set up to fail")
         requested = self.now
         first, last = requested + 1_000_000, requested + 1_000_000 + self.window_ns
         self.now = last + 2_000_000
-        if action.kind in ("power-off", "fence"):
+        if action.power is Power.OFF:
             self.off.add(action.target[0])
-        elif action.kind == "power-on":
+        elif action.power is Power.ON:
             self.off.discard(action.target[0])
             self.ready_at[action.target[0]] = self.now + self.boot_ns
-        self.done.append((f"{action.kind} {action.label}", requested))
+        self.done.append((f"{action.name} {action.label}", requested))
         carriers = (CarrierChange("peer1", "eth1", first), CarrierChange("peer2", "eth1", last))
-        return Effect(action.kind, action.label, requested, first, last, self.now, carriers)
+        return Effect(action.name, action.label, requested, first, last, self.now, carriers)
 
     def undo_all(self, listen: Listener) -> None:  # noqa: ARG002 - part of the seam
         """All power back."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from acts import act
 from sightings import with_evidence
 
-from labctl.scenario.model import Action, Expectation, Ready, Scenario, Step, TrafficSpec
+from labctl.scenario.model import Expectation, Ready, Scenario, Step, TrafficSpec
 from labctl.testing.backend import FakeBackend, ManyLost, Mask, Numbers, fates
 from labctl.testing.series import play
 from labctl.verdict import judge
@@ -48,8 +49,8 @@ class Bench:
     rate: float = 640.0
     flows: int = 8
     timeline: tuple[Step, ...] = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-        Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, act("power-on", ("gw1",)), at_ns=4 * SECOND),
     )
     backend: FakeBackend = field(default_factory=lambda: FakeBackend(nodes=("ext1", "srv1", "gw1")))
     onto_link_ms: float = 1.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from acts import act
 from json_schema import complaints
 from make_believe import MS, SECOND, Bench
 
@@ -19,7 +20,6 @@ from labctl.journal.kinds import KINDS
 from labctl.journal.records import ERROR_CAUSES, INTERNAL
 from labctl.journal.schema import json_schema, kinds_table
 from labctl.scenario.model import (
-    Action,
     Collection,
     EcmpPaths,
     Expectation,
@@ -89,8 +89,8 @@ def written(out: Path) -> Iterator[Path]:
             play(scenario, fake, out / name, source=FakeSource(fake, options.pop("fails", 0)), **options)
         return out / name / "journal.jsonl"
 
-    only_off = (Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),)
-    after = (*only_off, Step(1, Action("power-on", ("gw1",)), after=EcmpPaths("ext1", "srv1", 9, SECOND)))
+    only_off = (Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),)
+    after = (*only_off, Step(1, act("power-on", ("gw1",)), after=EcmpPaths("ext1", "srv1", 9, SECOND)))
     expect = tuple(Expectation(kind, packets=1) for kind in ("loss", "convergence-loss", "outage"))
 
     def stop(_backend: object, _action: object) -> None:

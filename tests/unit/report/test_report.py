@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from acts import act
 from make_believe import SECOND
 from rich.console import Console
 from rich.text import Text
@@ -23,7 +24,7 @@ from labctl.report.markup import Markup, el, join
 from labctl.report.progress import ProgressLines
 from labctl.report.terminal import Wrapped, summary
 from labctl.report.write import judge_folder, write_report
-from labctl.scenario.model import Action, Expectation, Step
+from labctl.scenario.model import Expectation, Step
 from labctl.testing.series import FakeSource
 from labctl.verdict import Verdict, judge
 
@@ -210,7 +211,7 @@ def test_a_lane_without_loss_is_folded(bench: Bench) -> None:
 
 
 def test_the_lab_is_drawn_with_what_failed_in_it(bench: Bench) -> None:
-    bench.timeline = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
+    bench.timeline = (Step(0, act("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
     html = page(bench.judge())
     (victim,) = re.findall(r'<g class="[^"]*victim"><title>([^ <]*)', html)
     assert victim == "gw1"
@@ -219,8 +220,8 @@ def test_the_lab_is_drawn_with_what_failed_in_it(bench: Bench) -> None:
 
 def test_a_zoom_shows_the_whole_outage_and_names_its_zero_as_what_it_was(bench: Bench) -> None:
     bench.timeline = (
-        Step(0, Action("node-blackhole", ("gw1",)), at_ns=2 * SECOND),
-        Step(1, Action("node-restore", ("gw1",)), at_ns=12 * SECOND),
+        Step(0, act("node-blackhole", ("gw1",)), at_ns=2 * SECOND),
+        Step(1, act("node-restore", ("gw1",)), at_ns=12 * SECOND),
     )
     html = page(bench.lose(0, 9000, step="node-blackhole gw1").judge())
     zoom = html.split("<figure>")[1].split("</figure>")[0]
@@ -293,7 +294,7 @@ def test_a_lab_that_never_came_up_has_a_report_too(bench: Bench) -> None:
 
 
 def test_a_node_that_stays_off_is_drawn_to_the_end(bench: Bench) -> None:
-    bench.timeline = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
+    bench.timeline = (Step(0, act("power-off", ("gw1",), "freeze"), at_ns=SECOND),)
     html = page(bench.judge())
     assert 'class="off"' in html
     assert "power-off gw1 (freeze)" in html

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from acts import act
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.scenario.model import Action, Scenario, Step, TrafficSpec, Wait
+from labctl.scenario.model import Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.plan import PHASE_WINDOW_NS, make_plan
 from labctl.testing.series import fake_lab
 
@@ -17,7 +18,7 @@ NODES = st.integers(0, 20_000_000_000)
 
 def scenario(moments: list[int | None]) -> Scenario:
     steps = tuple(
-        Step(index, Action("power-off", (f"n{index}",), "cut"), at, None if at is not None else Wait(1), 5)
+        Step(index, act("power-off", (f"n{index}",), "cut"), at, None if at is not None else Wait(1), 5)
         for index, at in enumerate(moments)
     )
     traffic = (TrafficSpec("both", "a", "b", families=(4, 6)),)

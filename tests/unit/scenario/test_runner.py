@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from acts import act
 
 from labctl.errors import ActionError, HostError, LabInterrupted
 from labctl.events import silent
 from labctl.journal.file import read_journal
 from labctl.model.codec import lab_to_dict
-from labctl.scenario.model import Action, Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
+from labctl.scenario.model import Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeBackend, FakeTraffic
 from labctl.testing.series import FakeSource, fake_loaded, play
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from labctl.events import Event
     from labctl.probe.types import Stream
+    from labctl.scenario.kinds.action import Action
 
 SECOND = 1_000_000_000
 
 CYCLE = (
-    Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-    Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
-    Step(2, Action("link-cut", ("a", "gw2")), after=Ready(("gw1",), 9 * SECOND), plus_ns=SECOND),
+    Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+    Step(1, act("power-on", ("gw1",)), at_ns=4 * SECOND),
+    Step(2, act("link-cut", ("a", "gw2")), after=Ready(("gw1",), 9 * SECOND), plus_ns=SECOND),
 )
 
 
@@ -113,7 +115,7 @@ def test_links_that_cannot_be_watched_are_told_of_and_delay_nothing(tmp_path: Pa
 
 
 def test_a_silent_fault_has_no_evidence_of_its_links(tmp_path: Path) -> None:
-    frozen = (Step(0, Action("power-off", ("gw1",), "freeze"), at_ns=2 * SECOND),)
+    frozen = (Step(0, act("power-off", ("gw1",), "freeze"), at_ns=2 * SECOND),)
     events = play(scenario(frozen), backend(), tmp_path)
     assert of_kind(events, "witness")
     assert not of_kind(events, "evidence")
@@ -121,8 +123,8 @@ def test_a_silent_fault_has_no_evidence_of_its_links(tmp_path: Path) -> None:
 
 def test_two_faults_at_once_are_healed_in_the_reverse_order(tmp_path: Path) -> None:
     both = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-        Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, act("power-off", ("gw2",), "cut"), at_ns=2 * SECOND),
     )
     events = play(scenario(both), backend(), tmp_path)
     assert [event.data["step"] for event in of_kind(events, "evidence")] == [0, 1]
@@ -154,9 +156,9 @@ def test_a_condition_that_is_missed_is_an_error_with_its_reason(tmp_path: Path) 
 def test_an_interruption_at_any_action_leaves_nothing_broken(tmp_path: Path, moment: str) -> None:
     told: list[str] = []
 
-    def interrupt(_: FakeBackend, action: Action) -> None:
-        if action.kind == moment and not told:
-            told.append(action.kind)
+    def interrupt(_: FakeBackend, action: Action[Any]) -> None:
+        if action.name == moment and not told:
+            told.append(action.name)
             raise KeyboardInterrupt
 
     made = backend(before=interrupt)
@@ -173,8 +175,8 @@ def test_an_interruption_at_any_action_leaves_nothing_broken(tmp_path: Path, mom
 
 def test_a_heal_that_fails_is_told_and_the_others_are_still_healed(tmp_path: Path) -> None:
     both = (
-        Step(0, Action("link-cut", ("a", "gw1")), at_ns=SECOND),
-        Step(1, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
+        Step(0, act("link-cut", ("a", "gw1")), at_ns=SECOND),
+        Step(1, act("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
     )
     made = backend(failing=frozenset({"power-on"}))
     events = play(scenario(both), made, tmp_path)
@@ -202,12 +204,12 @@ def test_a_lab_that_loses_packets_by_itself_is_never_broken_further(tmp_path: Pa
 
 
 def test_width_waits_for_next_hops(tmp_path: Path) -> None:
-    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 2, SECOND)),)
+    timeline = (Step(0, act("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 2, SECOND)),)
     assert (
         of_kind(play(scenario(timeline), backend(), tmp_path), "condition.met")[0].data["measured"]["paths"]
         == 2
     )
-    narrow = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 3, SECOND)),)
+    narrow = (Step(0, act("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 3, SECOND)),)
     events = play(scenario(narrow), backend(), tmp_path)
     assert of_kind(events, "condition.missed")
     assert "2 paths" in of_kind(events, "run.error")[0].data["error"]
@@ -215,9 +217,9 @@ def test_width_waits_for_next_hops(tmp_path: Path) -> None:
 
 def test_an_action_that_begins_late_says_so(tmp_path: Path) -> None:
     late = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=SECOND),
-        Step(1, Action("power-on", ("gw1",)), after=Wait(5 * SECOND)),
-        Step(2, Action("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=SECOND),
+        Step(1, act("power-on", ("gw1",)), after=Wait(5 * SECOND)),
+        Step(2, act("power-off", ("gw2",), "cut"), at_ns=3 * SECOND),
     )
     started = of_kind(play(scenario(late), backend(), tmp_path), "action.started")[2]
     assert started.t_ns - started.data["due_ns"] > 2 * SECOND
@@ -238,8 +240,8 @@ def test_a_lab_that_is_not_steady_again_is_replaced(tmp_path: Path) -> None:
     source = FakeSource(backend())
     broken: list[int] = []
 
-    def after_the_cut(made: FakeBackend, action: Action) -> None:
-        if action.kind == "link-restore" and not broken:
+    def after_the_cut(made: FakeBackend, action: Action[Any]) -> None:
+        if action.name == "link-restore" and not broken:
             broken.append(made.now)
             made.lost = lambda _stream, _flow, t_ns: broken[0] < t_ns < broken[0] + 2 * SECOND
 
@@ -287,7 +289,7 @@ def test_an_action_error_of_the_world_is_no_traceback(tmp_path: Path) -> None:
         raise ActionError(f"{node} is off")
 
     made.paths = broken  # type: ignore[method-assign]
-    timeline = (Step(0, Action("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 1, SECOND)),)
+    timeline = (Step(0, act("power-off", ("gw1",), "cut"), after=EcmpPaths("a", "b", 1, SECOND)),)
     assert of_kind(play(scenario(timeline), made, tmp_path), "condition.missed")
 
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from acts import act
 from make_believe import MS, SECOND
 from sightings import changed
 
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
 from labctl.report.format import outage_line
-from labctl.scenario.model import Action, Expectation, Step
+from labctl.scenario.model import Expectation, Step
 from labctl.testing.series import FakeSource
 from labctl.verdict import Verdict, judge
 from labctl.verdict.attribution import fault_windows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.scenario.kinds.action import Action
     from labctl.verdict import Result
 
 HEALTHY = GeneratorHealth(1, 0, 0, 0, 0, 0)
@@ -166,10 +168,10 @@ def test_an_action_that_fails_is_an_error(bench: Bench) -> None:
 
 
 def test_a_fault_without_effect_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    act = bench.backend.act
+    done = bench.backend.act
 
-    def weak(action: Action, listen: Listener) -> Effect:
-        effect = act(action, listen)
+    def weak(action: Action[Any], listen: Listener) -> Effect:
+        effect = done(action, listen)
         return replace(effect, carriers=tuple(replace(one, t_ns=0) for one in effect.carriers))
 
     monkeypatch.setattr(bench.backend, "act", weak)
@@ -282,9 +284,9 @@ def test_interrupted_is_its_own_verdict(bench: Bench) -> None:
 def fenced(bench: Bench, **detail: bool) -> Result:
     """The power cut, and a second later a node that asks for what has no power any more to be fenced."""
     bench.timeline = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-        Step(1, Action("fence", ("gw1",), "gw2"), at_ns=3 * SECOND),
-        Step(2, Action("power-on", ("gw1",)), at_ns=5 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, act("fence", ("gw1",), "gw2"), at_ns=3 * SECOND),
+        Step(2, act("power-on", ("gw1",)), at_ns=5 * SECOND),
     )
     events = bench.lose(0, 2500).events()
     return judge(
@@ -313,8 +315,8 @@ def test_fencing_what_still_has_power_is_a_fault(bench: Bench) -> None:
 
 def test_overlapping_faults_share_their_excuses_and_conserve_losses(bench: Bench) -> None:
     bench.timeline = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-        Step(1, Action("power-off", ("srv1",), "cut"), at_ns=2 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, act("power-off", ("srv1",), "cut"), at_ns=2 * SECOND),
     )
     result = bench.lose(0, 50).judge()
     stream = result.runs[0].streams[0]

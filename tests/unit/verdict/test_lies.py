@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from acts import act
 from by_hand import PACKETS, SPACING, STREAM, ZERO
 from by_hand import expected as by_hand_expected
 from by_hand import journal as by_hand
@@ -15,7 +16,7 @@ from sightings import changed, with_evidence
 from labctl.journal.file import read_journal
 from labctl.lab.reservation import ForcedChange
 from labctl.probe.types import GeneratorHealth, ReceiverHealth
-from labctl.scenario.model import Action, Expectation, Step
+from labctl.scenario.model import Expectation, Step
 from labctl.testing.series import FakeSource
 from labctl.verdict import Verdict, judge
 
@@ -41,8 +42,8 @@ def cycle(*nodes: str, dark_s: float = 3.0, apart_s: float = 6.0) -> tuple[Step,
     steps = []
     for place, node in enumerate(nodes):
         at = (2 + place * apart_s) * SECOND
-        steps.append(Step(2 * place, Action("power-off", (node,), "cut"), at_ns=int(at)))
-        steps.append(Step(2 * place + 1, Action("power-on", (node,)), at_ns=int(at + dark_s * SECOND)))
+        steps.append(Step(2 * place, act("power-off", (node,), "cut"), at_ns=int(at)))
+        steps.append(Step(2 * place + 1, act("power-on", (node,)), at_ns=int(at + dark_s * SECOND)))
     return tuple(steps)
 
 
@@ -244,8 +245,8 @@ def test_an_outage_that_lasts_until_the_return_counts_once(bench: Bench) -> None
 def test_a_graceful_shutdown_excuses_no_more_than_one_path_delay(bench: Bench) -> None:
     bench.expect, bench.rate = NO_LOSS, 6400.0
     bench.timeline = (
-        Step(0, Action("power-off", ("gw1",), "graceful"), at_ns=2 * SECOND),
-        Step(1, Action("power-on", ("gw1",)), at_ns=4 * SECOND),
+        Step(0, act("power-off", ("gw1",), "graceful"), at_ns=2 * SECOND),
+        Step(1, act("power-on", ("gw1",)), at_ns=4 * SECOND),
     )
     events = changed(bench.lose(-29, 0).events(), "tally", lambda data: data.update(delay_max_ns=80 * MS))
     events = changed(events, "witness", lambda data: data.update(delay_p99_ns={"in": 3 * MS, "out": 3 * MS}))
@@ -260,10 +261,10 @@ def test_a_second_cut_does_not_excuse_what_the_first_one_lost(bench: Bench) -> N
     bench.expect, bench.rate = NO_LOSS, 6400.0
     bench.backend.nodes = ("ext1", "srv1", "gw1", "gw2")
     bench.timeline = (
-        Step(0, Action("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
-        Step(1, Action("power-off", ("gw2",), "cut"), at_ns=2 * SECOND + 24 * MS),
-        Step(2, Action("power-on", ("gw1",)), at_ns=5 * SECOND),
-        Step(3, Action("power-on", ("gw2",)), at_ns=5 * SECOND),
+        Step(0, act("power-off", ("gw1",), "cut"), at_ns=2 * SECOND),
+        Step(1, act("power-off", ("gw2",), "cut"), at_ns=2 * SECOND + 24 * MS),
+        Step(2, act("power-on", ("gw1",)), at_ns=5 * SECOND),
+        Step(3, act("power-on", ("gw2",)), at_ns=5 * SECOND),
     )
     events = changed(bench.lose(0, 24).events(), "tally", lambda data: data.update(delay_max_ns=40 * MS))
     result = judge(events)
