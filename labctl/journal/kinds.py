@@ -55,7 +55,7 @@ _ACTION = (f.text("action", "what is done"), f.text("target", "as the scenario n
 _CONDITION = f.text("condition", "in words")
 _STEADY = (
     _CONDITION,
-    f.text("kind", "its key in the scenario", "ready", "loss", "ecmp-paths", "first-reply", "wait"),
+    f.text("kind", "its key in the scenario"),
     f.text("when", "the fault phase that it stands before or after", "before", "after"),
 )
 _IMAGE = f.text("image", "name and tag")

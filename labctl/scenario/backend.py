@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.lab.runtime import ExecResult
     from labctl.probe.evidence import FaultEvidence, LostPackets
     from labctl.probe.link_watch import SeenFlows
     from labctl.probe.types import Stream, StreamTally
@@ -109,6 +110,20 @@ class LabBackend(Protocol):
 
         Raises:
             ActionError: the node is off or missing.
+        """
+
+    def address(self, node: str, family: int) -> str:
+        """The loopback address of a node (``family``: 4 or 6).
+
+        Raises:
+            ActionError: it has none.
+        """
+
+    def execute(self, node: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Run a command in a node and wait for its end.
+
+        Raises:
+            ActionError: the node is off or missing, or the command takes longer.
         """
 
     def read(self, node: str, path: str) -> bytes:

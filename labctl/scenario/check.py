@@ -13,21 +13,17 @@ from labctl.scenario.addresses import addresses_of
 from labctl.scenario.endpoint_survival import check_mortal
 from labctl.scenario.kinds.action import Power
 from labctl.scenario.kinds.registry import ACTIONS
-from labctl.scenario.model import (
-    Condition,
-    EcmpPaths,
-    FirstReply,
-    Loss,
-    Ready,
-    Scenario,
-    Step,
-    TrafficSpec,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from labctl.model.lab import Lab
+    from labctl.scenario.kinds.condition import Condition
+    from labctl.scenario.model import (
+        Scenario,
+        Step,
+        TrafficSpec,
+    )
 
 __all__ = ["Wrong", "check_against_lab", "check_by_itself"]
 
@@ -50,9 +46,9 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
         if wanted.node not in names:
             yield ("collect", index, "node"), f"unknown node {wanted.node!r}", nearest(wanted.node, names)
     for path, condition in _conditions(scenario):
-        for key, node in _nodes_of(condition):
+        for keys, node in condition.nodes():
             if node not in names:
-                yield (*path, key), f"unknown node {node!r}", nearest(node, names)
+                yield (*path, *keys), f"unknown node {node!r}", nearest(node, names)
     # What takes a fault back has the same target: it is told of once.
     wrongs = (wrong for step in scenario.timeline for wrong in _target(step, lab, names))
     yield from dict.fromkeys(wrongs)
@@ -104,9 +100,9 @@ def _twice(traffic: Iterable[TrafficSpec]) -> Iterator[Wrong]:
 def _streams(scenario: Scenario) -> Iterator[Wrong]:
     known = {name for spec in scenario.traffic for name in (spec.name, *spec.stream_names)}
     selected: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
-        ((*path, "loss"), condition.streams)
+        ((*path, condition.kind), streams)
         for path, condition in _conditions(scenario)
-        if isinstance(condition, Loss)
+        if (streams := condition.streams()) is not None
     ]
     selected += [
         (("expect", index, expected.kind), expected.streams) for index, expected in enumerate(scenario.expect)
@@ -138,8 +134,8 @@ def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
     in_force: dict[tuple[str, str], Step] = {}
     for step in timeline:
         action = step.action
-        if isinstance(step.after, Ready):
-            for node in step.after.nodes:
+        if step.after is not None:
+            for node in step.after.powered():
                 yield from _waits_in_vain(step, node, in_force.values())
         # Whichever way round a link is named, it is the same.
         target = ":".join(sorted(action.target))
@@ -178,18 +174,6 @@ def _conditions(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], Con
     for step in scenario.timeline:
         if step.after is not None:
             yield ("timeline", step.entry, "after"), step.after
-
-
-def _nodes_of(condition: Condition) -> Iterator[tuple[str, str]]:
-    if isinstance(condition, Ready):
-        for node in condition.nodes:
-            yield "ready", node
-    elif isinstance(condition, EcmpPaths):
-        yield "ecmp-paths", condition.node
-        yield "to", condition.to
-    elif isinstance(condition, FirstReply):
-        yield "first-reply", condition.source
-        yield "to", condition.to
 
 
 def _target(step: Step, lab: Lab, names: list[str]) -> Iterator[Wrong]:

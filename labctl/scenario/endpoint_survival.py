@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.scenario.kinds.action import Power
-from labctl.scenario.model import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,16 +29,17 @@ def check_mortal(scenario: Scenario, lab: Lab) -> Iterator[tuple[tuple[str | int
     hosts = {node.name: str(node.params.get("host", "")) for node in lab.nodes if node.acts_as == "guest"}
     dark: dict[str, int] = {}
     for step in scenario.timeline:
-        if isinstance(step.after, Loss):
-            place = ("timeline", step.entry, "after", "loss")
-            yield from _told(scenario, place, step.after.streams, dark, hosts)
+        waited = None if step.after is None else step.after.streams()
+        if step.after is not None and waited is not None:
+            place = ("timeline", step.entry, "after", step.after.kind)
+            yield from _told(scenario, place, waited, dark, hosts)
         # A frozen node keeps its network namespace, and with it the sockets of the stream.
         if step.action.power is Power.OFF and not step.action.traits["silent"]:
             dark.setdefault(step.action.target[0], step.entry)
     # What is steady is asked for again after the last heal, when the stream is dead.
     for index, condition in enumerate(scenario.steady):
-        if isinstance(condition, Loss):
-            yield from _told(scenario, ("steady", index, "loss"), condition.streams, dark, hosts)
+        if (streams := condition.streams()) is not None:
+            yield from _told(scenario, ("steady", index, condition.kind), streams, dark, hosts)
     for index, expected in enumerate(scenario.expect):
         yield from _told(scenario, ("expect", index, expected.kind), expected.streams, dark, hosts)
 

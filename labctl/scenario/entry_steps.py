@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labctl.document.kinds import FlatEntry
     from labctl.scenario.check import Wrong
     from labctl.scenario.kinds.action import Action
-    from labctl.scenario.model import Condition
+    from labctl.scenario.kinds.condition import Condition
 
 __all__ = ["misplaced", "steps_of"]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labctl.fault.types import Effect
     from labctl.lab.loaded import LoadedLab
     from labctl.lab.reservation import ForcedChange, Reservation
-    from labctl.lab.runtime import Runtime
+    from labctl.lab.runtime import ExecResult, Runtime
     from labctl.model.lab import Lab
     from labctl.probe.types import Stream
     from labctl.scenario.backend import RunningTraffic, RunningWatch, Victim
@@ -90,6 +90,17 @@ class LiveBackend:
             )
         hops = most_specific(json.loads(result.stdout or b"[]"))
         return sum(not _DEAD.intersection(hop.get("flags", [])) for hop in hops)
+
+    def address(self, node: str, family: int) -> str:
+        """As planned."""
+        try:
+            return address_of(self.lab, node, family)
+        except KeyError as error:
+            raise ActionError(str(error.args[0])) from error
+
+    def execute(self, node: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Through the runtime, as ``labctl exec``."""
+        return self.runtime.exec(self.folder, node, list(argv), timeout_s=timeout_s)
 
     def read(self, node: str, path: str) -> bytes:
         """By cat, in the node."""

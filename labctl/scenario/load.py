@@ -15,18 +15,13 @@ from labctl.lab.loaded import LoadedLab, load_lab_file
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
 from labctl.scenario.entry_steps import misplaced, steps_of
 from labctl.scenario.former_keys import with_current_keys
+from labctl.scenario.kinds.registry import CONDITIONS
 from labctl.scenario.model import (
     DEFAULT_SETTLE_NS,
     Collection,
-    Condition,
-    EcmpPaths,
     Expectation,
-    FirstReply,
-    Loss,
-    Ready,
     Scenario,
     TrafficSpec,
-    Wait,
 )
 from labctl.scenario.schema import (
     CollectEntry,
@@ -44,6 +39,7 @@ if TYPE_CHECKING:
 
     from labctl.document.document import Document
     from labctl.document.kinds import FlatEntry
+    from labctl.scenario.kinds.condition import Condition
 
 __all__ = ["load_scenario", "looks_like_scenario"]
 
@@ -232,17 +228,8 @@ def _traffic(entry: TrafficEntry) -> TrafficSpec:
     )
 
 
-def _condition(entry: ConditionEntry) -> Condition:
-    within = entry.within or 0
-    if entry.ready is not None:
-        return Ready(entry.ready, within)
-    if entry.loss is not None:
-        return Loss(entry.loss, entry.packets or 0, entry.for_ or 0, within)
-    if entry.ecmp_paths is not None:
-        return EcmpPaths(entry.ecmp_paths, entry.to or "", entry.paths or 0, within)
-    if entry.first_reply is not None:
-        return FirstReply(entry.first_reply, entry.to or "", within)
-    return Wait(entry.wait or 0)
+def _condition(entry: FlatEntry) -> Condition:
+    return CONDITIONS[entry.kind].read(entry.params)
 
 
 def _after(entry: FlatEntry) -> Condition | None:

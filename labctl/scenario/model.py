@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from labctl.document.durations import format_duration
 
@@ -12,110 +12,19 @@ if TYPE_CHECKING:
 
     from labctl.errors import Problem
     from labctl.scenario.kinds.action import Action
+    from labctl.scenario.kinds.condition import Condition
 
 __all__ = [
     "DEFAULT_SETTLE_NS",
     "Collection",
-    "Condition",
-    "EcmpPaths",
     "Expectation",
-    "FirstReply",
-    "Loss",
-    "Ready",
     "Scenario",
     "Step",
     "TrafficSpec",
-    "Wait",
 ]
 
 DEFAULT_SETTLE_NS = 5_000_000_000
 """Watched after the last step before anything is healed: longer than a BGP hold time of 3 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Wait until nodes say that they are ready; no names means every node that has power."""
-
-    kind: ClassVar[str] = "ready"
-
-    nodes: tuple[str, ...]
-    within_ns: int
-
-    def __str__(self) -> str:
-        return f"ready: {_names(self.nodes)} within {format_duration(self.within_ns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """No more than ``packets`` of the packets sent in a window of ``for_ns`` are lost.
-
-    Attributes:
-        streams: names; empty for all.
-        packets: over all these streams together.
-        for_ns: length of the window.
-        within_ns: how long it is tried again with later windows; 0 for one try only.
-    """
-
-    kind: ClassVar[str] = "loss"
-
-    streams: tuple[str, ...]
-    packets: int
-    for_ns: int
-    within_ns: int = 0
-
-    def __str__(self) -> str:
-        return f"loss: {_names(self.streams)} at most {self.packets} in {format_duration(self.for_ns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class EcmpPaths:
-    """Wait until a node's kernel has at least ``paths`` live next hops towards another node."""
-
-    kind: ClassVar[str] = "ecmp-paths"
-
-    node: str
-    to: str
-    paths: int
-    within_ns: int
-
-    def __str__(self) -> str:
-        paths = f"{self.paths} paths from {self.node} to {self.to}"
-        return f"ecmp-paths: {paths} within {format_duration(self.within_ns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class FirstReply:
-    """Wait until a flow that nobody has seen before gets a reply; the time to the first reply is recorded.
-
-    Attributes:
-        source: node that asks, by ICMP echo with an identifier of its own.
-        to: node whose loopback address is asked.
-    """
-
-    kind: ClassVar[str] = "first-reply"
-
-    source: str
-    to: str
-    within_ns: int
-
-    def __str__(self) -> str:
-        return f"first-reply: {self.source} from {self.to} within {format_duration(self.within_ns)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Let time go by."""
-
-    kind: ClassVar[str] = "wait"
-
-    for_ns: int
-
-    def __str__(self) -> str:
-        return f"wait: {format_duration(self.for_ns)}"
-
-
-Condition = Ready | Loss | EcmpPaths | FirstReply | Wait
-"""``kind`` is the key in the scenario file, and what the journal calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +159,3 @@ class Scenario:
     settle_ns: int = DEFAULT_SETTLE_NS
     collect: tuple[Collection, ...] = ()
     warnings: tuple[Problem, ...] = ()
-
-
-def _names(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "all"

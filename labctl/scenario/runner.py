@@ -14,17 +14,15 @@ from labctl.errors import ActionError, LabctlError, LabInterrupted
 from labctl.events import Event
 from labctl.journal.records import INTERNAL
 from labctl.scenario.collect import Collector
-from labctl.scenario.conditions import Waiting
 from labctl.scenario.kinds.action import Power
+from labctl.scenario.kinds.condition import Waiting
 from labctl.scenario.link_evidence import LinkEvidence
-from labctl.scenario.model import Loss
 from labctl.scenario.timeline import Timeline
 
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.scenario.backend import LabBackend, RunningTraffic
-    from labctl.scenario.conditions import Measured
-    from labctl.scenario.model import Condition
+    from labctl.scenario.kinds.condition import Condition, Measured
     from labctl.scenario.plan import Plan
 
 __all__ = ["DRAIN_S", "run_once"]
@@ -95,7 +93,7 @@ class _Run:
 
     def _forth(self) -> None:
         for condition in self.plan.scenario.steady:
-            if isinstance(condition, Loss):
+            if condition.streams() is not None:
                 self._start_traffic()
             measured = self._steady(condition, "before")
             if not measured.met:
@@ -119,7 +117,7 @@ class _Run:
     def _steady(self, condition: Condition, when: str) -> Measured:
         about = {"condition": str(condition), "kind": condition.kind, "when": when}
         self.tell("steady.started", about)
-        measured = self._waiting().wait(condition)
+        measured = condition.wait(self._waiting())
         self.tell("steady.met" if measured.met else "steady.missed", {**about, "measured": measured.values})
         return measured
 

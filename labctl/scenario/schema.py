@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, IPvAnyAddress, model_validator
 
-from labctl.document.entries import Duration, Entry, Name, Names
+from labctl.document.entries import Duration, Entry, Name
 from labctl.document.kinds import FlatEntry, flat_model
-from labctl.scenario.kinds.registry import ACTIONS
+from labctl.scenario.kinds.registry import ACTIONS, CONDITIONS
 from labctl.verdict.expectations import EXPECTATIONS
 
 __all__ = [
     "CollectEntry",
+    "ConditionEntry",
     "ExpectEntry",
     "ScenarioFile",
-    "SteadyEntry",
     "StepEntry",
     "StepMoment",
     "TrafficEntry",
@@ -81,58 +81,15 @@ class CollectEntry(Entry):
     file: Annotated[str, Field(pattern="^/", description="its absolute path in the node")]
 
 
-class ConditionEntry(Entry):
-    """Exactly one of ready, loss, ecmp-paths, first-reply, wait; with the keys that belong to it."""
-
-    ready: Annotated[Names | None, Field(description="nodes that must report ready")] = None
-    loss: Annotated[Names | None, Field(description="streams whose loss is counted over a window")] = None
-    ecmp_paths: Annotated[
-        Name | None,
-        Field(alias="ecmp-paths", description="node whose live next hops towards `to` are counted"),
-    ] = None
-    wait: Annotated[Duration | None, Field(description="wait so long")] = None
-    within: Annotated[Duration | None, Field(description="how long it may take")] = None
-    packets: Annotated[int | None, Field(ge=0, description="loss: at most so many")] = None
-    for_: Annotated[Duration | None, Field(alias="for", description="loss: length of the window")] = None
-    to: Annotated[Name | None, Field(description="the node that paths lead to, or that replies")] = None
-    paths: Annotated[int | None, Field(ge=1, description="ecmp-paths: at least so many next hops")] = None
-    first_reply: Annotated[
-        Name | None,
-        Field(alias="first-reply", description="node that must get a reply from `to`, on a flow of its own"),
-    ] = None
-
-    @model_validator(mode="after")
-    def _one_condition(self) -> ConditionEntry:
-        kinds = [kind for kind in _CONDITION_KEYS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            keys = ", ".join(_CONDITION_KEYS).replace("_", "-")
-            raise ValueError(f"exactly one of {keys} was expected, not {_list(kinds)}".replace("_", "-"))
-        allowed, needed = _CONDITION_KEYS[kinds[0]]
-        given = {key for key in _CONDITION_OPTIONS if getattr(self, key) is not None}
-        if extra := sorted(given - set(allowed)):
-            raise ValueError(f"{_list(extra)} does not belong to {_key(kinds[0])}".replace("for_", "for"))
-        if lacking := [key for key in needed if key not in given]:
-            raise ValueError(f"{_key(kinds[0])} needs {_list(lacking)}".replace("for_", "for"))
-        return self
-
-
-_CONDITION_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "ready": (("within",), ("within",)),
-    "loss": (("packets", "for_", "within"), ("for_",)),
-    "ecmp_paths": (("to", "paths", "within"), ("to", "paths", "within")),
-    "first_reply": (("to", "within"), ("to", "within")),
-    "wait": ((), ()),
-}
-_CONDITION_OPTIONS = ("within", "packets", "for_", "to", "paths")
-
-SteadyEntry = ConditionEntry
+ConditionEntry = flat_model("ConditionEntry", f"Exactly one of {', '.join(CONDITIONS)}.", CONDITIONS)
+"""One entry of ``steady``, or what a step waits for: see :mod:`labctl.scenario.kinds.conditions`."""
 
 
 class StepMoment(FlatEntry):
     """When a step of the timeline is done, and how long what it takes away stays away."""
 
     at: Annotated[Duration | None, Field(description="moment after the zero of the timeline")] = None
-    after: Annotated[ConditionEntry | None, Field(description="a condition to wait for")] = None
+    after: Annotated[ConditionEntry | None, Field(description="a condition to wait for")] = None  # type: ignore[valid-type] # made from the kinds at run time
     plus: Annotated[Duration | None, Field(description="time to wait after the condition")] = None
     for_: Annotated[
         Duration | None, Field(alias="for", description="a fault is taken back after so long")
@@ -175,7 +132,7 @@ class ScenarioFile(Entry):
     ]
     traffic: Annotated[list[TrafficEntry], Field(min_length=1)]
     steady: Annotated[
-        list[ConditionEntry],
+        list[ConditionEntry],  # type: ignore[valid-type] # as above
         Field(
             default_factory=list, description="must hold before the first fault and after the last reversion"
         ),
@@ -196,12 +153,3 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the scenario file, for editors."""
     schema = ScenarioFile.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "labctl scenario"}
-
-
-def _list(words: list[str]) -> str:
-    return ", ".join(words) or "none"
-
-
-def _key(attribute: str) -> str:
-    """As it is written in a file."""
-    return attribute.replace("_", "-")

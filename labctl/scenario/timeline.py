@@ -15,8 +15,8 @@ from labctl.events import Event
 if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.scenario.backend import LabBackend
-    from labctl.scenario.conditions import Measured, Waiting
     from labctl.scenario.kinds.action import Action
+    from labctl.scenario.kinds.condition import Measured, Waiting
     from labctl.scenario.link_evidence import LinkEvidence
     from labctl.scenario.plan import Plan, PlannedStep
 
@@ -89,7 +89,7 @@ class Timeline:
         if step.after is not None:
             about = {"condition": str(step.after), "step": step.index}
             self._tell("condition.started", about)
-            measured = self.waiting.wait(step.after)
+            measured = step.after.wait(self.waiting)
             self._tell(f"condition.{_word(measured)}", {**about, "measured": measured.values})
             if not measured.met:
                 raise ActionError(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from labctl.errors import ActionError, ProbeError
 from labctl.fault.types import CarrierChange, Effect
+from labctl.lab.runtime import ExecResult
 from labctl.probe.evidence import EndRecord, LostPackets
 from labctl.probe.link_watch import Recorded, SeenFlows
 from labctl.probe.ring import Passages
@@ -100,6 +101,7 @@ class FakeBackend:
         window_ns: from the first to the last carrier lost.
         done: what was done, with its moments.
         files: content by node and path.
+        programs: what a command in a node does, by node and words.
         now: the clock.
         before: called before each action, with the backend and the action: tests interrupt here.
     """
@@ -117,6 +119,7 @@ class FakeBackend:
     done: list[tuple[str, int]] = field(default_factory=list)
     off: set[str] = field(default_factory=set)
     files: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    programs: Callable[[str, tuple[str, ...]], ExecResult] = lambda _node, _argv: ExecResult(0, b"", b"")
     ready_at: dict[str, int] = field(default_factory=dict)
     now: int = 1_000_000_000_000
     before: Callable[[FakeBackend, Action[Any]], None] = lambda _backend, _action: None
@@ -143,6 +146,18 @@ class FakeBackend:
         if node in self.off:
             raise ActionError(f"{node} is off")
         return len([other for other in self.nodes if other not in {node, to} | self.off])
+
+    def address(self, node: str, family: int) -> str:
+        """By the node's place."""
+        number = self.nodes.index(node) + 1
+        return f"10.255.0.{number}" if family == 4 else f"fd00::{number}"  # noqa: PLR2004 - IP version
+
+    def execute(self, node: str, argv: Sequence[str], timeout_s: float) -> ExecResult:  # noqa: ARG002 - part of the seam
+        """As ``programs`` answers."""
+        if node in self.off:
+            raise ActionError(f"{node} is not running")
+        self.done.append((f"exec {node}: {' '.join(argv)}", self.now))
+        return self.programs(node, tuple(argv))
 
     def read(self, node: str, path: str) -> bytes:
         """As ``files`` says."""

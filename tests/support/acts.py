@@ -8,7 +8,7 @@ from labctl.fault.types import PowerMode
 from labctl.scenario.kinds.action import Action, NoParams
 from labctl.scenario.kinds.actions.fence import Fence
 from labctl.scenario.kinds.actions.kill import Kill
-from labctl.scenario.kinds.actions.overlay import OverlayCommand
+from labctl.scenario.kinds.actions.overlay import OverlayChange
 from labctl.scenario.kinds.actions.power_off import PowerOff
 from labctl.scenario.kinds.registry import ACTIONS
 
@@ -21,7 +21,7 @@ _PARAMS: dict[str, Callable[[str], Any]] = {
     "power-off": lambda mode: PowerOff(PowerMode(mode or "cut")),
     "fence": Fence,
     "kill": Kill,
-    "overlay": OverlayCommand,
+    "overlay": OverlayChange,
 }
 
 

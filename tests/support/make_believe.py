@@ -10,7 +10,8 @@ import numpy as np
 from acts import act
 from sightings import with_evidence
 
-from labctl.scenario.model import Expectation, Ready, Scenario, Step, TrafficSpec
+from labctl.scenario.kinds.conditions.ready import Ready
+from labctl.scenario.model import Expectation, Scenario, Step, TrafficSpec
 from labctl.testing.backend import FakeBackend, ManyLost, Mask, Numbers, fates
 from labctl.testing.series import play
 from labctl.verdict import judge

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.document.kinds import discover_kinds
-from labctl.scenario.kinds import actions
+from labctl.scenario.kinds import actions, conditions
 from labctl.scenario.kinds.action import ActionKind
+from labctl.scenario.kinds.condition import ConditionKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ACTIONS"]
+__all__ = ["ACTIONS", "CONDITIONS"]
 
 ACTIONS: Mapping[str, ActionKind[Any]] = discover_kinds(actions, ActionKind)
 """What can be done to a lab in the timeline."""
+
+CONDITIONS: Mapping[str, ConditionKind] = discover_kinds(conditions, ConditionKind)
+"""What can be waited for."""

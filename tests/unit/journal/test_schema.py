@@ -19,16 +19,12 @@ from labctl.journal.file import FORMAT, read_journal
 from labctl.journal.kinds import KINDS
 from labctl.journal.records import ERROR_CAUSES, INTERNAL
 from labctl.journal.schema import json_schema, kinds_table
-from labctl.scenario.model import (
-    Collection,
-    EcmpPaths,
-    Expectation,
-    FirstReply,
-    Loss,
-    Ready,
-    Step,
-    Wait,
-)
+from labctl.scenario.kinds.conditions.ecmp_paths import EcmpPaths
+from labctl.scenario.kinds.conditions.first_reply import FirstReply
+from labctl.scenario.kinds.conditions.loss import Loss
+from labctl.scenario.kinds.conditions.ready import Ready
+from labctl.scenario.kinds.conditions.wait import Wait
+from labctl.scenario.model import Collection, Expectation, Step
 from labctl.testing.backend import FakeBackend
 from labctl.testing.series import FakeSource, play
 from labctl.verdict import judge

@@ -10,8 +10,10 @@ from labctl.cli.run import Request
 from labctl.cli.run import run as run_scenarios
 from labctl.cli.validate import validate
 from labctl.errors import HostError, InputError
+from labctl.scenario.kinds.conditions.ecmp_paths import EcmpPaths
+from labctl.scenario.kinds.conditions.first_reply import FirstReply
+from labctl.scenario.kinds.conditions.wait import Wait
 from labctl.scenario.load import load_scenario
-from labctl.scenario.model import EcmpPaths, FirstReply, Wait
 
 if TYPE_CHECKING:
     from pathlib import Path

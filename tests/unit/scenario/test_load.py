@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.errors import InputError
+from labctl.scenario.kinds.conditions.ecmp_paths import EcmpPaths
+from labctl.scenario.kinds.conditions.loss import Loss
+from labctl.scenario.kinds.conditions.ready import Ready
+from labctl.scenario.kinds.conditions.wait import Wait
 from labctl.scenario.load import load_scenario
-from labctl.scenario.model import EcmpPaths, Expectation, Loss, Ready, Wait
+from labctl.scenario.model import Expectation
 
 TOPOLOGY = """\
 name: t

@@ -8,10 +8,10 @@ import pytest
 from acts import act
 
 from labctl.errors import InputError
+from labctl.scenario.kinds.conditions.first_reply import FirstReply
 from labctl.scenario.kinds.registry import ACTIONS
 from labctl.scenario.live import most_specific
 from labctl.scenario.load import load_scenario
-from labctl.scenario.model import FirstReply
 from labctl.scenario.ping import read_answer
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from acts import act
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.scenario.model import Scenario, Step, TrafficSpec, Wait
+from labctl.scenario.kinds.conditions.wait import Wait
+from labctl.scenario.model import Scenario, Step, TrafficSpec
 from labctl.scenario.plan import PHASE_WINDOW_NS, make_plan
 from labctl.testing.series import fake_lab
 

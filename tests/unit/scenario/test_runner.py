@@ -15,7 +15,11 @@ from labctl.errors import ActionError, HostError, LabInterrupted
 from labctl.events import silent
 from labctl.journal.file import read_journal
 from labctl.model.codec import lab_to_dict
-from labctl.scenario.model import Condition, EcmpPaths, Loss, Ready, Scenario, Step, TrafficSpec, Wait
+from labctl.scenario.kinds.conditions.ecmp_paths import EcmpPaths
+from labctl.scenario.kinds.conditions.loss import Loss
+from labctl.scenario.kinds.conditions.ready import Ready
+from labctl.scenario.kinds.conditions.wait import Wait
+from labctl.scenario.model import Scenario, Step, TrafficSpec
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeBackend, FakeTraffic
 from labctl.testing.series import FakeSource, fake_loaded, play
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from labctl.events import Event
     from labctl.probe.types import Stream
     from labctl.scenario.kinds.action import Action
+    from labctl.scenario.kinds.condition import Condition
 
 SECOND = 1_000_000_000
 

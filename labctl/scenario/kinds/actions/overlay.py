@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.model.lab import Lab
     from labctl.scenario.kinds.action import LabInUse, Mention
 
-__all__ = ["KIND", "OverlayCommand"]
+__all__ = ["KIND", "OverlayChange"]
 
 
 class OverlayEntry(Entry):
@@ -37,7 +37,7 @@ class OverlayEntry(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class OverlayCommand:
+class OverlayChange:
     """The words of a command, as after ``labctl overlay``, without the lab's name."""
 
     text: str
@@ -46,16 +46,16 @@ class OverlayCommand:
         return self.text
 
 
-def _read(entry: OverlayEntry) -> tuple[Action[OverlayCommand], ...]:
-    return (Action(KIND, (), OverlayCommand(entry.command)),)
+def _read(entry: OverlayEntry) -> tuple[Action[OverlayChange], ...]:
+    return (Action(KIND, (), OverlayChange(entry.command)),)
 
 
-def _act(lab: LabInUse, action: Action[OverlayCommand], listen: Listener) -> Effect:
+def _act(lab: LabInUse, action: Action[OverlayChange], listen: Listener) -> Effect:
     del listen
     return change(lab, action.name, action.label, shlex.split(action.params.text))
 
 
-def _check(action: Action[OverlayCommand], lab: Lab) -> Iterator[Mention]:
+def _check(action: Action[OverlayChange], lab: Lab) -> Iterator[Mention]:
     try:
         words = shlex.split(action.params.text)
     except ValueError as error:
@@ -64,10 +64,10 @@ def _check(action: Action[OverlayCommand], lab: Lab) -> Iterator[Mention]:
     yield from check_command(words, lab)
 
 
-KIND: ActionKind[OverlayCommand] = ActionKind(
+KIND: ActionKind[OverlayChange] = ActionKind(
     name="overlay",
-    doc="any command of `labctl overlay` that changes something, without the lab's name; `labctl validate` "
-    "checks it",
+    doc="any command of `labctl overlay` that changes something, without the lab's name; `labctl "
+    "validate` checks it",
     example="{overlay: env create dev7 --vms 4}",
     entry=OverlayEntry,
     read=_read,

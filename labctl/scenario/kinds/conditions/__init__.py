@@ -1,0 +1,1 @@
+"""What can be waited for: one kind a file; see :mod:`labctl.scenario.kinds.condition`."""
