@@ -12,10 +12,10 @@ from labctl.scenario.kinds.node_command import shown
 if TYPE_CHECKING:
     from labctl.scenario.backend import LabBackend
 
-__all__ = ["BgpPeer", "has_frr", "peers_of"]
+__all__ = ["BgpPeer", "peers_of", "runs_bgp"]
 
 _TIMEOUT_S = 5.0
-_NOT_FOUND = 127
+_SOCKET = "/var/run/frr/bgpd.vty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,13 @@ class BgpPeer:
         return f"{self.host} ({self.name})" if self.host else self.name
 
 
-def has_frr(backend: LabBackend, node: str) -> bool:
-    """Whether a node has FRR's shell.
+def runs_bgp(backend: LabBackend, node: str) -> bool:
+    """Whether a node runs FRR's bgpd, or did: its socket stays when it dies, and then it does not answer.
 
     Raises:
         ActionError: the node is off.
     """
-    result = backend.execute(node, ["sh", "-c", "command -v vtysh"], _TIMEOUT_S)
-    return result.code not in (1, _NOT_FOUND)
+    return backend.execute(node, ["test", "-S", _SOCKET], _TIMEOUT_S).ok
 
 
 def peers_of(backend: LabBackend, node: str) -> list[BgpPeer]:

@@ -11,7 +11,7 @@ from labctl.document.durations import format_duration
 from labctl.document.entries import Duration, Entry, Names
 from labctl.errors import ActionError
 from labctl.scenario.kinds.condition import POLL_NS, Condition, ConditionKind, Measured
-from labctl.scenario.kinds.frr import has_frr, peers_of
+from labctl.scenario.kinds.frr import peers_of, runs_bgp
 from labctl.scenario.kinds.node_command import shown
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ConvergedEntry(Entry):
 class Converged(Condition):
     """Every BGP session of the nodes is up, and none of their kernels' routes changes for a time.
 
-    A node without FRR's shell has no session that could be down: of it the routes count alone.
+    A node that runs no bgpd of FRR has no session that could be down: of it the routes count alone.
 
     Attributes:
         names: of nodes; empty for every node that has power.
@@ -109,7 +109,7 @@ class Converged(Condition):
 
 
 def _peers(backend: LabBackend, node: str) -> list[tuple[str, str]]:
-    if not has_frr(backend, node):
+    if not runs_bgp(backend, node):
         return []
     return [(one.label, one.state) for one in peers_of(backend, node)]
 
