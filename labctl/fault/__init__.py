@@ -4,6 +4,7 @@ The room records each fault in the registry before the fault takes effect, so th
 """
 
 from labctl.fault.fencing import fence
+from labctl.fault.flap import flap_link
 from labctl.fault.link import blackhole_link, blackhole_node, cut_link, restore_link, restore_node
 from labctl.fault.power import power_off, power_on
 from labctl.fault.process import kill_process
@@ -21,6 +22,7 @@ __all__ = [
     "cut_link",
     "faults",
     "fence",
+    "flap_link",
     "kill_process",
     "power_off",
     "power_on",

@@ -14,20 +14,32 @@ from labctl.errors import ActionError
 from labctl.runtime.embedded.nsenter import program
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["close", "open_again"]
+__all__ = ["BOTH", "SENT", "close", "open_again"]
 
 _TIMEOUT_S = 10.0
 
 
-def close(netns: Path, *interfaces: str) -> None:
+BOTH = ("ingress", "egress")
+"""Where an end drops packets: those that it receives, and those that it sends."""
+
+SENT = ("egress",)
+
+
+def close(netns: Path, *interfaces: str, hooks: Sequence[str] = BOTH) -> None:
     """Drop every packet at all of these ends, from one moment on; repeating it is no error.
+
+    Args:
+        netns: where the ends are.
+        interfaces: the ends.
+        hooks: :data:`BOTH`, or :data:`SENT` to drop only what these ends send.
 
     Raises:
         ActionError: the kernel would not.
     """
-    _nft(netns, "".join(_closed(interface) for interface in interfaces))
+    _nft(netns, "".join(_closed(interface, hooks) for interface in interfaces))
 
 
 def open_again(netns: Path, *interfaces: str) -> None:
@@ -40,11 +52,11 @@ def open_again(netns: Path, *interfaces: str) -> None:
     _nft(netns, "".join(f"table netdev {table}\ndelete table netdev {table}\n" for table in tables))
 
 
-def _closed(interface: str) -> str:
+def _closed(interface: str, hooks: Sequence[str]) -> str:
     table = _table(interface)
     chains = "\n".join(
         f'chain {hook} {{ type filter hook {hook} device "{interface}" priority -500; policy drop; }}'
-        for hook in ("ingress", "egress")
+        for hook in hooks
     )
     return f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n{chains}\n}}\n"
 

@@ -17,7 +17,7 @@ from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from labctl.events import Listener
@@ -98,8 +98,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
         was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
         if was_hole:
             # An end on a node that is a black hole itself stays one.
-            still = [end for end in (link.a, link.b) if not _in_force(lab, NODE_BLACKHOLE, end.node)]
-            _open_ends(runtime, lab, still)
+            _open_ends(runtime, lab, link.ends, (BLACKHOLE, name))
             clear(lab, BLACKHOLE, name)
         seen: tuple[CarrierChange, ...] = ()
         if was_cut:
@@ -115,8 +114,21 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
         return effect
 
 
-def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) -> Effect:
-    """Drop every packet on a link in both directions while carrier stays; repeating it is no error.
+def blackhole_link(
+    runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener, *, sent_by: str = ""
+) -> Effect:
+    """Drop every packet on a link while carrier stays; repeating it is no error.
+
+    Args:
+        runtime: that runs the lab.
+        lab: the lab.
+        a: a node, or ``node:interface``.
+        b: the node at the other end, in the same way.
+        listen: gets nothing here; for the sake of one form for all faults.
+        sent_by: one of the two nodes: only what it sends is dropped; in both directions if empty.
+
+    Returns:
+        What it did. ``detail``: ``ends``: how many ends drop; ``sent_by``; ``already`` if it was so before.
 
     Raises:
         ActionError: no such link, or the kernel would not drop.
@@ -124,9 +136,14 @@ def blackhole_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listen
     del listen
     requested = now_ns()
     link = link_between(lab, a, b)
+    if sent_by and sent_by not in (link.a.node, link.b.node):
+        raise ActionError(f"{sent_by} is no end of the link {label(link)}")
     with lock_nodes(lab, (link.a.node, link.b.node)):
-        fault = Fault(BLACKHOLE, label(link), {"ends": _ends_of(link)})
-        return _close_ends(runtime, lab, fault, (link.a, link.b), requested)
+        detail = {"ends": _ends_of(link)} | ({"sent_by": sent_by} if sent_by else {})
+        effect = _close_ends(runtime, lab, Fault(BLACKHOLE, label(link), detail), link.ends, requested)
+        if sent_by:
+            effect.detail["sent_by"] = sent_by
+        return effect
 
 
 def blackhole_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effect:
@@ -155,8 +172,7 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
     with lock_nodes(lab, [node]):
         was = _in_force(lab, NODE_BLACKHOLE, node)
         if was:
-            still = [end for end in ends if not _link_is_hole(lab, end)]
-            _open_ends(runtime, lab, still)
+            _open_ends(runtime, lab, ends, (NODE_BLACKHOLE, node))
             clear(lab, NODE_BLACKHOLE, node)
         effect = effect_of("node-restore", node, requested)
         if not was:
@@ -169,11 +185,10 @@ def _close_ends(
 ) -> Effect:
     already = _in_force(lab, fault.action, fault.target)
     record(lab, fault)
-    closed = 0
-    for where, names in _by_place(runtime, lab, ends).items():
-        if where.parent != lab.parked:
-            blackhole.close(where, *names)
-            closed += len(names)
+    closed = _close(runtime, lab, {end: _drops(lab, end) for end in ends})
+    if already:
+        # It may have been one in another direction.
+        _open(runtime, lab, [end for end in ends if not _drops(lab, end)])
     if not closed:
         clear(lab, fault.action, fault.target)
         raise ActionError(
@@ -198,11 +213,18 @@ def close_again(lab: LabDir, netns: Path, ends: Iterable[Endpoint]) -> None:
         ActionError: the kernel would not drop.
     """
     for end in ends:
-        if _in_force(lab, NODE_BLACKHOLE, end.node) or _link_is_hole(lab, end):
-            blackhole.close(netns, end.interface)
+        if hooks := _drops(lab, end):
+            blackhole.close(netns, end.interface, hooks=hooks)
 
 
-def _open_ends(runtime: Runtime, lab: LabDir, ends: list[Endpoint]) -> None:
+def _open_ends(runtime: Runtime, lab: LabDir, ends: Iterable[Endpoint], without: tuple[str, str]) -> None:
+    """Let these ends drop no more than the black holes in force say besides the one that ends."""
+    left = {end: _drops(lab, end, without) for end in ends}
+    _open(runtime, lab, [end for end, hooks in left.items() if not hooks])
+    _close(runtime, lab, left)
+
+
+def _open(runtime: Runtime, lab: LabDir, ends: Iterable[Endpoint]) -> None:
     for where, names in _by_place(runtime, lab, ends).items():
         blackhole.open_again(where, *names)
 
@@ -217,9 +239,31 @@ def _by_place(runtime: Runtime, lab: LabDir, ends: Iterable[Endpoint]) -> dict[P
     return found
 
 
-def _link_is_hole(lab: LabDir, end: Endpoint) -> bool:
+def _close(runtime: Runtime, lab: LabDir, drops: Mapping[Endpoint, tuple[str, ...]]) -> int:
+    """Drop at these ends, in a node's namespace at one moment; how many drop anything."""
+    closed = 0
+    for hooks in dict.fromkeys(hooks for hooks in drops.values() if hooks):
+        group = [end for end, own in drops.items() if own == hooks]
+        for where, names in _by_place(runtime, lab, group).items():
+            if where.parent != lab.parked:
+                blackhole.close(where, *names, hooks=hooks)
+                closed += len(names)
+    return closed
+
+
+def _drops(lab: LabDir, end: Endpoint, without: tuple[str, str] = ("", "")) -> tuple[str, ...]:
+    """Where an end drops packets by the black holes in force, but for one; empty if it does not."""
+    holes = [fault for fault in faults(lab) if (fault.action, fault.target) != without]
     name = str(end)
-    return any(fault.action == BLACKHOLE and name in fault.detail["ends"] for fault in faults(lab))
+    directions = {
+        fault.detail.get("sent_by", "")
+        for fault in holes
+        if (fault.action, fault.target) == (NODE_BLACKHOLE, end.node)
+        or (fault.action == BLACKHOLE and name in fault.detail["ends"])
+    }
+    if "" in directions:
+        return blackhole.BOTH
+    return blackhole.SENT if end.node in directions else ()
 
 
 def _ends_of(link: LinkPlan) -> list[str]:

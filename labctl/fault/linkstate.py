@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.model.lab import Endpoint, LinkPlan
 
-__all__ = ["CUT", "EndDown", "admin_down_end", "set_end_down", "set_ends_up"]
+__all__ = ["CUT", "EndDown", "admin_down_end", "note_cut", "set_end_down", "set_ends_up"]
 
 CUT = "link-cut"
 """What a link without carrier is called in the registry."""
@@ -91,15 +91,28 @@ def set_end_down(runtime: Runtime, lab: LabDir, link: LinkPlan, *, not_at: str =
     where = place(runtime, lab, end.node)
     if where is None:
         raise ActionError(f"the links of {end.node} are lost: its namespace is gone")
+    note_cut(lab, link, end, where)
+    sent_ns, done_ns = inside(where, lambda: _down(end.interface))
+    return EndDown(end, sent_ns, done_ns - sent_ns)
+
+
+def note_cut(lab: LabDir, link: LinkPlan, end: Endpoint, where: Path) -> None:
+    """Record that a link is about to be taken down by one of its ends, and what that end will lose.
+
+    The record comes first: whoever undoes the fault must find it, whatever becomes of this process.
+
+    Args:
+        lab: the lab.
+        link: the link.
+        end: that will be down.
+        where: the namespace that the end is in.
+    """
     before = _noted(lab, link)
-    # The note comes first: whoever undoes the fault must find it, whatever becomes of us.
     kept = {} if before.get(_key(end)) is None else dict(before[_key(end)])
     if not kept:
         kept = inside(where, lambda: _keep(end.interface))
     ends = [f"{each.node}:{each.interface}" for each in link.ends]
     record(lab, Fault(CUT, label(link), {**before, "ends": ends, _key(end): kept}))
-    sent_ns, done_ns = inside(where, lambda: _down(end.interface))
-    return EndDown(end, sent_ns, done_ns - sent_ns)
 
 
 def _down(interface: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.errors import ActionError, LabctlError
-from labctl.fault import link, power
+from labctl.fault import link, power, process
 from labctl.fault.registry import Fault, faults
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def undo(runtime: Runtime, lab: LabDir, fault: Fault, listen: Listener) -> Effec
         return power.power_on(runtime, lab, fault.target, listen)
     if fault.action == link.NODE_BLACKHOLE:
         return link.restore_node(runtime, lab, fault.target, listen)
+    if fault.action == process.STOP:
+        where, name = str(fault.detail["node"]), str(fault.detail["process"])
+        return process.continue_process(runtime, lab, where, name, listen)
     if fault.action in (link.CUT, link.BLACKHOLE):
         a, b = fault.detail["ends"]
         return link.restore_link(runtime, lab, a, b, listen)

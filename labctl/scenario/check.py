@@ -131,27 +131,25 @@ def _backwards(timeline: Iterable[Step]) -> Iterator[Wrong]:
 
 def _order(timeline: Iterable[Step]) -> Iterator[Wrong]:
     """Power returned to what has it, cut from what has none; a wait for a node that is off."""
-    in_force: dict[tuple[str, str], Step] = {}
+    in_force: dict[tuple[str, ...], Step] = {}
     for step in timeline:
         action = step.action
         if step.after is not None:
             for node in step.after.powered():
                 yield from _waits_in_vain(step, node, in_force.values())
-        # Whichever way round a link is named, it is the same.
-        target = ":".join(sorted(action.target))
         if action.kind.undo is not None:
-            before = in_force.setdefault((action.name, target), step)
+            before = in_force.setdefault((action.name, *action.object), step)
             if before is not step:
                 message = f"{action.label} has that fault already, from step {before.entry + 1}"
                 yield _place_of(step), message, ""
             continue
-        breakers = [kind.name for kind in ACTIONS.values() if kind.undo is action.kind]
-        taken_back = [key for breaker in breakers if (key := (breaker, target)) in in_force]
+        taken_back = [key for key, fault in in_force.items() if action.takes_back(fault.action)]
         for key in taken_back:
             del in_force[key]
         # What takes nothing back and is taken back by nothing can be done at any time.
+        breakers = [kind.name for kind in ACTIONS.values() if kind.undo is action.kind]
         if breakers and not taken_back:
-            on = sorted(where for name, where in in_force if name in breakers)
+            on = sorted(one.action.label for one in in_force.values() if one.action.name in breakers)
             message = f"{action.label} has no {' or '.join(breakers)} in force at that moment"
             yield _place_of(step), message, f"there {_are(on)}" if on else ""
 

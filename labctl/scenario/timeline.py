@@ -127,14 +127,10 @@ class Timeline:
 
     def _taken_back(self, action: Action[Any]) -> None:
         """An action may take several faults back: a link both cut and made a black hole."""
-        self.in_force = [fault for fault in self.in_force if not _undoes(action, fault)]
+        self.in_force = [fault for fault in self.in_force if not action.takes_back(fault)]
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         self.emit(Event(kind, self.backend.now_ns(), data))
-
-
-def _undoes(action: Action[Any], fault: Action[Any]) -> bool:
-    return fault.kind.undo is action.kind and sorted(fault.target) == sorted(action.target)
 
 
 def _word(measured: Measured) -> str:

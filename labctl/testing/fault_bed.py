@@ -21,14 +21,14 @@ class Bed:
     """A running lab and what faults do to it.
 
     Attributes:
-        closed: interfaces that are black holes now, by the number of their namespace.
+        closed: interfaces that drop packets now, by the number of their namespace, with where they do.
         put_back: static routes that were set again, a list a call.
         dropped: namespaces whose orphan sockets were dropped.
     """
 
     lab: LabDir
     runtime: KernelRuntime
-    closed: set[tuple[int, str]] = field(default_factory=set)
+    closed: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
     put_back: list[list[str]] = field(default_factory=list)
     dropped: list[Path] = field(default_factory=list)
 
@@ -44,4 +44,8 @@ class Bed:
 
     def hole(self, end: str) -> bool:
         """Whether an interface, such as ``a:x1``, drops everything."""
-        return (self.kernel.holder(end), end.partition(":")[2]) in self.closed
+        return set(self.drops(end)) == {"ingress", "egress"}
+
+    def drops(self, end: str) -> tuple[str, ...]:
+        """Where an interface, such as ``a:x1``, drops packets."""
+        return self.closed.get((self.kernel.holder(end), end.partition(":")[2]), ())

@@ -8,6 +8,7 @@ from labctl.fault.types import PowerMode
 from labctl.scenario.kinds.action import Action, NoParams
 from labctl.scenario.kinds.actions.fence import Fence
 from labctl.scenario.kinds.actions.kill import Kill
+from labctl.scenario.kinds.actions.link_blackhole import Blackhole
 from labctl.scenario.kinds.actions.overlay import OverlayChange
 from labctl.scenario.kinds.actions.power_off import PowerOff
 from labctl.scenario.kinds.registry import ACTIONS
@@ -22,6 +23,7 @@ _PARAMS: dict[str, Callable[[str], Any]] = {
     "fence": Fence,
     "kill": Kill,
     "overlay": OverlayChange,
+    "link-blackhole": Blackhole,
 }
 
 

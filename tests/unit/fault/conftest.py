@@ -16,6 +16,7 @@ from labctl.testing.fault_bed import Bed
 from labctl.testing.kernel import KernelRuntime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -47,12 +48,13 @@ def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
     for name, fake in made.kernel.replacements.items():
         monkeypatch.setattr(name, fake)
 
-    def close(netns: Path, *interfaces: str) -> None:
+    def close(netns: Path, *interfaces: str, hooks: Sequence[str] = blackhole.BOTH) -> None:
         made.kernel.before_change(f"close {','.join(interfaces)}")
-        made.closed.update((made.kernel.space_at(netns), name) for name in interfaces)
+        made.closed.update({(made.kernel.space_at(netns), name): tuple(hooks) for name in interfaces})
 
     def open_again(netns: Path, *interfaces: str) -> None:
-        made.closed.difference_update((made.kernel.space_at(netns), name) for name in interfaces)
+        for name in interfaces:
+            made.closed.pop((made.kernel.space_at(netns), name), None)
 
     monkeypatch.setattr(blackhole, "close", close)
     monkeypatch.setattr(blackhole, "open_again", open_again)

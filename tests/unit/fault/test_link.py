@@ -204,3 +204,47 @@ def test_a_link_given_back_leaves_the_black_hole_of_its_node(bed: Bed) -> None:
     _restore(bed)
     assert [bed.hole(end) for end in ("a:lt1", "a:lt2", "b:lt1")] == [True, True, False]
     assert bed.in_force == ["node-blackhole a"]
+
+
+# One way.
+
+
+def _one_way(bed: Bed, sent_by: str) -> Effect:
+    return blackhole_link(bed.runtime, bed.lab, "a", "b", silent, sent_by=sent_by)
+
+
+def test_one_way_only_what_one_end_sends_is_dropped(bed: Bed) -> None:
+    effect = _one_way(bed, "a")
+    assert effect.detail == {"window_ns": 0, "ends": 1, "sent_by": "a"}
+    assert [bed.drops(end) for end in ENDS] == [("egress",), ()]
+    _restore(bed)
+    assert [bed.drops(end) for end in ENDS] == [(), ()]
+    assert bed.in_force == []
+
+
+def test_a_black_hole_may_change_its_direction(bed: Bed) -> None:
+    _hole(bed)
+    assert _one_way(bed, "b").detail["already"] is True
+    assert [bed.drops(end) for end in ENDS] == [(), ("egress",)]
+    assert bed.in_force == [f"link-blackhole {AB}"]
+
+
+def test_a_node_given_back_leaves_the_one_way_of_its_link(bed: Bed) -> None:
+    _one_way(bed, "a")
+    blackhole_node(bed.runtime, bed.lab, "a", silent)
+    assert bed.hole("a:lt1")
+    restore_node(bed.runtime, bed.lab, "a", silent)
+    assert [bed.drops(end) for end in ("a:lt1", "a:lt2", "b:lt1")] == [("egress",), (), ()]
+
+
+def test_one_way_outlives_a_power_cycle(bed: Bed) -> None:
+    _one_way(bed, "a")
+    _power(bed, "a", on=False)
+    _power(bed, "a", on=True)
+    assert [bed.drops(end) for end in ENDS] == [("egress",), ()]
+
+
+def test_a_sender_that_is_no_end_is_refused(bed: Bed) -> None:
+    with pytest.raises(ActionError, match="c is no end of the link "):
+        _one_way(bed, "c")
+    assert bed.in_force == []

@@ -57,7 +57,7 @@ def test_a_fault_that_dies_at_any_change_can_be_undone(bed: Bed, name: str, chan
     bed.kernel.before_change = lambda _change: None
     undo_all(bed.runtime, bed.lab, silent)
     assert bed.in_force == []
-    assert bed.closed == set()
+    assert not bed.closed
     assert all(bed.kernel.carrier(end) for end in ("a:lt1", "b:lt1", "a:lt2", "c:lt1"))
     states = bed.runtime.states(bed.lab)
     assert {state.status.value for state in states.values()} == {"running"}

@@ -44,7 +44,7 @@ def test_the_latest_fault_is_undone_first(bed: Bed) -> None:
     ]
     assert bed.in_force == []
     assert bed.kernel.carrier("a:lt1")
-    assert bed.closed == set()
+    assert not bed.closed
 
 
 def test_guests_come_with_their_host_and_not_by_themselves(bed: Bed) -> None:

@@ -69,9 +69,9 @@ def _check(action: Action[Fence], lab: Lab) -> Iterator[Mention]:
 
 KIND: ActionKind[Fence] = ActionKind(
     name="fence",
-    doc="a power-off that the cluster manager of `for` requests by the file `/run/labctl/fence/NODE`. The"
-    " step waits at most 60 s for the request, cuts the power of `node` if it is on, and confirms by "
-    "the file `/run/labctl/fence/NODE.off` ([paris.md](paris.md))",
+    doc="a power-off that the cluster manager of `for` requests by the file `/run/labctl/fence/NODE`."
+    " The step waits at most 60 s for the request, cuts the power of `node` if it is on, and "
+    "confirms by the file `/run/labctl/fence/NODE.off` ([paris.md](paris.md))",
     example="{fence: {node: nc1, for: nc2}}",
     entry=FenceEntry,
     read=_read,

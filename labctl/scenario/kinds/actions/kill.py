@@ -54,8 +54,8 @@ def _act(lab: LabInUse, action: Action[Kill], listen: Listener) -> Effect:
 
 KIND: ActionKind[Kill] = ActionKind(
     name="kill",
-    doc="SIGKILL to the processes of that name: a word of the command line, or its last part after `/` or"
-    " `.`. The node's own supervisor may start them again",
+    doc="SIGKILL to the processes of that name: a word of the command line, or its last part after "
+    "`/` or `.`. The node's own supervisor may start them again",
     example="{kill: {node: compute1, process: agent}}",
     entry=KillEntry,
     read=_read,

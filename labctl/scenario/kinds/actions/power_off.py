@@ -53,8 +53,8 @@ def _act(lab: LabInUse, action: Action[PowerOff], listen: Listener) -> Effect:
 KIND: ActionKind[PowerOff] = ActionKind(
     name="power-off",
     doc="the node loses its power: all links lose carrier at once and all processes are killed. With "
-    "`mode: graceful` its stop program runs first, with `mode: freeze` its processes stop and its "
-    "links keep carrier",
+    "`mode: graceful` its stop program runs first, with `mode: freeze` its processes stop and its"
+    " links keep carrier",
     example="{power-off: gw1, mode: cut}",
     entry=PowerOffEntry,
     read=_read,

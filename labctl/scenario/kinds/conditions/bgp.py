@@ -90,8 +90,8 @@ def _read(entry: BgpEntry) -> BgpState:
 
 KIND = ConditionKind(
     name="bgp",
-    doc="the BGP session of an FRR node with `peer` (host name, interface or address), or each one of the"
-    " node, is `state` (`Established`), with `prefixes: N` at least so many received",
+    doc="the BGP session of an FRR node with `peer` (host name, interface or address), or each one of"
+    " the node, is `state` (`Established`), with `prefixes: N` at least so many received",
     example="{bgp: {node: r1, peer: gw1, prefixes: 1}, within: 10s}",
     entry=BgpEntry,
     read=_read,

@@ -57,8 +57,8 @@ def _read(entry: CommandConditionEntry) -> CommandSucceeds:
 
 KIND = ConditionKind(
     name="command",
-    doc="a command in the node ends with `exit` (0), its output holds `stdout`, and `json` says what a "
-    "value of it is (`{path: a.b.0, equals: x}`, `at-least`, `at-most`)",
+    doc="a command in the node ends with `exit` (0), its output holds `stdout`, and `json` says what "
+    "a value of it is (`{path: a.b.0, equals: x}`, `at-least`, `at-most`)",
     example="{command: {node: gw1, run: ip route get 10.0.0.1}, within: 10s}",
     entry=CommandConditionEntry,
     read=_read,

@@ -139,8 +139,8 @@ def _read(entry: ConvergedEntry) -> Converged:
 
 KIND = ConditionKind(
     name="converged",
-    doc="every BGP session of the nodes is Established, and no route of their kernels has changed for "
-    "`for` (1s)",
+    doc="every BGP session of the nodes is Established, and no route of their kernels has changed for"
+    " `for` (1s)",
     example="{converged: all, for: 2s, within: 30s}",
     entry=ConvergedEntry,
     read=_read,

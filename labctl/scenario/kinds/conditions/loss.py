@@ -92,9 +92,9 @@ def _read(entry: LossWindowEntry) -> Loss:
 
 KIND = ConditionKind(
     name="loss",
-    doc="at most so many packets sent in the window are lost. With `within`, labctl tries later windows; "
-    "the journal records every miss. The verdict counts all packets since the traffic began, "
-    "whichever window held",
+    doc="at most so many packets sent in the window are lost. With `within`, labctl tries later "
+    "windows; the journal records every miss. The verdict counts all packets since the traffic "
+    "began, whichever window held",
     example="{loss: all, packets: 0, for: 2s, within: 20s}",
     entry=LossWindowEntry,
     read=_read,

@@ -124,8 +124,8 @@ def _read(entry: RouteEntry) -> RouteThere:
 KIND = ConditionKind(
     name="route",
     doc="the node's kernel has a route to exactly that prefix (`default`, or a node: the /32 of its "
-    "loopback address), with a live next hop; `via` an address or an interface, with `next-hops: N` "
-    "at least so many",
+    "loopback address), with a live next hop; `via` an address or an interface, with `next-hops: "
+    "N` at least so many",
     example="{route: {node: r1, to: 10.128.0.0/24, next-hops: 2}, within: 10s}",
     entry=RouteEntry,
     read=_read,
