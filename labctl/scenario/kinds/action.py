@@ -84,7 +84,7 @@ class ActionKind(Generic[P]):
         on_link: whether a target is a link (two ends) or nodes.
         undo: the kind that takes it back; None for one that takes something back itself, or that nothing
             takes back.
-        undo_of_params: whether the parameters say, beside the target, what is taken back.
+        named_by_params: whether the parameters say, beside the target, what it is done to.
         silent: whether the peers are not told, so that carrier stays; asked of the parameters.
         passing: it takes something away that comes back by itself: there is nothing to take back.
         power: what it does to the power of its target; asked of the parameters.
@@ -100,7 +100,7 @@ class ActionKind(Generic[P]):
     check: Callable[[Action[P], Lab], Iterable[Mention]] = unchecked
     on_link: bool = False
     undo: ActionKind[Any] | None = None
-    undo_of_params: bool = False
+    named_by_params: bool = False
     silent: Callable[[P], bool] = lambda _params: False
     passing: bool = False
     power: Callable[[P], Power] = lambda _params: Power.NONE
@@ -169,14 +169,14 @@ class Action(Generic[P]):
         """
         if self.kind.undo is None:
             raise ValueError(f"nothing takes {self.name} back")
-        if self.kind.undo_of_params:
+        if self.kind.named_by_params:
             return Action(self.kind.undo, self.target, self.params)
         return Action(self.kind.undo, self.target)
 
     @property
     def object(self) -> tuple[str, ...]:
         """What it is done to, in one form whichever way round a link is named."""
-        return (*sorted(self.target), str(self.params) if self.kind.undo_of_params else "")
+        return (*sorted(self.target), str(self.params) if self.kind.named_by_params else "")
 
     def takes_back(self, fault: Action[Any]) -> bool:
         """Whether it is what takes a fault back."""

@@ -162,3 +162,59 @@ def test_in_a_series_a_fault_lasts_as_long_as_written(tmp_path: Path, seed: int)
     moments = [one.due_ns for one in plan.steps[:6]]
     assert moments == sorted(moments)  # type: ignore[type-var]
     assert [one.phase_ns == plan.steps[6].phase_ns for one in plan.steps[6:]] == [True, True]
+
+
+def test_a_stopped_process_is_continued_by_its_own_name(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        "{at: 1s, process: {node: gw1, name: bgpd, do: stop}, for: 2s}",
+        "{at: 2s, process: {node: gw1, name: zebra, do: stop}}",
+        "{at: 5s, process: {node: gw1, name: zebra, do: continue}}",
+    )
+    bgpd, zebra, first, second = (step.action for step in found.timeline)
+    assert [str(one) for one in (bgpd, zebra, first, second)] == [
+        "process-stop gw1 (bgpd)",
+        "process-stop gw1 (zebra)",
+        "process-continue gw1 (bgpd)",
+        "process-continue gw1 (zebra)",
+    ]
+    assert [first.takes_back(bgpd), first.takes_back(zebra), second.takes_back(zebra)] == [True, False, True]
+    assert bgpd.undone() == first
+
+
+@pytest.mark.parametrize(
+    ("do", "name", "breaks"),
+    [
+        ("kill", "kill", True),
+        ("restart", "process-restart", True),
+        ("stop", "process-stop", True),
+        ("continue", "process-continue", False),
+        ("SIGHUP", "process-signal", False),
+    ],
+)
+def test_what_is_done_to_a_process_says_whether_it_is_a_fault(
+    tmp_path: Path,
+    do: str,
+    name: str,
+    breaks: bool,  # noqa: FBT001
+) -> None:
+    action = load(tmp_path, f"{{at: 1s, process: {{node: gw1, name: bgpd, do: {do}}}}}").timeline[0].action
+    assert (action.name, action.traits["breaks"]) == (name, breaks)
+
+
+@pytest.mark.parametrize(
+    ("entry", "wanted"),
+    [
+        ("{at: 1s, process: {node: gw1, name: bgpd, do: restrat}}", "(did you mean 'restart'?)"),
+        ("{at: 1s, process: {node: gw9, name: bgpd, do: kill}}", "5:23: unknown node 'gw9'"),
+        ("{at: 1s, link-flap: {link: [r1, gw1], down: 2s, times: 2}}", "every was expected to be longer"),
+        ("{at: 1s, link-flap: {link: [r1, gw1], down: 1ms, times: 99}}", "to end within 60 s"),
+        ("{at: 1s, link-flap: {link: [r1, b], down: 1ms}}", "there is no link between r1 and b"),
+        ("{at: 1s, link-blackhole: [r1, gw1], from: b}", "b is no end of r1-gw1 (from is r1 or gw1)"),
+        ("{at: 1s, exec: {node: gw1}}", "run"),
+        ("{at: 1s, exec: {node: gw1, run: x, json: {path: a}}}", "one of equals, at-least, at-most"),
+    ],
+)
+def test_what_cannot_be_done_to_a_node_is_told(tmp_path: Path, entry: str, wanted: str) -> None:
+    found = told(tmp_path, entry)
+    assert any(wanted in line for line in found), found

@@ -95,11 +95,11 @@ def _signal(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effec
 
 
 # The peers are told of none of these: carrier stays.
-_CONTINUE = _kind("process-continue", _continue)
+_CONTINUE = _kind("process-continue", _continue, named_by_params=True)
 _SIGNAL = _kind("process-signal", _signal)
 _KINDS: Mapping[str, ActionKind[ProcessOf]] = {
     "kill": _kind("kill", _kill, silent=lambda _params: True, passing=True),
-    "stop": _kind("process-stop", _stop, silent=lambda _params: True, undo=_CONTINUE, undo_of_params=True),
+    "stop": _kind("process-stop", _stop, silent=lambda _params: True, undo=_CONTINUE, named_by_params=True),
     "continue": _CONTINUE,
     "restart": _kind("process-restart", _restart, silent=lambda _params: True, passing=True),
 }
