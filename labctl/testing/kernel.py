@@ -187,6 +187,7 @@ class FakeKernel:
             f"{here}processes.members": self._members,
             f"{here}processes.signal_all": self._signal_all,
             f"{here}processes.halted": lambda pid: pid not in self._processes or self.stopped(pid),
+            f"{here}processes.frozen": lambda pid: pid in self._processes and self.stopped(pid),
             f"{here}processes.end": self._end,
         }
 

@@ -10,6 +10,7 @@ from labctl.errors import ActionError
 from labctl.events import silent
 from labctl.fault import process
 from labctl.fault.process import kill_process
+from labctl.fault.undo import undo_all
 from labctl.linux import processes
 
 if TYPE_CHECKING:
@@ -71,3 +72,37 @@ def test_a_node_without_power_runs_nothing(bed: Bed) -> None:
     bed.runtime.kill(bed.lab, "a")
     with pytest.raises(ActionError, match="a is not running"):
         _kill(bed, "bgpd")
+
+
+# ---- stopped, continued, signalled --------------------------------------------------------------------
+
+
+def test_a_stop_is_recorded_first_and_ends_with_continue(bed: Bed) -> None:
+    init = _init(bed, "a")
+    pid = bed.kernel.run(init, b"/usr/lib/frr/bgpd\0")
+    seen: list[list[str]] = []
+    bed.kernel.before_change = lambda _change: seen.append(bed.in_force)
+    effect = process.stop_process(bed.runtime, bed.lab, "a", "bgpd", silent)
+    assert (effect.action, effect.target, effect.detail["stopped"]) == ("process-stop", "a", 1)
+    assert seen[0] == ["process-stop a:bgpd"]
+    assert bed.kernel.stopped(pid)
+    done = process.continue_process(bed.runtime, bed.lab, "a", "bgpd", silent)
+    assert (done.detail["continued"], bed.in_force) == (1, [])
+    assert not bed.kernel.stopped(pid)
+    # Again there is nothing to do, and it is no error.
+    assert process.continue_process(bed.runtime, bed.lab, "a", "bgpd", silent).detail["continued"] == 0
+
+
+def test_a_stop_is_taken_back_by_any_process(bed: Bed) -> None:
+    pid = bed.kernel.run(_init(bed, "a"), b"/usr/lib/frr/bgpd\0")
+    process.stop_process(bed.runtime, bed.lab, "a", "bgpd", silent)
+    assert [one.action for one in undo_all(bed.runtime, bed.lab, silent)] == ["process-continue"]
+    assert not bed.kernel.stopped(pid)
+    assert bed.in_force == []
+
+
+def test_what_runs_under_another_name_is_not_stopped(bed: Bed) -> None:
+    bed.kernel.run(_init(bed, "a"), b"/usr/lib/frr/zebra\0")
+    with pytest.raises(ActionError, match="a runs no process called bgpd; it runs "):
+        process.stop_process(bed.runtime, bed.lab, "a", "bgpd", silent)
+    assert bed.in_force == []
