@@ -1,4 +1,4 @@
-"""Every kind by its key in a scenario: found by the folders, so that a new one is a file."""
+"""Every kind by its key in a scenario: found by the folders, so that a new one is a file; then users' own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from labctl.document.kinds import discover_kinds
 from labctl.scenario.kinds import actions, conditions
 from labctl.scenario.kinds.action import ActionKind
 from labctl.scenario.kinds.condition import ConditionKind
+from labctl.scenario.kinds.plugins import with_users_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ACTIONS", "CONDITIONS"]
 
-ACTIONS: Mapping[str, ActionKind[Any]] = discover_kinds(actions, ActionKind)
+ACTIONS: Mapping[str, ActionKind[Any]] = with_users_kinds(discover_kinds(actions, ActionKind), ActionKind)
 """What can be done to a lab in the timeline."""
 
-CONDITIONS: Mapping[str, ConditionKind] = discover_kinds(conditions, ConditionKind)
+CONDITIONS: Mapping[str, ConditionKind] = with_users_kinds(
+    discover_kinds(conditions, ConditionKind), ConditionKind
+)
 """What can be waited for."""
