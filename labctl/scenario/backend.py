@@ -69,6 +69,9 @@ class FaultRecord(Protocol):
 class RunningWatch(Protocol):
     """A record of the links of every victim of a run."""
 
+    def add(self, victims: Sequence[Victim]) -> None:
+        """Record the links of these as well, from now on."""
+
     def hold(self, key: int, victim: Victim) -> None:
         """A fault begins: disturb nothing of its victim until it was recorded."""
 

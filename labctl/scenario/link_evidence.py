@@ -59,16 +59,35 @@ class LinkEvidence:
     watch: RunningWatch | None = None
     failure: str = ""
     _faults: dict[int, tuple[Step, Effect]] = field(default_factory=dict)
+    _victims: dict[Victim, None] = field(default_factory=dict)
 
     def start(self, steps: Sequence[Step]) -> None:
-        """Record the links of everything that these steps take away, from now on."""
-        victims = tuple(dict.fromkeys(victim_of(step) for step in steps if step.action.traits["breaks"]))
+        """Record the links of everything that these steps take away, from now on; may be called again."""
+        found = dict.fromkeys(victim_of(step) for step in steps if step.action.traits["breaks"])
+        victims = tuple(victim for victim in found if victim not in self._victims)
         if not victims:
             return
         try:
-            self.watch = self.backend.watch(victims, self.traffic, self.streams)
+            if self.watch is None:
+                self.watch = self.backend.watch(victims, self.traffic, self.streams)
+            else:
+                self.watch.add(victims)
         except LabctlError as error:
             self.failure = str(error)
+        else:
+            self._victims.update(dict.fromkeys(victims))
+
+    def unwatched(self, step: Step) -> bool:
+        """Whether a step takes something away whose links are not recorded yet."""
+        return step.action.traits["breaks"] and victim_of(step) not in self._victims
+
+    @property
+    def span_ns(self) -> int:
+        """How long before a fault its victim's links must have been recorded, to say who crosses it."""
+        return max(
+            _LEAST_SPAN_NS,
+            *(int(_SPACINGS * stream.flows * 1e9 / stream.rate_pps) for stream in self.streams),
+        )
 
     def before(self, step: Step) -> None:
         """A step is about to be done."""
@@ -86,7 +105,7 @@ class LinkEvidence:
                 step.index,
                 told_ns=_told_ns(effect),
                 closed_ns=effect.last_ns + AFTER_NS,
-                span_ns=self._span_ns(),
+                span_ns=self.span_ns,
             )
         else:
             # A node that has its power back has interfaces in a namespace of its own again.
@@ -140,10 +159,6 @@ class LinkEvidence:
                     "lost": evidence.lost,
                 },
             )
-
-    def _span_ns(self) -> int:
-        slowest = max(stream.flows * 1e9 / stream.rate_pps for stream in self.streams)
-        return max(_LEAST_SPAN_NS, int(_SPACINGS * slowest))
 
     def _delays(self, told_ns: int) -> dict[str, int]:
         tallies = self.traffic.window(told_ns - DELAY_WINDOW_NS, told_ns)

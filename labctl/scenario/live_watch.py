@@ -42,10 +42,16 @@ class LiveWatch:
                 raise ActionError(f"{node} has no network namespace")
             return found
 
+        self._lab = lab
         self._ends = {victim: ends_of(lab, victim) for victim in victims}
         self._of_link: dict[int, bool] = {}
         self._watch = LinkWatch(streams, session, netns_of)
         self._watch.start(self._every_end())
+
+    def add(self, victims: Sequence[Victim]) -> None:
+        """See :class:`labctl.scenario.backend.RunningWatch`."""
+        self._ends.update({victim: ends_of(self._lab, victim) for victim in victims})
+        self.refresh()
 
     def hold(self, key: int, victim: Victim) -> None:
         """See :class:`labctl.scenario.backend.RunningWatch`."""

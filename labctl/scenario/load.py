@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from labctl.clab.parse import is_definition
-from labctl.document.document import read_document
+from labctl.document.document import Document, read_document
 from labctl.document.problems import problems_from
+from labctl.document.tree import parse
 from labctl.errors import InputError, Problem
 from labctl.lab.loaded import LoadedLab, load_lab_file
 from labctl.scenario.check import Wrong, check_against_lab, check_by_itself
@@ -34,14 +38,13 @@ from labctl.scenario.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from labctl.document.document import Document
     from labctl.document.kinds import FlatEntry
+    from labctl.model.lab import Lab
     from labctl.scenario.kinds.condition import Condition
 
-__all__ = ["load_scenario", "looks_like_scenario"]
+__all__ = ["load_scenario", "looks_like_scenario", "scenario_of_words", "text_of_words"]
 
 _NO_TEMPLATES = "a containerlab file is not made from templates"
 
@@ -90,6 +93,41 @@ def load_scenario(
     if problems or loaded is None:
         raise InputError(problems)
     return scenario, loaded
+
+
+def scenario_of_words(words: Mapping[str, Any], lab: Lab, by: str) -> Scenario:
+    """A scenario that a program says rather than a file, checked as one; its text is the YAML of it.
+
+    Args:
+        words: as in a scenario file, without ``topology``; without ``traffic`` the actions and conditions are
+            checked and nothing else.
+        lab: it is checked against.
+        by: what the caller is called in problems.
+
+    Raises:
+        InputError: every problem, without a line: there is no file.
+    """
+    stand_in = {"name": "none", "from": "none", "to": "none"}
+    alone = "traffic" not in words
+    data = {"name": "api", "topology": by, **words, **({"traffic": [stand_in]} if alone else {})}
+    text = text_of_words(data)
+    document = Document(by, parse(text, by), text)
+    problems = _schema_problems(document)
+    scenario = _build(document, Path(by), (), ())
+    problems += _placed(document, misplaced(_sound(document.data, "timeline", StepEntry)))
+    if alone:
+        scenario = replace(scenario, traffic=())
+    else:
+        problems += _placed(document, check_by_itself(scenario))
+    problems += _placed(document, check_against_lab(scenario, lab))
+    if problems:
+        raise InputError(Problem(by, 0, 0, problem.message, problem.hint) for problem in problems)
+    return scenario
+
+
+def text_of_words(words: Mapping[str, Any]) -> str:
+    """The YAML of a scenario that a program says."""
+    return yaml.safe_dump(dict(words), sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def looks_like_scenario(document: Document) -> bool:

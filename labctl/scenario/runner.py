@@ -20,12 +20,14 @@ from labctl.scenario.link_evidence import LinkEvidence
 from labctl.scenario.timeline import Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.events import Listener
     from labctl.scenario.backend import LabBackend, RunningTraffic
     from labctl.scenario.kinds.condition import Condition, Measured
     from labctl.scenario.plan import Plan
 
-__all__ = ["DRAIN_S", "run_once"]
+__all__ = ["DRAIN_S", "count_traffic", "run_once"]
 
 DRAIN_S = 1.0
 """After the last packet left, so long is waited for those on their way."""
@@ -64,6 +66,22 @@ def run_once(plan: Plan, backend: LabBackend, emit: Listener) -> bool:
         run.links = run.timeline = None
     run.tell("run.done", {})
     return True
+
+
+def count_traffic(
+    traffic: RunningTraffic, links: LinkEvidence | None, tell: Callable[[str, dict[str, Any]], None]
+) -> None:
+    """Stop the traffic, and tell what the victims' links recorded and what was counted of each stream.
+
+    Raises:
+        ProbeError: it could not be counted.
+    """
+    tallies = traffic.stop(drain_s=DRAIN_S)
+    tell("traffic.stopped", {"streams": [tally.stream.name for tally in tallies]})
+    if links is not None:
+        links.report(traffic.lost())
+    for tally in tallies:
+        tell("tally", asdict(tally))
 
 
 @dataclass
@@ -169,12 +187,7 @@ class _Run:
         if self.traffic is None:
             return
         try:
-            tallies = self.traffic.stop(drain_s=DRAIN_S)
-            self.tell("traffic.stopped", {"streams": [tally.stream.name for tally in tallies]})
-            if self.links is not None:
-                self.links.report(self.traffic.lost())
-            for tally in tallies:
-                self.tell("tally", asdict(tally))
+            count_traffic(self.traffic, self.links, self.tell)
         finally:
             if self.links is not None:
                 self.links.close()

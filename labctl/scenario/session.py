@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labctl.scenario.model import Scenario
     from labctl.scenario.plan import Plan, PlannedStep
 
-__all__ = ["LabSource", "Series", "run_series"]
+__all__ = ["LabSource", "Series", "run_header", "run_series"]
 
 ERRORS_IN_A_ROW = 2
 """So many runs in a row that could not be carried out end a series: the next would not be either."""
@@ -178,7 +178,7 @@ class _Session:
         emit = Fanout((self.listen, recorder))
         plan = make_plan(series.scenario, series.loaded.lab, seed=series.seed, run=run, runs=series.runs)
         # The header comes first in the journal, whatever becomes of the lab.
-        emit(Event("run.header", now_ns(), self._header(plan, retry_of)))
+        emit(Event("run.header", now_ns(), run_header(plan, series.loaded, retry_of)))
         try:
             with signals.held():  # a lab that came up is known here before a signal raises
                 backend = self.backend = self.backend or self.source.open(emit)
@@ -214,28 +214,36 @@ class _Session:
                 self.backend = None
                 self.source.close(self.listen, keep=keep)
 
-    def _header(self, plan: Plan, retry_of: int) -> dict[str, Any]:
-        scenario = plan.scenario
-        return {
-            "format": FORMAT,
-            "scenario": {"name": scenario.name, "path": str(scenario.path), "text": scenario.text},
-            "topology": {
-                "path": str(scenario.topology),
-                "text": self.series.loaded.text,
-                "sets": list(scenario.sets),
-            },
-            "lab": lab_to_dict(self.series.loaded.lab),
-            "traffic": [asdict(stream) for stream in plan.streams],
-            "steps": [_step(planned) for planned in plan.steps],
-            "expect": [_expectation(plan, index) for index in range(len(scenario.expect))],
-            "machine": machine(),
-            "versions": versions(),
-            "seed": plan.seed,
-            "run": plan.run,
-            "runs": plan.runs,
-            **({"retry_of": retry_of} if retry_of >= 0 else {}),
-            "clock": clocks(),
-        }
+
+def run_header(plan: Plan, loaded: LoadedLab, retry_of: int = -1) -> dict[str, Any]:
+    """The data of a ``run.header``: what is planned and expected, and on which machine.
+
+    Args:
+        plan: of the run.
+        loaded: the lab that it is planned on.
+        retry_of: number of the run that it repeats; -1 if none.
+    """
+    scenario = plan.scenario
+    return {
+        "format": FORMAT,
+        "scenario": {"name": scenario.name, "path": str(scenario.path), "text": scenario.text},
+        "topology": {
+            "path": str(scenario.topology),
+            "text": loaded.text,
+            "sets": list(scenario.sets),
+        },
+        "lab": lab_to_dict(loaded.lab),
+        "traffic": [asdict(stream) for stream in plan.streams],
+        "steps": [_step(planned) for planned in plan.steps],
+        "expect": [_expectation(plan, index) for index in range(len(scenario.expect))],
+        "machine": machine(),
+        "versions": versions(),
+        "seed": plan.seed,
+        "run": plan.run,
+        "runs": plan.runs,
+        **({"retry_of": retry_of} if retry_of >= 0 else {}),
+        "clock": clocks(),
+    }
 
 
 def _step(planned: PlannedStep) -> dict[str, Any]:

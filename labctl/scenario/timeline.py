@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.scenario.link_evidence import LinkEvidence
     from labctl.scenario.plan import Plan, PlannedStep
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "action_started"]
 
 
 @dataclass
@@ -100,16 +100,7 @@ class Timeline:
     def _act(self, planned: PlannedStep, due: int) -> None:
         action = planned.step.action
         about = {"step": planned.step.index, "action": action.name, "target": action.label}
-        self._tell(
-            "action.started",
-            {
-                **about,
-                "mode": str(action.params),
-                "traits": action.traits,
-                "due_ns": due,
-                "phase_ns": planned.phase_ns,
-            },
-        )
+        self._tell("action.started", action_started(planned, due))
         fault = action if action.kind.undo is not None else None
         if fault is not None:
             # Before it is done: half a fault must be healed, too.
@@ -131,6 +122,20 @@ class Timeline:
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         self.emit(Event(kind, self.backend.now_ns(), data))
+
+
+def action_started(planned: PlannedStep, due_ns: int) -> dict[str, Any]:
+    """The data of ``action.started``: a step, and the moment at which it was due."""
+    action = planned.step.action
+    return {
+        "step": planned.step.index,
+        "action": action.name,
+        "target": action.label,
+        "mode": str(action.params),
+        "traits": action.traits,
+        "due_ns": due_ns,
+        "phase_ns": planned.phase_ns,
+    }
 
 
 def _word(measured: Measured) -> str:

@@ -219,6 +219,9 @@ class FakeWatch:
     refreshed: int = 0
     closed: bool = False
 
+    def add(self, victims: Sequence[Victim]) -> None:
+        """Sees every victim anyhow."""
+
     def hold(self, key: int, victim: Victim) -> None:
         """Remembered."""
         self.held[key] = victim
