@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from labctl.scenario.backend import RunningTraffic, RunningWatch, Victim
     from labctl.scenario.kinds.action import Action
 
-__all__ = ["LiveBackend"]
+__all__ = ["LiveBackend", "LiveSource", "backend_of"]
 
 LOOK_TIMEOUT_S = 5.0
 """A look at a routing table that takes longer has failed."""
@@ -145,6 +145,21 @@ class LiveBackend:
         return self.runtime.netns(self.folder, node)
 
 
+def backend_of(folder: LabDir, lab: Lab) -> LiveBackend:
+    """The backend of a lab that is up.
+
+    Args:
+        folder: its state.
+        lab: as planned.
+
+    Raises:
+        LabNotFoundError: there is none.
+    """
+    runtime, folder = open_lab(folder.name, folder.root)
+    ready = {spec.name for spec in definition_of(folder).nodes if spec.labels.get("labctl-ready") == "1"}
+    return LiveBackend(runtime, folder, lab, frozenset(ready))
+
+
 def most_specific(routes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The next hops of the longest of the prefixes that match, as ``ip -json route`` tells of them."""
     if not routes:
@@ -210,10 +225,7 @@ class LiveSource:
         self.ours = folder is None
         if folder is None:
             folder = bring_up(self.loaded, runtime=self.runtime_name, timeout_s=self.timeout_s, listen=listen)
-        runtime, folder = open_lab(folder.name)
-        definition = definition_of(folder)
-        asked = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
-        self.backend = LiveBackend(runtime, folder, self.loaded.lab, frozenset(asked))
+        self.backend = backend_of(folder, self.loaded.lab)
         return self.backend
 
     def close(self, listen: Listener, *, keep: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,13 +122,26 @@ def scenario_of_words(words: Mapping[str, Any], lab: Lab, by: str) -> Scenario:
         problems += _placed(document, check_by_itself(scenario))
     problems += _placed(document, check_against_lab(scenario, lab))
     if problems:
-        raise InputError(Problem(by, 0, 0, problem.message, problem.hint) for problem in problems)
+        raise InputError(
+            Problem(by, 0, 0, f"{_key_before(text, problem)}{problem.message}", problem.hint)
+            for problem in problems
+        )
     return scenario
+
+
+def _key_before(text: str, problem: Problem) -> str:
+    """The key of the value that a problem is with, in the place of a line that nobody wrote."""
+    lines = text.splitlines()
+    before = lines[problem.line - 1][: problem.column - 1] if 0 < problem.line <= len(lines) else ""
+    found = re.search(r"([\w-]+): $", before)
+    return f"{found[1]}: " if found else ""
 
 
 def text_of_words(words: Mapping[str, Any]) -> str:
     """The YAML of a scenario that a program says."""
-    return yaml.safe_dump(dict(words), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return yaml.safe_dump(
+        dict(words), sort_keys=False, allow_unicode=True, default_flow_style=None, width=1 << 20
+    )
 
 
 def looks_like_scenario(document: Document) -> bool:

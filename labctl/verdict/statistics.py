@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CONFIDENCE", "lower_bound", "nearest_rank", "quantile_range", "trials_needed", "upper_bound"]
+__all__ = [
+    "CONFIDENCE",
+    "fisher_more",
+    "lower_bound",
+    "nearest_rank",
+    "quantile_range",
+    "trials_needed",
+    "upper_bound",
+]
 
 CONFIDENCE = 0.95
 
@@ -39,6 +47,25 @@ def lower_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> f
         return 0.0
     ways = _log_combinations(failures - 1, trials)
     return _bisect(lambda share: confidence - _at_most(ways, trials, share), rising=True)
+
+
+def fisher_more(some: int, of: int, others: int, of_others: int) -> float:
+    """How likely it is by chance alone that a share is as much larger than another as it is, or more.
+
+    Fisher's exact test, one-sided: given both sums, the first count is hypergeometric.
+
+    Args:
+        some: failures of the first ...
+        of: ... in so many trials.
+        others: failures of the second ...
+        of_others: ... in so many trials.
+    """
+    failures = some + others
+    ways = sum(
+        math.comb(of, count) * math.comb(of_others, failures - count)
+        for count in range(some, min(of, failures) + 1)
+    )
+    return ways / math.comb(of + of_others, failures)
 
 
 def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:

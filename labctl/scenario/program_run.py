@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.scenario.kinds.action import Action
     from labctl.scenario.kinds.condition import Measured
 
-__all__ = ["Trial"]
+__all__ = ["ProgramRun"]
 
 _OPENING_NS = 500_000_000
 """Links whose record has just begun are left alone so long more: for the first reading of their rings."""
@@ -41,7 +41,7 @@ _TO_MS = 1_000_000
 
 
 @dataclass
-class Trial:
+class ProgramRun:
     """One run of traffic over a lab, while somebody else decides what is done to the lab.
 
     Attributes:
@@ -162,6 +162,10 @@ class Trial:
         action = planned.step.action
         about = {"step": planned.step.index, "action": action.name, "target": action.label}
         self._tell("action.failed", {**about, "error": str(error)})
+
+    def changed(self, by: str, action: str, target: str) -> None:
+        """Somebody else changed the lab meanwhile: then it is no measurement."""
+        self._tell("lab.changed", {"by": by, "action": action, "target": target})
 
     def window(self, start_ns: int, end_ns: int) -> Sequence[StreamTally]:
         """What became of the packets that left in [start_ns, end_ns).

@@ -9,7 +9,7 @@ import pytest
 from labctl.errors import ActionError, InputError
 from labctl.events import silent
 from labctl.scenario.load import scenario_of_words
-from labctl.scenario.trial import Trial
+from labctl.scenario.program_run import ProgramRun
 from labctl.testing.backend import FakeBackend
 from labctl.testing.series import fake_loaded
 from labctl.verdict import Result, Verdict, judge
@@ -25,9 +25,9 @@ STREAMS = [
 STEADY = {"loss": "all", "packets": 0, "for": "1s", "within": "5s"}
 
 
-def trial(backend: FakeBackend, *expect: dict[str, Any]) -> Trial:
+def trial(backend: FakeBackend, *expect: dict[str, Any]) -> ProgramRun:
     words = {"name": "trial", "traffic": STREAMS, "expect": list(expect)}
-    return Trial(backend, fake_loaded(NODES), words, {"runtime": "fake"}, silent)
+    return ProgramRun(backend, fake_loaded(NODES), words, {"runtime": "fake"}, silent)
 
 
 def action(**words: Any) -> Action[Any]:
@@ -37,7 +37,7 @@ def action(**words: Any) -> Action[Any]:
     return step.action
 
 
-def power_cycle(one: Trial, backend: FakeBackend) -> None:
+def power_cycle(one: ProgramRun, backend: FakeBackend) -> None:
     fault = action(power_off="gw1")
     for what in (fault, fault.undone()):
         planned = one.before(what, {what.name: "gw1"})
@@ -138,7 +138,7 @@ def test_the_journal_holds_what_was_done_as_a_scenario() -> None:
 
 
 def test_a_wrong_word_is_refused_with_the_nearest_right_one() -> None:
-    with pytest.raises(InputError, match=r"test: unknown node 'gw11'.*gw1"):
+    with pytest.raises(InputError, match=r"test: power-off: unknown node 'gw11'.*gw1"):
         action(power_off="gw11")
     with pytest.raises(InputError, match="loss"):
         trial(FakeBackend(NODES), {"los": "all"})
