@@ -72,6 +72,7 @@ IGNORED = frozenset(
         "tmpfs",
         "type",
         "user",
+        "volumes",
     ]
 )
 """Keys that containerlab knows and the embedded runtime has no need of, or no such thing."""
@@ -81,6 +82,7 @@ UNSUPPORTED = {
     "env-files": "`env-files` are not read by the embedded runtime: put them under `env`",
     "user": "`user` is not honoured by the embedded runtime: nodes run as root",
     "stages": "`stages` are not honoured by the embedded runtime",
+    "volumes": "`volumes` are not made by the embedded runtime: use `binds`",
 }
 
 _ADDED_UP = frozenset({"exec", "binds", "cap-add", "devices", "ports", "env-files"})
@@ -88,18 +90,30 @@ _NEAR = 0.8
 
 
 def merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Layers from the weakest to the strongest as one: maps merge, certain lists add up, the rest wins."""
+    """Layers from the weakest to the strongest as one: maps merge, certain lists add up, the rest wins.
+
+    As in ``types/topology.go`` of containerlab: what a list that adds up says twice counts once, the first
+    time, and an empty text is no value.
+    """
     whole: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
             before = whole.get(key)
             if isinstance(value, dict) and isinstance(before, dict):
                 whole[key] = {**before, **value}
-            elif key in _ADDED_UP and isinstance(value, list) and isinstance(before, list):
-                whole[key] = [*before, *(each for each in value if each not in before)]
-            elif value is not None:
+            elif key in _ADDED_UP and isinstance(value, list):
+                whole[key] = _once([*(before if isinstance(before, list) else []), *value])
+            elif value is not None and value != "":
                 whole[key] = value
     return whole
+
+
+def _once(values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
 
 
 def misspelt(key: str, known: frozenset[str]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from labctl.clab.aliases import linux_name
 from labctl.document.hints import nearest
 from labctl.model.lab import Endpoint, LinkPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
 __all__ = ["UnsupportedLinkError", "read_link"]
 
@@ -28,13 +29,13 @@ class UnsupportedLinkError(Exception):
     """A valid link that only containerlab can create; the message says why."""
 
 
-def read_link(link: Any, index: int, nodes: Collection[str], faults: list[Fault]) -> LinkPlan | None:  # noqa: ANN401 - as it stands in YAML
+def read_link(link: Any, index: int, nodes: Mapping[str, str], faults: list[Fault]) -> LinkPlan | None:  # noqa: ANN401 - as it stands in YAML
     """Read one entry under ``links``.
 
     Args:
         link: plain data.
         index: of the link, should it be sound.
-        nodes: names of the lab's nodes.
+        nodes: kinds of the lab's nodes, by their names.
         faults: gets every problem of the entry.
 
     Returns:
@@ -69,6 +70,8 @@ def read_link(link: Any, index: int, nodes: Collection[str], faults: list[Fault]
 
 def _mtu(link: dict[str, Any], faults: list[Fault]) -> int:
     mtu = link.get("mtu", _DEFAULT_MTU)
+    if isinstance(mtu, str) and mtu.isascii() and mtu.isdigit():  # of a variable
+        mtu = int(mtu)
     if isinstance(mtu, bool) or not isinstance(mtu, int) or mtu not in _MTU_RANGE:
         faults.append((("mtu",), f"expected an MTU from 68 to 65535, found {mtu!r}", ""))
         return _DEFAULT_MTU
@@ -78,7 +81,7 @@ def _mtu(link: dict[str, Any], faults: list[Fault]) -> int:
 def _end(
     path: tuple[str | int, ...],
     end: Any,  # noqa: ANN401 - as it stands in YAML
-    nodes: Collection[str],
+    nodes: Mapping[str, str],
     faults: list[Fault],
 ) -> tuple[Endpoint, str] | None:
     """An endpoint and its MAC address; None if it has a problem."""
@@ -95,6 +98,7 @@ def _end(
         raise UnsupportedLinkError(
             f"an end on {node} leads out of the lab, which the embedded runtime does not do"
         )
+    interface = linux_name(nodes.get(node, ""), interface)
     if node not in nodes:
         faults.append((path, f"unknown node {node!r}", nearest(node, nodes)))
     elif not _INTERFACE.match(interface):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.clab.definition import Bind, Definition, NodeDefinition, digest_of
 from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
 from labctl.clab.links import UnsupportedLinkError, read_link
+from labctl.clab.substitution import UnclosedError, fill_in, magic
 from labctl.document.document import Document, read_document
 from labctl.document.hints import nearest
 from labctl.errors import InputError, Problem
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["definition_from", "is_definition", "parse_definition", "read_definition"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z", re.ASCII)
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))", re.ASCII)
 _SYSCTL = re.compile(r"net(?:\.[A-Za-z0-9_/-]+)+\Z", re.ASCII)
 _UNPRIVILEGED_DEFAULT = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE")
 _BIND_PARTS = (2, 3)
@@ -79,21 +79,19 @@ def definition_from(document: Document, path: Path, name: str = "") -> Definitio
         line = document.text[: document.text.index("{{")].count("\n") + 1
         hint = "render it first, or write {{ }} out"
         raise InputError([Problem(str(path), line, 1, "a Go template is not read here", hint)])
-    return _Reader(document.mapped(_substituted), path.resolve(), name).read()
+
+    def filled_in(text: str, place: Position) -> str:
+        try:
+            return fill_in(text, os.environ)
+        except UnclosedError as error:
+            raise InputError([Problem(document.file, place.line, place.column, str(error))]) from None
+
+    return _Reader(document.mapped(filled_in), path.resolve(), name).read()
 
 
 def parse_definition(path: Path) -> Definition:
     """:func:`read_definition` by the name that validation knows."""
     return read_definition(path)
-
-
-def _substituted(text: str, _: Position) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match.group() == "$$":
-            return "$"
-        return os.environ.get(match[1] or match[3]) or match[2] or ""
-
-    return _VARIABLE.sub(value, text) if "$" in text else text
 
 
 class _Reader:
@@ -103,13 +101,14 @@ class _Reader:
         self.document = document
         self.path = path
         self.name = name
+        self.lab = name
         self.problems: list[Problem] = []
 
     def read(self) -> Definition:
         data = self.document.data
         if not isinstance(data, dict):
             raise InputError([self.document.problem((), "expected a containerlab file: name and topology")])
-        name = self.name or self._lab_name(data)
+        self.lab = name = self.name or self._lab_name(data)
         topology = data.get("topology")
         if not isinstance(topology, dict) or not isinstance(topology.get("nodes"), dict):
             self._problem(("topology",), "expected `topology:` with `nodes:` in it")
@@ -117,7 +116,7 @@ class _Reader:
         self._known_keys((), data, KNOWN["top"])
         self._known_keys(("topology",), topology, KNOWN["topology"])
         nodes = tuple(self._node(topology, str(key)) for key in topology["nodes"])
-        links, unsupported = self._links(topology, {node.name for node in nodes})
+        links, unsupported = self._links(topology, {node.name: node.kind for node in nodes})
         if self.problems:
             raise InputError(self.problems)
         nodes = tuple(_with_interfaces(node, links) for node in nodes)
@@ -138,9 +137,9 @@ class _Reader:
             self.problems.append(self.document.problem(here, message, key=True))
         layers = self._layers(topology, name, here)
         whole = merged([layer for _, layer in layers])
-        kind = str(whole.get("kind") or "linux")
+        kind = str(whole.get("kind") or "linux").lower()
         caps = tuple(str(cap) for cap in self._list(here, whole, "cap-add"))
-        if whole.get("privileged", True) is not False:
+        if _text(whole.get("privileged", True)) != "false":
             # containerlab's own default is a privileged container: what nodes use of that in practice.
             caps += tuple(cap for cap in _UNPRIVILEGED_DEFAULT if cap not in caps)
         return NodeDefinition(
@@ -149,13 +148,11 @@ class _Reader:
             image=str(whole.get("image") or ""),
             entrypoint=self._words(here, whole, "entrypoint"),
             cmd=self._words(here, whole, "cmd"),
-            binds=tuple(
-                bind for text in self._list(here, whole, "binds") if (bind := self._bind(here, name, text))
-            ),
+            binds=self._binds(here, name, whole),
             env={key: _text(value) for key, value in self._map(here, whole, "env").items()},
             sysctls=self._sysctls(here, whole),
             cap_add=caps,
-            exec=self._commands(here, whole),
+            exec=self._commands(here, name, whole),
             labels={key: _text(value) for key, value in self._map(here, whole, "labels").items()},
             unsupported=tuple(
                 why for key, why in UNSUPPORTED.items() if whole.get(key) not in (None, [], {}, "")
@@ -169,24 +166,38 @@ class _Reader:
         own = self._mapping(here, topology["nodes"][name])
         defaults = self._mapping(("topology", "defaults"), topology.get("defaults"))
         groups = self._mapping(("topology", "groups"), topology.get("groups"))
-        group = str(own.get("group") or defaults.get("group") or "")
-        group_layer = self._mapping(("topology", "groups", group), groups.get(group)) if group else {}
+        kinds = self._mapping(("topology", "kinds"), topology.get("kinds"))
+
+        def layer_of(section: str, all_of: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:
+            return self._mapping(("topology", section, wanted), all_of.get(wanted))
+
+        # GetNodeKind and GetNodeGroup of containerlab's types/topology.go: the kind asks the node's own group
+        # and that of the defaults, the group asks the kind.
+        of_groups = (str(each.get("group") or "") for each in (own, defaults))
+        kind = next(
+            (
+                str(layer["kind"])
+                for layer in (own, *(layer_of("groups", groups, each) for each in of_groups), defaults)
+                if layer.get("kind")
+            ),
+            "linux",
+        )
+        kind_layer = layer_of("kinds", kinds, kind)
+        group = str(own.get("group") or kind_layer.get("group") or defaults.get("group") or "")
         if own.get("group") and groups and group not in groups and not own.get("kind"):
             self._problem((*here, "group"), f"unknown group {group!r}", nearest(group, groups))
-        kind = str(own.get("kind") or group_layer.get("kind") or defaults.get("kind") or "linux")
-        kinds = self._mapping(("topology", "kinds"), topology.get("kinds"))
         layers: list[tuple[Path_, Mapping[str, Any]]] = [
             (("topology", "defaults"), defaults),
-            (("topology", "kinds", kind), self._mapping(("topology", "kinds", kind), kinds.get(kind))),
-            (("topology", "groups", group), group_layer),
-            (here, own),
+            (("topology", "kinds", kind), kind_layer),
+            (("topology", "groups", group), layer_of("groups", groups, group)),
+            (here, {**own, "kind": kind}),
         ]
         for place, layer in layers:
             self._known_keys(place, layer, KNOWN["node"])
         return layers
 
     def _links(
-        self, topology: Mapping[str, Any], nodes: set[str]
+        self, topology: Mapping[str, Any], nodes: Mapping[str, str]
     ) -> tuple[tuple[LinkPlan, ...], tuple[str, ...]]:
         found: list[LinkPlan] = []
         unsupported: list[str] = []
@@ -211,6 +222,15 @@ class _Reader:
             found += [read] if read else []
         return tuple(found), tuple(unsupported)
 
+    def _binds(self, here: Path_, node: str, whole: Mapping[str, Any]) -> tuple[Bind, ...]:
+        """One bind for each target: of several layers the strongest one's."""
+        found: dict[str, Bind] = {}
+        for text in self._list(here, whole, "binds"):
+            bind = self._bind(here, node, text)
+            if bind is not None:
+                found[bind.target] = bind
+        return tuple(found.values())
+
     def _bind(self, here: Path_, node: str, text: Any) -> Bind | None:  # noqa: ANN401 - as it stands in YAML
         parts = str(text).split(":")
         if len(parts) not in _BIND_PARTS or not parts[0] or not parts[1].startswith("/"):
@@ -218,8 +238,7 @@ class _Reader:
                 (*here, "binds"), f"{text!r} is no bind, expected source:/target or source:/target:ro"
             )
             return None
-        source = parts[0].replace("__clabNodeName__", node)
-        source = source.replace("__clabNodeDir__", f"{self.path.parent}/clab-{self.name}/{node}")
+        source = magic(parts[0], self.lab, node, self.path.parent)
         options = parts[2].split(",") if len(parts) == _BIND_PARTS[1] else []
         try:
             expanded = Path(source).expanduser()
@@ -246,7 +265,7 @@ class _Reader:
             self._problem((*here, key), f"{key} cannot be split into words: {error}")
             return ()
 
-    def _commands(self, here: Path_, whole: Mapping[str, Any]) -> tuple[str, ...]:
+    def _commands(self, here: Path_, node: str, whole: Mapping[str, Any]) -> tuple[str, ...]:
         """What is run in the node once it is up: each a command that can be split into words."""
         found = []
         for command in self._list(here, whole, "exec"):
@@ -260,7 +279,7 @@ class _Reader:
                     (*here, "exec"), f"{command!r} is no command, expected a program and its arguments"
                 )
                 continue
-            found.append(command)
+            found.append(magic(command, self.lab, node, self.path.parent))
         return tuple(found)
 
     def _list(self, here: Path_, whole: Mapping[str, Any], key: str) -> Sequence[Any]:

@@ -118,7 +118,77 @@ def test_variables_of_the_environment_are_filled_in(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("C_IMAGE", "debian:12")
     text = "name: a\ntopology: {nodes: {n: {image: '${C_IMAGE}', env: {X: '${C_NONE:-y}$C_NONE'}}}}"
     node = _read(tmp_path, text).node("n")
-    assert (node.image, node.env) == ("debian:12", {"X": "y"})
+    assert (node.image, node.env) == ("debian:12", {"X": "y$C_NONE"})
+
+
+def test_the_kind_brings_a_group_and_the_group_a_kind(tmp_path: Path) -> None:
+    text = """
+name: x
+topology:
+  defaults: {group: rest, binds: [a:/etc/x, b:/etc/y], exec: [one, one]}
+  kinds:
+    Linux: {image: wrong}
+    linux: {group: ours, image: 'alpine:3'}
+  groups:
+    ours: {cmd: sleep 1, exec: [one, two], binds: [c:/etc/x]}
+    rest: {kind: linux}
+    sat: {kind: nokia_srlinux}
+  nodes:
+    a: {}
+    b: {group: sat, image: ""}
+"""
+    definition = _read(tmp_path, text)
+    a, b = definition.nodes
+    assert (a.kind, a.image, a.cmd, a.exec) == ("linux", "alpine:3", ("sleep", "1"), ("one", "two"))
+    assert a.binds == (Bind(tmp_path / "c", "/etc/x"), Bind(tmp_path / "b", "/etc/y"))
+    assert b.kind == "nokia_srlinux"
+
+
+def test_an_empty_text_is_no_value(tmp_path: Path) -> None:
+    text = "name: x\ntopology: {kinds: {linux: {image: alpine}}, nodes: {a: {kind: linux, image: ''}}}"
+    assert _read(tmp_path, text).node("a").image == "alpine"
+
+
+def test_magic_variables_in_commands_and_binds(tmp_path: Path) -> None:
+    text = """
+name: x
+topology:
+  defaults:
+    exec: [echo __clabNodeName__ of __clabLabName__ in __clabDir__]
+    binds: ['conf/__clabNodeName__.txt:/etc/own', '__clabNodeDir__/f:/etc/f']
+  nodes: {a: {}, b: {}}
+"""
+    node = _read(tmp_path, text, name="mine").node("b")
+    assert node.exec == (f"echo b of clab-mine in {tmp_path}/clab-mine",)
+    assert [bind.source for bind in node.binds] == [
+        tmp_path / "conf" / "b.txt",
+        tmp_path / "clab-mine" / "b" / "f",
+    ]
+
+
+def test_interfaces_of_other_kinds_by_the_names_of_their_vendors(tmp_path: Path) -> None:
+    text = """
+name: x
+topology:
+  nodes:
+    {s: {kind: srl}, t: {kind: nokia_srsim}, i: {kind: cisco_iol}, j: {kind: vr-vmx}, c: {kind: ceos}}
+  links:
+    - endpoints: ["s:ethernet-1/1", "t:1/1/c2/1"]
+    - endpoints: ["i:Ethernet0/1", "j:ge-0/0/0"]
+    - endpoints: [{node: s, interface: ethernet-1/2/3}, {node: c, interface: Ethernet1/1}]
+      type: veth
+      mtu: "${M:=1400}"
+"""
+    links = _read(tmp_path, text).links
+    assert [str(end) for link in links for end in link.ends] == [
+        "s:e1-1",
+        "t:e1-1-c2-1",
+        "i:eth1",
+        "j:eth1",
+        "s:e1-2-3",
+        "c:Ethernet1-1",
+    ]
+    assert links[2].mtu == 1400
 
 
 def test_a_name_given_by_the_caller_wins(tmp_path: Path) -> None:
@@ -163,6 +233,7 @@ def test_files_are_told_by_their_names() -> None:
             "not a name for an",
         ),
         ("name: '{{ .x }}'\ntopology: {}", 1, "Go template"),
+        ("name: x\ntopology:\n  nodes: {a: {image: '${X'}}", 3, "expected `}` after `${X`"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, line: int, told: str) -> None:
