@@ -19,7 +19,6 @@ the other (a virtual machine falls silent with its host, which is its only neigh
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from labctl.clab.definition import DEFERRED_UP, STOP_PROGRAM
@@ -37,6 +36,7 @@ from labctl.fault.types import Effect, PowerMode
 from labctl.fault.watch import CarrierWatch
 from labctl.lab.definition_cache import definition_of
 from labctl.lab.ecmp_seed import set_ecmp_seeds
+from labctl.lab.exec_commands import run_exec_commands
 from labctl.lab.runtime import NodeStatus
 from labctl.linux import processes
 from labctl.linux.netns import pin, unpin
@@ -133,7 +133,7 @@ def power_on(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> Effe
 
     Raises:
         ActionError: no such node; its links are lost; or its host has no power.
-        NodeError: it did not start.
+        NodeError: it did not start; or it has power and a command of its `exec` failed.
     """
     definition = known_node(lab, node)
     host = host_of(definition, node)
@@ -166,6 +166,8 @@ def _power_on(runtime: Runtime, lab: LabDir, definition: Definition, node: str, 
         effect = _restore(runtime, lab, definition, node, requested)
         clear(lab, ACTION, node)
         listen(Event("node.started", data={"node": node}))
+        # The node has power, whatever becomes of its commands: no fault stays in force.
+        run_exec_commands(runtime, lab, [definition.node(node)])
         return effect
 
 
@@ -232,7 +234,6 @@ def _restore(runtime: Runtime, lab: LabDir, definition: Definition, node: str, r
         node_links.set_links_up(netns, [name for name in names if name not in deferred])
         unpin(parked)
         seen = watch.wait(_FOUND_S)
-    _run_again(runtime, lab, definition, node)
     return effect_of("power-on", node, requested, seen)
 
 
@@ -285,15 +286,6 @@ def _run_stop_program(runtime: Runtime, lab: LabDir, node: str) -> str:
         if result.ok
         else f"{STOP_PROGRAM} ended with {result.code}: {result.stderr.decode(errors='replace')}"
     )
-
-
-def _run_again(runtime: Runtime, lab: LabDir, definition: Definition, node: str) -> None:
-    """The node's `exec` commands, which foreign definitions have: they run after every boot."""
-    import shlex  # noqa: PLC0415 - rarely wanted
-
-    for command in definition.node(node).exec:
-        with contextlib.suppress(LabctlError):
-            runtime.exec(lab, node, shlex.split(command), timeout_s=_STOP_S)
 
 
 def _nothing(action: str, target: str, requested: int, mode: PowerMode | None) -> Effect:

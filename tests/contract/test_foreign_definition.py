@@ -72,6 +72,23 @@ def test_a_command_under_exec_that_fails_is_told_and_takes_the_lab_down(tmp_path
         _up(tmp_path, BRIDGED.replace("192.168.1.1/24 dev eth1", "nonsense"))
 
 
+def test_a_command_that_fails_at_power_on_is_told(tmp_path: Path) -> None:
+    once = "sh -c 'test ! -e /shared/mark && touch /shared/mark && ip addr add 192.168.1.1/24 dev eth1'"
+    (tmp_path / "shared").mkdir()
+    text = BRIDGED.replace(
+        "[ip addr add 192.168.1.1/24 dev eth1]", f'["{once}"]\n      binds: [shared:/shared]'
+    )
+    lab = _up(tmp_path, text)
+    try:
+        runtime, _ = lifecycle.open_lab(lab.name, lab.root)
+        fault.power_off(runtime, lab, "pc1", PowerMode.CUT, silent)
+        with pytest.raises(NodeError, match=r"pc1: .* of its `exec` ended with 1"):
+            fault.power_on(runtime, lab, "pc1", silent)
+        assert runtime.exec(lab, "pc1", ["cat", "/proc/sys/net/ipv4/ip_forward"]).stdout == b"1\n"
+    finally:
+        lifecycle.take_down(lab, silent)
+
+
 def test_an_image_whose_program_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"node pc1: what image quay\.io/some/daemon starts by itself"):
         _up(tmp_path, BRIDGED.replace("alpine:3", "quay.io/some/daemon"))

@@ -31,6 +31,10 @@ both ends of a veth have the same, the kernel takes up to a second to act on a l
 
 _NEEDED = (("tini", "tini"), ("nsenter", "util-linux"), ("setpriv", "util-linux"), ("ip", "iproute2"))
 _FRR = Path("/usr/lib/frr/zebra")
+_DOCKER_SYSCTLS = {"net.ipv4.ip_forward": "1"}
+"""Docker turns forwarding on for the machine, and new network namespaces inherit it: routers of other authors
+rely on it. It stands before a node's own, since a change of it sets other sysctls back."""
+
 _PLAIN_IMAGES = ("alpine", "busybox", "debian", "ubuntu", "netshoot", "network-multitool", "iperf3", "fedora")
 
 BRIDGE_BOOT = """
@@ -168,7 +172,7 @@ def _node_plan(
         "pidfile": os.fspath(lab.path / "init" / node.name),
         "argv": [program("tini"), "-g", "--", *_words(node)],
         "env": clean_environment(node),
-        "sysctls": [(_sysctl_file(key), value) for key, value in node.sysctls.items()],
+        "sysctls": [(_sysctl_file(key), value) for key, value in _sysctls(node).items()],
         "interfaces": [name for name in interfaces if name not in deferred],
         "capabilities": sorted(capabilities.granted(node.cap_add)),
         "cgroup": "",
@@ -195,6 +199,12 @@ def _words(node: NodeDefinition) -> list[str]:
     if _is_frr(node):
         return ["/bin/sh", "-c", "/usr/lib/frr/frrinit.sh start; exec sleep infinity"]
     return ["sleep", "infinity"]
+
+
+def _sysctls(node: NodeDefinition) -> dict[str, str]:
+    """Of a node that labctl did not render, on top of what it would find in a container of Docker."""
+    rendered = labels.acts_as(node) is not None
+    return dict(node.sysctls) if rendered else {**_DOCKER_SYSCTLS, **node.sysctls}
 
 
 def _sysctl_file(key: str) -> str:

@@ -23,6 +23,7 @@ from labctl.errors import ActionError, NodeError
 from labctl.events import Event
 from labctl.lab import cleanup
 from labctl.lab.definition_cache import definition_of, save_definition
+from labctl.lab.exec_commands import run_exec_commands
 from labctl.lab.node_groups import freezer_of
 from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
@@ -60,16 +61,14 @@ class NetnsRuntime:
         """Boot every node and create every link.
 
         Raises:
-            NodeError: a node did not start.
+            NodeError: a node did not start, or a command of its `exec` failed.
             HostError: this machine lacks something.
         """
         save_definition(lab, definition)
         pids = self._boot(lab, definition.nodes, boot_spec.veths(definition))
         for node in pids:
             listen(Event("node.started", data={"node": node}))
-        for spec in definition.nodes:
-            for command in spec.exec:
-                self._run_once(lab, spec.name, command)
+        run_exec_commands(self, lab, definition.nodes)
 
     def down(self, lab: LabDir, listen: Listener) -> None:
         """Kill every process of the lab, release its namespaces and mounts, remove its folders."""
@@ -188,14 +187,6 @@ class NetnsRuntime:
             lines = (f"{node}: {why}" if node else why for node, why in outcome["failed"].items())
             raise NodeError("\n".join(lines))
         return outcome["started"]
-
-    def _run_once(self, lab: LabDir, node: str, command: str) -> None:
-        import shlex  # noqa: PLC0415 - only foreign definitions have such commands
-
-        result = self.exec(lab, node, shlex.split(command))
-        if not result.ok:
-            output = (result.stderr or result.stdout).decode(errors="replace").strip()
-            raise NodeError(f"{node}: {command!r} of its `exec` ended with {result.code}: {output}")
 
     def _state(self, lab: LabDir, node: str) -> NodeState:
         init = self._find_init(lab, node)

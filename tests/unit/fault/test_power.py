@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.clab.definition import STOP_PROGRAM
-from labctl.errors import ActionError
+from labctl.errors import ActionError, NodeError
 from labctl.events import Event, silent
 from labctl.fault.link import blackhole_node, cut_link
 from labctl.fault.power import power_off, power_on
@@ -317,7 +317,9 @@ def test_commands_that_run_after_every_boot_run_again(bed: Bed) -> None:
     _off(bed, "a")
     bed.runtime.calls.clear()
     bed.runtime.failures["exec a"] = ActionError("no such command")
-    _on(bed, "a")
-    # One that fails does not keep the others from it.
+    # One that fails does not keep the others from it; the node has power all the same.
+    with pytest.raises(NodeError, match="of its `exec`: no such command"):
+        _on(bed, "a")
+    assert not faults(bed.lab)
     booted = _methods(bed).index("boot a")
     assert _methods(bed)[booted + 1 :] == ["exec a ip route add default via x y", "exec a false"]

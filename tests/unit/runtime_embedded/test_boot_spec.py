@@ -65,6 +65,17 @@ def test_a_sysctl_of_an_interface_with_a_dot_in_its_name_is_one_file(tmp_path: P
     }
 
 
+def test_a_node_of_another_author_forwards_unless_its_file_says_otherwise(tmp_path: Path) -> None:
+    theirs = [NodeDefinition("a"), NodeDefinition("b", sysctls={"net.ipv4.ip_forward": "0"})]
+    ours = NodeDefinition("c", labels={"labctl-acts-as": "host"})
+    made = boot_spec.plan(_lab(tmp_path), [*theirs, ours], [])["nodes"]
+    assert [dict(node["sysctls"]) for node in made] == [
+        {"net/ipv4/ip_forward": "1"},
+        {"net/ipv4/ip_forward": "0"},
+        {},
+    ]
+
+
 def test_a_bind_inside_another_comes_after_it(tmp_path: Path) -> None:
     inner, outer = Bind(tmp_path, "/etc/frr/x", False), Bind(tmp_path, "/etc", True)
     spec = NodeDefinition("a", binds=(inner, outer))
