@@ -13,7 +13,7 @@ from labctl.document.entries import Entry, Name
 if TYPE_CHECKING:
     from labctl.lab.runtime import ExecResult
 
-__all__ = ["CommandEntry", "JsonEntry", "NodeCommand", "shown"]
+__all__ = ["JsonEntry", "NodeCommand", "NodeCommandEntry", "shown"]
 
 _READ = 1 << 20
 """Bytes of an output that are looked at."""
@@ -41,7 +41,7 @@ class JsonEntry(Entry):
         return self
 
 
-class CommandEntry(Entry):
+class NodeCommandEntry(Entry):
     """A command in a node, and what is expected of it."""
 
     node: Name
@@ -71,7 +71,7 @@ class NodeCommand:
     wanted: JsonEntry | None = None
 
     @classmethod
-    def of(cls, entry: CommandEntry) -> NodeCommand:
+    def of(cls, entry: NodeCommandEntry) -> NodeCommand:
         """As a user wrote it."""
         argv = ("sh", "-c", entry.run) if isinstance(entry.run, str) else tuple(entry.run)
         return cls(argv, entry.exit, entry.stdout or "", entry.json_)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 import yaml
 
 from labctl.doctor.model import MachineCheck
 from labctl.doctor.run import checks
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -65,3 +65,30 @@ def test_the_role_of_the_second_change_is_not_shipped_yet_and_is_documented() ->
     assert "firewall" not in yaml.safe_load((ROOT / "tests/golden/cases.yml").read_text())
     for file in ("role.yml", "etc/firewall/rules.nft.j2", "etc/labctl/boot.j2"):
         assert f"`firewall/{file}`" in (ROOT / "docs/roles.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "test"),
+    [
+        ("labctl/scenario/kinds/actions/neigh_flush.py", "tests/unit/scenario/test_neigh_flush.py"),
+        ("labctl/scenario/kinds/conditions/file.py", "tests/unit/scenario/test_file_condition.py"),
+    ],
+)
+def test_the_kinds_of_the_worked_changes_pass_their_tests(
+    tmp_path: Path, kind: str, test: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not (ROOT / kind).exists()
+    module = kind.removesuffix(".py").replace("/", ".")
+    (tmp_path / "kind.py").write_text(code(kind))
+    spec = importlib.util.spec_from_file_location(module, tmp_path / "kind.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, module, loaded)
+    spec.loader.exec_module(loaded)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code(test), test, "exec"), names)  # noqa: S102 - our own page
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) == 1
+    tests[0]()
+    assert max(len(line) for text in (code(kind), code(test)) for line in text.splitlines()) <= 110

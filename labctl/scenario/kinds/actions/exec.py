@@ -11,7 +11,7 @@ from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault.types import Effect
 from labctl.scenario.kinds.action import Action, ActionKind
-from labctl.scenario.kinds.node_command import CommandEntry, NodeCommand, shown
+from labctl.scenario.kinds.node_command import NodeCommand, NodeCommandEntry, shown
 
 if TYPE_CHECKING:
     from labctl.events import Listener
@@ -25,7 +25,9 @@ _TIMEOUT_S = 60.0
 class ExecEntry(Entry):
     """``exec`` as a user writes it."""
 
-    command: Annotated[CommandEntry, Field(alias="exec", description="run in a node, and how it must end")]
+    command: Annotated[
+        NodeCommandEntry, Field(alias="exec", description="run in a node, and how it must end")
+    ]
 
 
 def _read(entry: ExecEntry) -> tuple[Action[NodeCommand], ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from labctl.scenario.kinds.condition import ConditionKind, Measured, Polled, PolledEntry, polled
-from labctl.scenario.kinds.node_command import CommandEntry, NodeCommand
+from labctl.scenario.kinds.node_command import NodeCommand, NodeCommandEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _TIMEOUT_S = 5.0
 class CommandConditionEntry(PolledEntry):
     """``command`` as a user writes it."""
 
-    command: Annotated[CommandEntry, Field(description="run in a node, and what is expected of it")]
+    command: Annotated[NodeCommandEntry, Field(description="run in a node, and what is expected of it")]
 
 
 @dataclass(frozen=True, slots=True)
