@@ -26,7 +26,7 @@ class ExecEntry(Entry):
     """``exec`` as a user writes it."""
 
     command: Annotated[
-        NodeCommandEntry, Field(alias="exec", description="run in a node, and how it must end")
+        NodeCommandEntry, Field(alias="exec", description="run in a node; how it must end")
     ]
 
 
