@@ -6,9 +6,11 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from labctl.errors import InputError
 from labctl.journal.file import JOURNAL_NAME, JournalWriter, read_journal
 from labctl.verdict import judge
 from labctl.verdict.comparison import compare
+from labctl.verdict.copies import copies
 from labctl.verdict.statistics import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -108,9 +110,12 @@ class JudgedResult:
             tolerance: by the name of a row, how much larger it may be: ns, packets, or share.
 
         Raises:
-            InputError: the folder holds no sound journal, or a row has another name.
+            InputError: the folder holds no sound journal, the two are copies of one run, or a row has another
+                name.
         """
-        base = baseline if isinstance(baseline, JudgedResult) else result_of(baseline)
+        base = baseline if isinstance(baseline, JudgedResult) else _baseline(baseline)
+        if problems := list(copies({"baseline": base.events, "new result": self.events})):
+            raise InputError(problems)
         return compare(base.data, self.data, confidence=confidence, tolerance=tolerance or {})
 
     def write(self, folder: Path) -> None:
@@ -139,6 +144,13 @@ class JudgedResult:
         Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(summary(self.data))
         lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
         return re.sub(r"\n{3,}", "\n\n", lines).strip("\n")
+
+
+def _baseline(folder: Path) -> JudgedResult:
+    from labctl.report.baseline import check_baseline  # noqa: PLC0415 - as the report, not needed by most
+
+    check_baseline(folder)
+    return result_of(folder)
 
 
 def result_of(folder: Path) -> JudgedResult:

@@ -1,5 +1,6 @@
 """labctl compare: results of several designs on one page."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,15 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the page here.")] = Path(
         "compare.html"
     ),
+    *,
+    fail_on_worse: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-worse",
+            help="Judge the second of two folders against the first: exit code 0 not worse, 1 worse, 3"
+            " cannot tell.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Compare results: a table, and plots on the same axes.
@@ -37,37 +47,52 @@ def command(
     from labctl.errors import InputError, Problem
     from labctl.journal.file import JOURNAL_NAME, read_journal
     from labctl.output_file import write_output
+    from labctl.report.baseline import check_baseline
     from labctl.report.compare import HEADS, compare_page, rows, run_facts
     from labctl.report.compare_data import design_of
     from labctl.report.staircase_data import staircase_of
     from labctl.verdict import judge
+    from labctl.verdict.comparison import compare
     from labctl.verdict.copies import copies
+    from labctl.verdict.statistics import CONFIDENCE
 
-    designs, stairs = [], {}
+    designs, stairs, results = [], {}, []
     found_in = [one for given in folders for one in _results(*_named(given))]
     journals = {str(folder / JOURNAL_NAME): read_journal(folder / JOURNAL_NAME) for _, folder in found_in}
     given_of = [str(folder / JOURNAL_NAME) for _, folder in found_in]
     twice = {path for path in given_of if given_of.count(path) > 1}
     problems = [Problem(path, 0, 0, "given twice: a run is not compared with itself") for path in twice]
     problems += copies(journals)
+    if fail_on_worse and len(found_in) != 2:  # noqa: PLR2004 - a baseline and a new result
+        told = f"two results were expected, a baseline and a new one, not {len(found_in)}"
+        problems.append(Problem("--fail-on-worse", 0, 0, told))
     if problems:
         raise InputError(problems)
+    for _, folder in found_in:
+        check_baseline(folder)
     for name, folder in found_in:
         events = journals[str(folder / JOURNAL_NAME)]
         result = judge(events)
+        results.append(result)
         design = design_of(result, name)
         designs.append(design)
         found = staircase_of(result, events)
         if found is not None:
             stairs[design.name] = found
     write_output(out, compare_page(designs, stairs))
+    gate = compare(*results, confidence=CONFIDENCE) if fail_on_worse else None
     if json:
         facts = zip(rows(designs), run_facts(designs), strict=True)
-        out_json([{**dict(zip(HEADS, row, strict=True)), **more} for row, more in facts])
-        return 0
-    _show(designs)
-    say(f"page: {out}")
-    return 0
+        table = [{**dict(zip(HEADS, row, strict=True)), **more} for row, more in facts]
+        out_json(table if gate is None else {"designs": table, "rows": [asdict(row) for row in gate.rows]})
+    else:
+        _show(designs)
+        say(f"page: {out}")
+        if gate is not None:
+            say("")
+            say(gate.table())
+            say(gate.sentence)
+    return 0 if gate is None else gate.exit_code
 
 
 def _show(designs: "Sequence[Design]") -> None:

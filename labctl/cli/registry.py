@@ -29,6 +29,7 @@ class CommandEntry:
 COMMANDS: dict[str, CommandEntry] = {
     "run": CommandEntry("Prove", "Run scenarios and judge them."),
     "report": CommandEntry("Prove", "Rebuild the report of a run from its journals alone."),
+    "record": CommandEntry("Prove", "Record a baseline for labctl compare --fail-on-worse."),
     "compare": CommandEntry("Prove", "Compare results: a table, and plots on the same axes."),
     "up": CommandEntry("Labs", "Bring a lab up and wait until every node is ready."),
     "down": CommandEntry("Labs", "Take labs down and leave nothing behind."),

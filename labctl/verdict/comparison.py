@@ -81,6 +81,18 @@ class Comparison:
         """0 not worse, 1 worse, 3 cannot tell."""
         return 1 if self.worse else 3 if self.cannot_tell else 0
 
+    @property
+    def sentence(self) -> str:
+        """The outcome in one line, with the figures that decide it."""
+        if self.worse:
+            return f"WORSE: {', '.join(row.name for row in self.rows if row.outcome is RowOutcome.WORSE)}"
+        if self.cannot_tell:
+            unsure = [row for row in self.rows if row.outcome is RowOutcome.CANNOT_TELL]
+            return f"CANNOT TELL: {', '.join(row.name for row in unsure)}: {unsure[0].reason}"
+        return (
+            f"{'BETTER' if self.better else 'NOT WORSE'} (each figure with {self.confidence:.0%} confidence)"
+        )
+
     def table(self) -> str:
         """Plain columns with a heading."""
         lines = [("figure", "baseline", "new", "outcome", "why")]
