@@ -35,7 +35,7 @@ def wait_ready(
     Args:
         runtime: that runs the lab.
         lab: the lab.
-        nodes: names of those to wait for.
+        nodes: names of those to wait for, less those that are the machine's own (``runtime.outside``).
         timeout_s: seconds for all of them together.
         listen: gets the events.
 
@@ -44,7 +44,8 @@ def wait_ready(
     """
     definition = definition_of(lab)
     with_program = {spec.name for spec in definition.nodes if spec.labels.get("labctl-ready") == "1"}
-    waiting = list(nodes)
+    outside = {spec.name for spec in definition.nodes if spec.kind in runtime.outside}
+    waiting = [node for node in nodes if node not in outside]
     end = time.monotonic() + timeout_s
     polled = time.monotonic()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="labctl-ready") as pool:

@@ -72,6 +72,9 @@ class Runtime(Protocol):
 
     name: ClassVar[str]
 
+    outside: ClassVar[frozenset[str]]
+    """Kinds of nodes that are the machine's own, such as a bridge: they do not boot, none is waited for."""
+
     def missing(self, definition: Definition | None = None) -> tuple[str, ...]:
         """What this machine lacks, one line each with its fix; empty when all is there."""
 

@@ -67,6 +67,7 @@ class FakeRuntime:
     """
 
     name: ClassVar[str] = "fake"
+    outside: ClassVar[frozenset[str]] = frozenset({"host"})
 
     calls: list[Call] = field(default_factory=list)
     lacks: tuple[str, ...] = ()

@@ -45,7 +45,6 @@ __all__ = ["ContainerlabRuntime"]
 
 _DEPLOYED = "deployed"
 _GONE_S = 10.0
-_WITHOUT_CONTAINER = frozenset({"bridge", "ovs-bridge", "host", "ext-container"})
 _COMMAND_NOT_FOUND = 127
 _OCI_FAILED = b"OCI runtime exec failed"
 
@@ -54,6 +53,7 @@ class ContainerlabRuntime:
     """Implements :class:`labctl.lab.runtime.Runtime` with containerlab and a Docker engine."""
 
     name: ClassVar[str] = "containerlab"
+    outside: ClassVar[frozenset[str]] = frozenset({"bridge", "ovs-bridge", "host", "ext-container"})
 
     def __init__(self, engine: Engine | None = None) -> None:
         """Use that engine, or the one of ``$DOCKER_HOST``."""
@@ -296,7 +296,7 @@ class ContainerlabRuntime:
         wrong = [
             f"{node.name}: {states[node.name].status} after deploy: {self._last_words(lab, node.name)}"
             for node in definition.nodes
-            if node.kind not in _WITHOUT_CONTAINER and states[node.name].status is not NodeStatus.RUNNING
+            if node.kind not in self.outside and states[node.name].status is not NodeStatus.RUNNING
         ]
         wrong = wrong or links.not_laid(definition, lambda node: self.netns(lab, node))
         if wrong:

@@ -52,6 +52,7 @@ class NetnsRuntime:
     """Implements :class:`labctl.lab.runtime.Runtime` with nothing but the kernel."""
 
     name: ClassVar[str] = "netns"
+    outside: ClassVar[frozenset[str]] = frozenset()
 
     def missing(self, definition: Definition | None = None) -> tuple[str, ...]:
         """What this machine lacks, one line each with its fix; empty when all is there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.clab.definition import READY_PROGRAM, Definition, NodeDefinition
-from labctl.errors import NodeError
+from labctl.errors import ActionError, NodeError
 from labctl.events import silent
 from labctl.lab.readiness import not_ready_reason, wait_ready
 from labctl.lab.runtime import ExecResult
@@ -84,3 +84,13 @@ def test_a_program_that_says_nothing_is_quoted_by_its_code(lab: LabDir) -> None:
     runtime = _running(lab, {"labctl-ready": "1"})
     runtime.answers[READY_PROGRAM,] = ExecResult(3, b"", b"")
     assert not_ready_reason(runtime, lab, "n1") == f"{READY_PROGRAM} ended with 3 without any output"
+
+
+def test_a_bridge_of_the_machine_is_not_waited_for(lab: LabDir) -> None:
+    runtime = FakeRuntime()
+    nodes = (NodeDefinition("n0"), NodeDefinition("br0", kind="host"))
+    runtime.up(lab, Definition("x", Path("/x.clab.yml"), nodes, ()), silent)
+    runtime.failures["netns br0"] = ActionError("there is no container")
+    events: list[Event] = []
+    wait_ready(runtime, lab, ["n0", "br0"], 0.2, events.append)
+    assert [event.data["node"] for event in events] == ["n0"]
