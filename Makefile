@@ -52,10 +52,11 @@ contract e2e golden: venv-dev host datapath ## the tests of that folder, whichev
 	@$(root) $(ci)/containerlab-env $(python) -m pytest tests/$@ $(ARGS)
 
 # A failure of the first does not hide what the second finds.
-nightly: venv-dev host datapath ## random examples, and 200 interruptions a signal (root); SEED=n repeats the examples
+nightly: venv-dev host datapath ## random examples, 200 interruptions a signal, 80 kills a command (root); SEED=n repeats the examples
 	@code=0; \
 	$(ci)/random-examples nightly 'hypothesis and not netns and not clab' -n auto --dist worksteal $(ARGS) || code=1; \
 	$(root) env LABCTL_MOMENTS=200 $(ci)/pytest-run interruptions netns tests/e2e/test_interruptions.py || code=1; \
+	$(root) env LABCTL_KILLS=80 $(ci)/pytest-run kills netns tests/e2e/test_cli_kill.py || code=1; \
 	exit $$code
 
 soak: venv-dev host datapath ## what takes hours: the slow and the random tests in network namespaces (root)

@@ -1,7 +1,12 @@
-"""kill -9 of labctl at any moment, then ``labctl down --all``: the machine is as it was before."""
+"""kill -9 of labctl at any moment, then ``labctl down --all``: the machine is as it was before.
+
+LABCTL_KILLS says how many moments there are for each command (`make nightly`: 80): one random moment in each of
+as many equal parts of the command's life.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from typing import TYPE_CHECKING
@@ -39,11 +44,16 @@ expect:
   - {loss: all, packets: 100000}
 """
 
+KILLS = int(os.environ.get("LABCTL_KILLS", "6"))
+
 UP_S = 3.0
 """About as long as `up` takes here: kills are spread over it, and a little beyond."""
 
 RUN_S = 9.0
 """The same for `run`."""
+
+DOWN_S = 0.6
+"""The same for `down`."""
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +76,25 @@ def killed_and_cleaned(host: Machine, words: list[str], after_s: float) -> None:
     assert left == before, f"killed after {after_s:.3f} s"
 
 
-@pytest.mark.parametrize("moment", range(16))
+@pytest.mark.parametrize("moment", range(KILLS))
 def test_up_killed_at_a_random_moment(host: Machine, moment: int) -> None:
     phase = random.Random(f"up {moment}").random()
-    killed_and_cleaned(host, ["up", "ring.yml", "--runtime", "netns"], UP_S * (moment + phase) / 16)
+    killed_and_cleaned(host, ["up", "ring.yml", "--runtime", "netns"], UP_S * (moment + phase) / KILLS)
 
 
-@pytest.mark.parametrize("moment", range(12))
+@pytest.mark.parametrize("moment", range(KILLS))
 def test_run_killed_at_a_random_moment(host: Machine, moment: int) -> None:
     phase = random.Random(f"run {moment}").random()
     words = ["run", "kill.yml", "--runtime", "netns", "--out", "results"]
-    killed_and_cleaned(host, words, RUN_S * (moment + phase) / 12)
+    killed_and_cleaned(host, words, RUN_S * (moment + phase) / KILLS)
 
 
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize("moment", range(KILLS))
 def test_down_killed_at_a_random_moment(host: Machine, moment: int) -> None:
     before = host.census()
     assert host.labctl("up", "ring.yml", "--runtime", "netns").returncode == 0
     child = host.start("down", "ring")
-    time.sleep(0.6 * (moment + random.Random(f"down {moment}").random()) / 6)
+    time.sleep(DOWN_S * (moment + random.Random(f"down {moment}").random()) / KILLS)
     host.kill(child)
     child.wait(timeout=10)
     assert host.labctl("down", "--all").returncode == 0

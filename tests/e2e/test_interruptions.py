@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 PROGRAM = REPOSITORY / "tests" / "support" / "interruptions.py"
 REPORTS = REPOSITORY / "results" / "ci"
-MOMENTS = int(os.environ.get("LABCTL_MOMENTS", "6"))
+MOMENTS = int(os.environ.get("LABCTL_MOMENTS", "4"))
 
 
 @pytest.fixture(scope="module")
