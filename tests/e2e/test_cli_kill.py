@@ -1,7 +1,7 @@
 """kill -9 of labctl at any moment, then ``labctl down --all``: the machine is as it was before.
 
-LABCTL_KILLS says how many moments there are for each command (`make nightly`: 80): one random moment in each of
-as many equal parts of the command's life.
+LABCTL_KILLS says how many moments there are for each command (`make nightly`: 80): one random moment in
+each of as many equal parts of the command's life.
 """
 
 from __future__ import annotations
