@@ -54,7 +54,8 @@ class NodeDefinition:
         exec: commands that run once after the links are there.
         labels: ours begin with ``labctl-``; ``labctl-role``, ``labctl-ready`` (``1`` when the
             node has :data:`READY_PROGRAM`).
-        unsupported: what the file asks of the node that only containerlab can do, one line each.
+        unsupported: what the file asks of the node that only containerlab can do: one line each, with place.
+        place: of the node in a file of another author, ``file:line:column``.
     """
 
     name: str
@@ -69,6 +70,7 @@ class NodeDefinition:
     exec: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
+    place: str = ""
 
 
 def digest_of(text: str) -> str:
@@ -85,7 +87,7 @@ class Definition:
         path: the ``*.clab.yml`` itself, absolute; binds are relative to its folder.
         nodes: in the order of the file.
         links: veth pairs between nodes, in the order of the file.
-        unsupported: links that only containerlab can make, one line each.
+        unsupported: links that only containerlab can make, one line each, with its place.
         digest: of the text that was read, see :func:`digest_of`; empty for a definition that was not
             read from a file.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["IGNORED", "KNOWN", "UNSUPPORTED", "merged", "misspelt"]
+__all__ = ["IGNORED", "KNOWN", "UNSUPPORTED", "merged", "misspelt", "unsupported"]
 
 KNOWN = {
     "top": frozenset(["name", "prefix", "mgmt", "settings", "topology", "debug"]),
@@ -82,8 +82,12 @@ UNSUPPORTED = {
     "env-files": "`env-files` are not read by the embedded runtime: put them under `env`",
     "user": "`user` is not honoured by the embedded runtime: nodes run as root",
     "stages": "`stages` are not honoured by the embedded runtime",
+    "network-mode": "`network-mode` other than none is not made by the embedded runtime",
     "volumes": "`volumes` are not made by the embedded runtime: use `binds`",
 }
+
+_OWN_NAMESPACE = frozenset({"none", "bridge"})
+"""Values of ``network-mode`` with which a node has a network namespace of its own."""
 
 _ADDED_UP = frozenset({"exec", "binds", "cap-add", "devices", "ports", "env-files"})
 _NEAR = 0.8
@@ -106,6 +110,15 @@ def merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             elif value is not None and value != "":
                 whole[key] = value
     return whole
+
+
+def unsupported(key: str, value: object) -> str:
+    """Why the embedded runtime cannot do what a key asks; empty if it can, or if nothing is asked."""
+    if value in (None, [], {}, ""):
+        return ""
+    if key == "network-mode" and str(value).lower() in _OWN_NAMESPACE:
+        return ""
+    return UNSUPPORTED.get(key, "")
 
 
 def _once(values: Sequence[Any]) -> list[Any]:

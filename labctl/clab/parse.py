@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.clab.definition import Bind, Definition, NodeDefinition, digest_of
-from labctl.clab.keys import IGNORED, KNOWN, UNSUPPORTED, merged, misspelt
+from labctl.clab.keys import IGNORED, KNOWN, merged, misspelt, unsupported
 from labctl.clab.links import UnsupportedLinkError, read_link
 from labctl.clab.substitution import UnclosedError, fill_in, magic
 from labctl.document.document import Document, read_document
@@ -40,9 +40,16 @@ _BIND_PARTS = (2, 3)
 Path_ = tuple[str | int, ...]
 
 
-def is_definition(path: Path) -> bool:
-    """Whether a file is a containerlab file by its name."""
-    return path.name.endswith((".clab.yml", ".clab.yaml"))
+def is_definition(document: Document) -> bool:
+    """Whether a file is a containerlab file: by its name, or by what stands in it.
+
+    containerlab itself takes a file of any name. What tells it from a topology and from a scenario are the
+    nodes, which stand under ``topology``.
+    """
+    if document.file.endswith((".clab.yml", ".clab.yaml")):
+        return True
+    data = document.data
+    return isinstance(data, dict) and isinstance(data.get("topology"), dict) and "nodes" not in data
 
 
 def read_definition(path: Path, *, name: str = "") -> Definition:
@@ -116,11 +123,11 @@ class _Reader:
         self._known_keys((), data, KNOWN["top"])
         self._known_keys(("topology",), topology, KNOWN["topology"])
         nodes = tuple(self._node(topology, str(key)) for key in topology["nodes"])
-        links, unsupported = self._links(topology, {node.name: node.kind for node in nodes})
+        links, beyond = self._links(topology, {node.name: node.kind for node in nodes})
         if self.problems:
             raise InputError(self.problems)
         nodes = tuple(_with_interfaces(node, links) for node in nodes)
-        return Definition(name, self.path, nodes, links, unsupported, digest_of(self.document.text))
+        return Definition(name, self.path, nodes, links, beyond, digest_of(self.document.text))
 
     def _lab_name(self, data: Mapping[str, Any]) -> str:
         name = data.get("name")
@@ -155,9 +162,18 @@ class _Reader:
             exec=self._commands(here, name, whole),
             labels={key: _text(value) for key, value in self._map(here, whole, "labels").items()},
             unsupported=tuple(
-                why for key, why in UNSUPPORTED.items() if whole.get(key) not in (None, [], {}, "")
+                f"{self._place(layers, key)}: node {name}: {why}"
+                for key in whole
+                if (why := unsupported(key, whole[key]))
             ),
+            place=self._place(layers[-1:], ""),
         )
+
+    def _place(self, layers: Sequence[tuple[Path_, Mapping[str, Any]]], key: str) -> str:
+        """Where the strongest of the layers has a key, or where the last of them begins."""
+        here = next((path for path, layer in reversed(layers) if layer.get(key) is not None), None)
+        at = self.document.position((*here, key) if here else layers[-1][0], key=True)
+        return f"{self.document.file}:{at.line}:{at.column}"
 
     def _layers(
         self, topology: Mapping[str, Any], name: str, here: Path_
@@ -200,7 +216,7 @@ class _Reader:
         self, topology: Mapping[str, Any], nodes: Mapping[str, str]
     ) -> tuple[tuple[LinkPlan, ...], tuple[str, ...]]:
         found: list[LinkPlan] = []
-        unsupported: list[str] = []
+        beyond: list[str] = []
         taken: dict[Endpoint, int] = {}
         links = topology.get("links") or []
         if not isinstance(links, list):
@@ -213,14 +229,15 @@ class _Reader:
                 read = read_link(link, len(found), nodes, faults)
             except UnsupportedLinkError as error:
                 read = None
-                unsupported.append(f"link {number + 1}: {error}")
+                at = self.document.position(here)
+                beyond.append(f"{self.document.file}:{at.line}:{at.column}: link {number + 1}: {error}")
             self.problems += [self.document.problem((*here, *p), m, h) for p, m, h in faults]
             for end in read.ends if read else ():
                 if end in taken:
                     self._problem(here, f"{end} is an end of link {taken[end] + 1} already")
                 taken[end] = number
             found += [read] if read else []
-        return tuple(found), tuple(unsupported)
+        return tuple(found), tuple(beyond)
 
     def _binds(self, here: Path_, node: str, whole: Mapping[str, Any]) -> tuple[Bind, ...]:
         """One bind for each target: of several layers the strongest one's."""
@@ -320,7 +337,11 @@ def _with_interfaces(node: NodeDefinition, links: Sequence[LinkPlan]) -> NodeDef
         return node
     ends = [end.interface for link in links for end in link.ends if end.node == node.name]
     return NodeDefinition(
-        name=node.name, kind=node.kind, env={"LABCTL_INTERFACES": " ".join(ends)}, cap_add=node.cap_add
+        name=node.name,
+        kind=node.kind,
+        env={"LABCTL_INTERFACES": " ".join(ends)},
+        cap_add=node.cap_add,
+        place=node.place,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli.console import out
+from labctl.cli.console import out, say
 from labctl.cli.params import LabFile, Sets
 from labctl.model.lab import Lab
 
@@ -66,6 +66,10 @@ def _load(path: Path, sets: list[str]) -> Lab:
     loaded = load_lab_file(path, sets=sets)
     if loaded.definition is None:
         return loaded.lab
+    from labctl.runtime.embedded.boot_spec import refusals
+
+    for line in refusals(loaded.definition):
+        say(f"{line} (--runtime netns)")
     # A file of ours says of each node its role, and what it acts as, which is its shape in the drawing.
     nodes = tuple(
         replace(node, role=spec.labels.get(labels.ROLE, spec.kind), acts_as=labels.acts_as(spec) or "")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["definition_of", "plan_of", "save_definition"]
 
 _FILE = "definition.json"
-_FORMAT = 2
+_FORMAT = 3
 """A definition of another format is read from its containerlab file: another labctl brought the lab up."""
 
 
@@ -136,4 +136,5 @@ def _node(data: dict[str, Any]) -> NodeDefinition:
         exec=tuple(items(data, "exec")),
         labels=pairs(data, "labels"),
         unsupported=tuple(items(data, "unsupported")),
+        place=text(data, "place"),
     )

@@ -49,7 +49,7 @@ def load_lab_file(
     templates: Sequence[Path] = (),
     addresses: Iterable[tuple[str, str]] = (),
 ) -> LoadedLab:
-    """Read a topology or a containerlab file (``*.clab.yml``).
+    """Read a topology or a containerlab file, told apart by :func:`labctl.clab.parse.is_definition`.
 
     Args:
         path: of the file.
@@ -69,7 +69,7 @@ def load_lab_file(
     from labctl.document.document import read_document  # noqa: PLC0415
 
     document = read_document(path)
-    if not is_definition(path):
+    if not is_definition(document):
         from labctl.load.topology import lab_from  # noqa: PLC0415 - brings pydantic in
 
         lab, warnings = lab_from(document, sets, name, templates=templates)

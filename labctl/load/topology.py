@@ -184,7 +184,9 @@ class _Loader:
     def _with_kind(self, problem: Problem, data: Mapping[str, Any]) -> Problem:
         """Tell who validates a scenario or a containerlab file as a topology."""
         if problem.message.startswith("unknown key 'topology'") and isinstance(data.get("topology"), dict):
-            return replace(problem, hint="this looks like a containerlab file: call it *.clab.yml")
+            return replace(
+                problem, hint="this looks like a containerlab file, whose nodes stand under `topology`"
+            )
         if any(problem.message == f"unknown key {key!r}" for key in _SCENARIO_KEYS):
             return replace(problem, hint="this looks like a scenario, expected a topology")
         return problem

@@ -81,7 +81,7 @@ def load_scenario(
     loaded = None
     if document.has(("topology",)) and isinstance(document.data["topology"], str):
         try:
-            if is_definition(scenario.topology):
+            if is_definition(read_document(scenario.topology)):
                 problems += _no_variables(document, scenario)
                 problems += [Problem(f"--templates {one}", 0, 0, _NO_TEMPLATES) for one in templates]
                 loaded = load_lab_file(scenario.topology, name=name, addresses=_addresses(scenario.traffic))

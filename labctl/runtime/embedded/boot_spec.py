@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.lab.state import LabDir
     from labctl.runtime.embedded.launcher import BootRequest, BootSpec, VethSpec
 
-__all__ = ["FIRST_INDEX", "make_folders", "missing", "plan", "veths"]
+__all__ = ["FIRST_INDEX", "make_folders", "missing", "plan", "refusals", "veths"]
 
 FIRST_INDEX = 100
 """ifindex of the first link end of a lab. Every end gets a number of its own, never its peer's: where
@@ -59,11 +59,20 @@ def missing(definition: Definition | None) -> tuple[str, ...]:
             found.append(f"{name} is not installed: apt-get install {package}")
     if "overlay" not in Path("/proc/filesystems").read_text().split():
         found.append("the kernel has no overlay file system: modprobe overlay")
-    found += definition.unsupported if definition else ()
-    for node in definition.nodes if definition else ():
-        found += [f"node {node.name}: {line}" for line in _node_lacks(node)]
+    found += refusals(definition) if definition else ()
     nodes = definition.nodes if definition else ()
     found += lacks((node.name, each) for node in nodes for each in labels.requirements(node))
+    return tuple(found)
+
+
+def refusals(definition: Definition) -> tuple[str, ...]:
+    """What the definition asks that this runtime does not do here: a line each, with its place."""
+    found = [*definition.unsupported]
+    for node in definition.nodes:
+        # labctl wrote the files of nodes that it rendered: their places tell nobody anything.
+        place = f"{node.place}: " if node.place and labels.ROLE not in node.labels else ""
+        found += node.unsupported
+        found += [f"{place}node {node.name}: {line}" for line in [*_node_lacks(node), *_binds_lost(node)]]
     return tuple(found)
 
 
@@ -71,7 +80,7 @@ def _node_lacks(node: NodeDefinition) -> list[str]:
     if node.kind not in ("linux", "bridge"):
         only = "the embedded runtime has only linux and bridge: use --runtime containerlab"
         return [f"kind {node.kind!r}: {only}"]
-    found = list(node.unsupported)
+    found = []
     words = [*node.entrypoint, *node.cmd]
     if words and not _program_there(words[0], node):
         found.append(f"{words[0]} is not on this machine, whose own programs the embedded runtime uses")
@@ -212,12 +221,15 @@ def _sysctl_file(key: str) -> str:
     return key.translate(str.maketrans("./", "/."))
 
 
-def _check_binds(nodes: Iterable[NodeDefinition]) -> None:
-    lost = [
-        f"{node.name}: bind {bind.source}:{bind.target}: there is no {bind.source}"
-        for node in nodes
+def _binds_lost(node: NodeDefinition) -> list[str]:
+    return [
+        f"bind {bind.source}:{bind.target}: there is no {bind.source}"
         for bind in node.binds
         if not bind.source.exists()
     ]
+
+
+def _check_binds(nodes: Iterable[NodeDefinition]) -> None:
+    lost = [f"{node.name}: {line}" for node in nodes for line in _binds_lost(node)]
     if lost:
         raise NodeError("\n".join(lost))

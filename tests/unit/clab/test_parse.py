@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from labctl.clab.definition import Bind, Definition
 from labctl.clab.parse import is_definition, read_definition
+from labctl.document.document import read_document
 from labctl.errors import InputError
 from labctl.model.lab import Endpoint, LinkPlan
 from labctl.runtime.embedded.boot_spec import missing
@@ -195,10 +196,24 @@ def test_a_name_given_by_the_caller_wins(tmp_path: Path) -> None:
     assert _read(tmp_path, FOREIGN, name="mine").name == "mine"
 
 
-def test_files_are_told_by_their_names() -> None:
-    assert is_definition(Path("a.clab.yml"))
-    assert is_definition(Path("a.clab.yaml"))
-    assert not is_definition(Path("clab.yml"))
+def test_files_are_told_by_their_names_and_by_what_they_hold(tmp_path: Path) -> None:
+    assert _recognized(tmp_path, "a.clab.yml", "{}")
+    assert _recognized(tmp_path, "a.clab.yaml", "{}")
+    assert _recognized(tmp_path, "lab.yml", FOREIGN)
+    assert not _recognized(tmp_path, "clab.yml", "{name: x, nodes: {a: {role: host}}}")
+    assert not _recognized(tmp_path, "s.yml", "{name: x, topology: x.clab.yml, traffic: []}")
+
+
+def _recognized(folder: Path, name: str, text: str) -> bool:
+    (folder / name).write_text(text)
+    return is_definition(read_document(folder / name))
+
+
+def test_what_a_network_mode_asks_is_refused_with_its_place(tmp_path: Path) -> None:
+    text = "name: x\ntopology:\n  kinds:\n    linux: {network-mode: 'container:r1'}\n  nodes:\n"
+    nodes = "    a: {image: alpine}\n    b: {image: alpine, network-mode: none}\n"
+    (line,) = missing(_read(tmp_path, text + nodes))
+    assert line.startswith(f"{tmp_path}/x.clab.yml:4:13: node a: `network-mode` other than none")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_definition_comes_back_as_it_was(lab: LabDir) -> None:
     assert definition_of(lab) == DEFINITION
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', "\0", '{"format": 2, "name": 5}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 3}', "\0", '{"format": 3, "name": 5}'])
 def test_a_damaged_definition_is_one_error_that_says_what_to_do(lab: LabDir, text: str) -> None:
     lab.write_record(RECORD)
     (lab.path / "definition.json").write_text(text)

@@ -130,7 +130,6 @@ def _missing(*nodes: NodeDefinition) -> list[str]:
         (NodeDefinition("a", cmd=("no-such-program",)), "no-such-program is not on this machine"),
         (NodeDefinition("a", cmd=("/no/such",)), "/no/such is not on this machine"),
         (NodeDefinition("a", cmd=("sh",), cap_add=("NET_MAGIC",)), "capability NET_MAGIC cannot be given"),
-        (NodeDefinition("a", cmd=("sh",), unsupported=("wants a port",)), "wants a port"),
     ],
 )
 def test_a_node_that_cannot_run_here_is_told_with_the_reason(spec: NodeDefinition, said: str) -> None:
