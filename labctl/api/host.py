@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labctl.lab.lifecycle import take_down
+from labctl.errors import LabctlError
+from labctl.lab.lifecycle import open_lab, take_down
 from labctl.lab.reservation import changing, reserve
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class LabHost(Protocol):
     def about(self) -> dict[str, Any]:
         """For the journal: ``runtime``, ``definition``."""
 
+    def log(self, node: str) -> str:
+        """What a node has said since it last booted; why there is none where it cannot be had."""
+
     def take_down(self) -> None:
         """Take the lab down; repeating it is no error."""
 
@@ -79,6 +83,14 @@ class LiveHost:
         """See :class:`LabHost`."""
         definition = Path(self._record.definition).read_text(encoding="utf-8", errors="replace")
         return {"runtime": self.runtime, "already_running": True, "definition": definition}
+
+    def log(self, node: str) -> str:
+        """See :class:`LabHost`."""
+        try:
+            runtime, folder = open_lab(self._folder.name, self._folder.root)
+            return runtime.logs(folder, node).decode(errors="replace")
+        except (LabctlError, OSError) as error:
+            return f"no log could be had: {error}"
 
     def take_down(self) -> None:
         """See :class:`LabHost`."""

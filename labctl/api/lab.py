@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["CommandOutput", "RunningLab"]
 
 
+_REMEMBERED = 8
+
+
 @dataclass(frozen=True, slots=True)
 class CommandOutput:
     """What a command in a node did."""
@@ -57,6 +61,7 @@ class RunningLab:
 
     Attributes:
         plan: nodes, links and addresses, as planned.
+        measured: traffic that has ended, the latest last; the last 8.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class RunningLab:
         self._held = contextlib.ExitStack()
         self._changes: Callable[[], Sequence[ForcedChange]] = tuple
         self._handling = contextlib.ExitStack()
+        self.measured: deque[MeasuredTraffic] = deque(maxlen=_REMEMBERED)
 
     def __repr__(self) -> str:
         return f"<Lab {self.name} on {self.runtime}>"
@@ -359,6 +365,10 @@ class RunningLab:
             raise ActionError(f"{node}: {argv[0]} ended with {output.code}: {output.stderr.strip()}")
         return output
 
+    def logs(self) -> dict[str, str]:
+        """What each node has said since it last booted; why there is none where it cannot be had."""
+        return {node.name: self._host.log(node.name) for node in self.plan.nodes}
+
     def down(self) -> None:
         """Take the lab down now; repeating it is no error."""
         with signals.handled(), signals.held():
@@ -381,6 +391,8 @@ class RunningLab:
     def _end(self, traffic: MeasuredTraffic) -> None:
         if traffic in self._flowing:
             self._flowing.remove(traffic)
+        if traffic.trial.ended:
+            self.measured.append(traffic)
         if not self._flowing:
             self._held.close()
 

@@ -40,6 +40,9 @@ class FakeHost:
     def about(self) -> dict[str, Any]:
         return {"runtime": "fake"}
 
+    def log(self, node: str) -> str:
+        return f"{node} says nothing of note\n"
+
     def take_down(self) -> None:
         self.told.append("down")
 
