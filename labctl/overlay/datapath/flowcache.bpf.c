@@ -14,42 +14,91 @@
 
 char LICENSE[] SEC("license") = "Dual Apache/GPL";
 
+#define TRIES 3 // lookups of an entry that is overwritten just then
+
+// Copy the entry that stands under a key; where it stands, for its counters, or NULL where there is none.
+//
+// The memory of an entry that is deleted, evicted or overwritten serves the next one that is written at once,
+// perhaps another tenant's, whoever still reads it here. So a copy counts only if the same memory still stands
+// under the key when it is done; else the entry is looked for again. The counters alone are written without
+// such a proof: at worst another entry counts one packet of this one.
+static __always_inline struct flow_value *take(void *map, const struct flow_key *key, struct flow_value *copy)
+{
+	struct flow_value *value = bpf_map_lookup_elem(map, key), *again;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (!value)
+			return NULL;
+		__builtin_memcpy(copy, value, sizeof(*copy));
+		again = bpf_map_lookup_elem(map, key);
+		if (again == value)
+			return value;
+		value = again;
+	}
+	return NULL;
+}
+
 // Functions are calls, not inlined, where programs would need too much stack otherwise.
-static __noinline struct flow_value *find_wide(__u32 ingress)
+static __noinline struct flow_value *find_wide(struct view *view)
 {
 	struct flow_key wide = {};
 
-	wide.ingress = ingress;
+	if (!view)
+		return NULL;
+	wide.ingress = view->key.ingress;
 	wide.match_frag = MATCH_INGRESS << 4;
-	return bpf_map_lookup_elem(&lc_fixed, &wide);
+	return take(&lc_fixed, &wide, &view->entry);
 }
 
-static __always_inline struct flow_value *find(const struct flow_key *key)
+// Of what comes in by a gateway's uplink.
+static __noinline struct flow_value *find_inward(struct view *view)
 {
-	struct flow_value *value = bpf_map_lookup_elem(&lc_flows, key);
+	struct flow_key inward = {};
+
+	if (!view)
+		return NULL;
+	inward.ingress = view->key.ingress;
+	inward.eth_type = view->key.eth_type;
+	inward.match_frag = MATCH_DESTINATION << 4;
+	__builtin_memcpy(inward.dst, view->key.dst, 16);
+	return take(&lc_fixed, &inward, &view->entry);
+}
+
+static __always_inline struct flow_value *find(struct view *view)
+{
+	struct flow_value *value = take(&lc_flows, &view->key, &view->entry);
 
 	if (value) {
-		__u32 index = value->generation & GENERATION_INDEX, *active;
+		__u32 index = view->entry.generation & GENERATION_INDEX, *active;
 
-		if (!value->generation)
+		if (!view->entry.generation)
 			return value;
 		active = bpf_map_lookup_elem(&lc_active, &index);
 		// What the kernel made holds as long as what it made it from; then it is as if it were not there.
-		if (active && *active == value->generation)
+		if (active && *active == view->entry.generation)
 			return value;
 	}
-	return find_wide(key->ingress);
+	return find_wide(view);
 }
 
-static __always_inline struct port *limited_port(__u32 whose)
+// The key of the port that an interface is; 0 where it is none. What is read counts as in take: a packet must
+// not come in as another's.
+static __noinline __u32 port_of(__u32 ifindex)
 {
-	struct port *port = bpf_map_lookup_elem(&lc_ports, &whose);
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex), *again;
 
-	if (!port && whose > FROM_TUNNEL && whose < FROM_TUNNEL << 1) {
-		whose = 0;
-		port = bpf_map_lookup_elem(&lc_ports, &whose);
+	for (int i = 0; i < TRIES; i++) {
+		__u32 id;
+
+		if (!port)
+			return 0;
+		id = *(volatile __u32 *)&port->id;
+		again = bpf_map_lookup_elem(&lc_ports, &ifindex);
+		if (again == port)
+			return id;
+		port = again;
 	}
-	return port;
+	return 0;
 }
 
 static __always_inline int take_upcall_token(__u32 whose)
@@ -128,27 +177,30 @@ static __always_inline int are_other_macs(const struct flow_value *value, const 
 	return new[0] != old[0] || new[1] != old[1] || new[2] != old[2];
 }
 
-// What the entry says; -1 where it says nothing any more, since a connection has come or gone.
+// What the entry in the view says; -1 where it says nothing any more, since a connection has come or gone.
+// "value" is where it stands, for its counters alone.
 static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_value *value, __u32 from, __u32 limit)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
+	const struct flow_value *entry;
 	__u32 kind;
 
 	if (!view || !value)
 		return -1;
-	kind = value->kind;
+	entry = &view->entry;
+	kind = entry->kind;
 	if (kind == ACT_DROP) {
-		if (value->conns[0] && !as_asked(&view->key, value->conns))
+		if (entry->conns[0] && !as_asked(&view->key, entry->conns))
 			return -1;
 	} else if (kind != ACT_UPCALL) {
-		if (value->mtu && view->l4 && longest(skb, view) > value->mtu) {
+		if (entry->mtu && view->l4 && longest(skb, view) > entry->mtu) {
 			count(CNT_TOO_BIG);
 			return upcall(skb, from, limit); // the agent answers with ICMP
 		}
-		if (value->ttl && view->ttl <= value->ttl)
+		if (entry->ttl && view->ttl <= entry->ttl)
 			return upcall(skb, from, limit); // the same: time exceeded
 		// Also at the first packet: it opens the connection, or is the answer to it.
-		if (value->conns[0] && (!value->packets || (now ^ value->last_ns) >> SLOT) && refresh(&view->key, value, now))
+		if (entry->conns[0] && (!entry->packets || (now ^ entry->last_ns) >> SLOT) && refresh(&view->key, entry, now))
 			return -1;
 	}
 	// Two CPUs that count at the same moment may count one for both: what no atomic operation costs.
@@ -161,65 +213,41 @@ static __noinline int act(struct __sk_buff *skb, struct view *view, struct flow_
 	}
 	if (kind == ACT_UPCALL)
 		return upcall(skb, from, limit);
-	if (value->ttl && lower_ttl(skb, view->key.eth_type, view->ttl, value->ttl))
+	if (entry->ttl && lower_ttl(skb, view->key.eth_type, view->ttl, entry->ttl))
 		return TC_ACT_SHOT;
-	if (value->flags & FLAG_MACS && are_other_macs(value, &view->key)) {
+	if (entry->flags & FLAG_MACS && are_other_macs(entry, &view->key)) {
 		__u8 macs[12];
 
-		__builtin_memcpy(macs, value->dmac, 6);
-		__builtin_memcpy(macs + 6, value->smac, 6);
+		__builtin_memcpy(macs, entry->dmac, 6);
+		__builtin_memcpy(macs + 6, entry->smac, 6);
 		bpf_skb_store_bytes(skb, 0, macs, 12, 0);
 	}
 	count(CNT_HIT);
 	if (kind == ACT_PORT) {
 		skb->mark = 0;
-		if (value->flags & FLAG_PEER)
-			return bpf_redirect_peer(value->out_ifindex, 0);
-		return bpf_redirect(value->out_ifindex, 0);
+		if (entry->flags & FLAG_PEER)
+			return bpf_redirect_peer(entry->out_ifindex, 0);
+		return bpf_redirect(entry->out_ifindex, 0);
 	}
 	if (kind == ACT_TUNNEL) {
 		skb->mark = 0;
-		return to_tunnel(skb, value);
+		return to_tunnel(skb, entry);
 	}
 	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
 	return TC_ACT_OK;
-}
-
-// Make the entry of a new flow from a decision for another one, and follow it; -1 where none fits. What is
-// dropped gets no entry: a scan of ports would push out the entries of others.
-static __noinline int act_by_megaflow(struct __sk_buff *skb, struct view *view, __u32 from, __u32 limit)
-{
-	struct flow_value *value;
-	struct port *port = limited_port(limit);
-	int kind;
-
-	if (!view || !port)
-		return -1;
-	kind = make_by_megaflow(view, longest(skb, view), port);
-	if (kind < 0)
-		return -1;
-	if (kind == ACT_DROP) {
-		count(CNT_DROP);
-		return TC_ACT_SHOT;
-	}
-	value = bpf_map_lookup_elem(&lc_flows, &view->key);
-	if (!value)
-		return -1;
-	count(CNT_MADE);
-	return act(skb, view, value, from, limit);
 }
 
 static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress, __u32 from, __u32 limit)
 {
 	struct view view;
 	struct flow_value *value;
-	int done;
+	int done, kind;
 
 	if (read_packet(skb, ingress, &view)) {
 		count(CNT_MALFORMED);
 		return TC_ACT_SHOT;
 	}
-	value = find(&view.key);
+	value = find(&view);
 	if (value) {
 		done = act(skb, &view, value, from, limit);
 		if (done >= 0)
@@ -227,8 +255,21 @@ static __always_inline int look_up_and_act(struct __sk_buff *skb, __u32 ingress,
 		count(CNT_STALE);
 	}
 	count(CNT_MISS);
-	done = act_by_megaflow(skb, &view, from, limit);
-	return done >= 0 ? done : upcall(skb, from, limit);
+	// Not in a function of its own, whose stack would come on top of those of the functions that it calls.
+	kind = make_by_megaflow(&view, longest(skb, &view), limit);
+	if (kind == ACT_DROP) {
+		count(CNT_DROP); // and gets no entry: a scan of ports would push out the entries of others
+		return TC_ACT_SHOT;
+	}
+	value = kind < 0 ? NULL : take(&lc_flows, &view.key, &view.entry);
+	if (value) {
+		count(CNT_MADE);
+		view.entry.packets = 0; // whatever was counted meanwhile: this packet opens the connection
+		done = act(skb, &view, value, from, limit);
+		if (done >= 0)
+			return done;
+	}
+	return upcall(skb, from, limit);
 }
 
 // Ingress of a port: what a virtual machine sent.
@@ -236,13 +277,13 @@ SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex;
-	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+	__u32 port = port_of(ifindex);
 
 	if (!port) {
 		count(CNT_DROP);
 		return TC_ACT_SHOT; // not bound yet, or no more
 	}
-	return look_up_and_act(skb, port->id, ifindex, ifindex);
+	return look_up_and_act(skb, port, ifindex, ifindex);
 }
 
 // Ingress of a gateway's uplink: what its kernel routes inward. All of it has entries by destination
@@ -251,17 +292,16 @@ SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
 	struct view view;
-	struct flow_key inward = {};
 	struct prefix source = { .length = 128 };
 	struct flow_value *value;
 	__u32 ifindex = skb->ifindex;
-	struct port *port = bpf_map_lookup_elem(&lc_ports, &ifindex);
+	__u32 port = port_of(ifindex);
 
 	if (!port) {
 		count(CNT_DROP);
 		return TC_ACT_SHOT;
 	}
-	if (read_packet(skb, port->id, &view)) {
+	if (read_packet(skb, port, &view)) {
 		count(CNT_MALFORMED);
 		return TC_ACT_SHOT;
 	}
@@ -270,13 +310,9 @@ int from_uplink(struct __sk_buff *skb)
 		count(CNT_DROP);
 		return TC_ACT_SHOT; // somebody outside claims to be inside
 	}
-	inward.ingress = port->id;
-	inward.eth_type = view.key.eth_type;
-	inward.match_frag = MATCH_DESTINATION << 4;
-	__builtin_memcpy(inward.dst, view.key.dst, 16);
-	value = bpf_map_lookup_elem(&lc_fixed, &inward);
+	value = find_inward(&view);
 	if (!value)
-		value = find(&view.key);
+		value = find(&view);
 	if (value) {
 		int done = act(skb, &view, value, ifindex, ifindex);
 
@@ -343,16 +379,14 @@ int from_agent(struct __sk_buff *skb)
 	if (!from)
 		return TC_ACT_SHOT;
 	if (from < FROM_TUNNEL) {
-		struct port *port = bpf_map_lookup_elem(&lc_ports, &from);
-
-		if (!port)
+		ingress = port_of(from);
+		if (!ingress)
 			return TC_ACT_SHOT;
-		ingress = port->id;
 	}
 	if (read_packet(skb, ingress, &view))
 		return TC_ACT_SHOT;
-	value = find(&view.key);
-	if (!value || value->kind == ACT_UPCALL) {
+	value = find(&view);
+	if (!value || view.entry.kind == ACT_UPCALL) {
 		count(CNT_DROP);
 		return TC_ACT_SHOT;
 	}

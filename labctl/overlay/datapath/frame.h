@@ -12,6 +12,7 @@ struct view {
 	__u32 l4_len; // length of that header, where segments of a GSO frame repeat it
 	__u32 ttl; // or hop limit
 	__u32 end; // where the IP packet ends: what stands behind is none of its headers
+	struct flow_value entry; // a copy of the one that it follows (take in flowcache.bpf.c); last, set apart from the rest
 };
 
 // Fields are read, and packets refused, just as labctl.overlay.packet.parse does: an entry is written
@@ -135,7 +136,7 @@ static __always_inline int read_packet(struct __sk_buff *skb, __u32 ingress, str
 {
 	struct ethhdr eth;
 
-	__builtin_memset(view, 0, sizeof(*view));
+	__builtin_memset(view, 0, offsetof(struct view, entry));
 	// The kernel has taken a VLAN tag off and keeps it beside the packet, where no key would show it.
 	if (skb->vlan_present || bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return -1;

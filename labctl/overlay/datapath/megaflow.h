@@ -135,38 +135,51 @@ static __always_inline int take_token(__u64 *bucket, __u32 rate, __u32 burst)
 	return 1;
 }
 
+static __always_inline struct port *limited_port(__u32 whose)
+{
+	struct port *port = bpf_map_lookup_elem(&lc_ports, &whose);
+
+	if (!port && whose > FROM_TUNNEL && whose < FROM_TUNNEL << 1) {
+		whose = 0;
+		port = bpf_map_lookup_elem(&lc_ports, &whose);
+	}
+	return port;
+}
+
 // Write the entry of a variant that a packet fits, unless it drops; its kind, or -1 where there is none.
 //
 // An element of the map that the agent overwrites serves the next one that it writes at once, perhaps
 // another tenant's, whoever still reads it here. So what was read and copied counts only if the element
-// still stands under its key, and the variant in it. A function of its own, for its stack.
+// still stands under its key, and the variant in it.
 static __noinline int make(const struct flow_key *at, const struct megaflow *megaflow, const struct variant *variant,
-			   const struct flow_key *key, struct port *port)
+			   struct view *view, struct port *port)
 {
-	struct flow_value value;
+	struct flow_value *value;
 	struct megaflow *again;
 
-	if (!at || !megaflow || !variant || !key || !port)
+	if (!at || !megaflow || !variant || !view || !port)
 		return -1;
-	__builtin_memcpy(&value, &variant->value, sizeof(value));
+	value = &view->entry;
+	__builtin_memcpy(value, &variant->value, sizeof(*value));
 	again = bpf_map_lookup_elem(&lc_megaflows, at);
-	if (!again || again != megaflow || variant->value.generation != value.generation)
+	if (!again || again != megaflow || variant->value.generation != value->generation)
 		return -1;
-	if (value.kind == ACT_DROP)
+	if (value->kind == ACT_DROP)
 		return ACT_DROP;
 	// What the kernel makes by itself is cheap; its rate is limited so that no port drives out all others' entries.
 	// One that takes the place of its own, whose megaflow is no more, drives out nobody's: after a change that
 	// touches many flows all of them go on at once.
-	if (!bpf_map_lookup_elem(&lc_flows, key) && !take_token(&port->made_ns, 2 * port->rate, 2 * port->burst))
+	if (!bpf_map_lookup_elem(&lc_flows, &view->key) && !take_token(&port->made_ns, 2 * port->rate, 2 * port->burst))
 		return -1;
-	return bpf_map_update_elem(&lc_flows, key, &value, BPF_ANY) ? -1 : (int)value.kind;
+	return bpf_map_update_elem(&lc_flows, &view->key, value, BPF_ANY) ? -1 : (int)value->kind;
 }
 
 // Make an entry from the variant that a packet fits, with all that its decision was made from; its kind,
 // or -1 where none fits. Left to the agent: fragments, ICMP, and the ports of DHCP, as in
 // labctl.overlay.agent.megaflow.
-static __noinline int make_by_megaflow(const struct view *view, __u32 length, struct port *port)
+static __noinline int make_by_megaflow(struct view *view, __u32 length, __u32 limit)
 {
+	struct port *port = limited_port(limit);
 	struct flow_key key;
 
 	if (!view || !port)
@@ -193,7 +206,7 @@ static __noinline int make_by_megaflow(const struct view *view, __u32 length, st
 			if (length > variant->length || view->ttl < variant->ttl)
 				continue;
 			if (as_asked(&view->key, variant->asked))
-				return make(&key, megaflow, variant, &view->key, port);
+				return make(&key, megaflow, variant, view, port);
 		}
 	}
 	return -1;
