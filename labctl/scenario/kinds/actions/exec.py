@@ -25,9 +25,7 @@ _TIMEOUT_S = 60.0
 class ExecEntry(Entry):
     """``exec`` as a user writes it."""
 
-    command: Annotated[
-        NodeCommandEntry, Field(alias="exec", description="run in a node; how it must end")
-    ]
+    command: Annotated[NodeCommandEntry, Field(alias="exec", description="run in a node; how it must end")]
 
 
 def _read(entry: ExecEntry) -> tuple[Action[NodeCommand], ...]:
