@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,25 @@ def test_a_program_and_a_scenario_say_the_same_of_a_cut(folder: Path) -> None:
     assert cut.window.total_seconds() < 0.01
     assert told.verdict is written.verdict is labctl.Verdict.PASS, told.explain() + written.explain()
     assert cut.in_flight <= 32 >= fault.in_flight
+    assert not list(Path("/run/labctl").glob(f"api{os.getpid()}"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_takes_the_lab_of_a_program_down(folder: Path, number: signal.Signals) -> None:
+    program = """
+import labctl, time
+with labctl.up("two-paths.yml", runtime="netns") as lab, lab.traffic("h1", "h2"):
+    lab.power_off("r2")
+    print("broken", flush=True)
+    time.sleep(60)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "broken\n"
+        running.send_signal(number)
+        assert running.wait(30) != 0
     assert not list(Path("/run/labctl").glob(f"api{os.getpid()}"))
 
 
