@@ -14,7 +14,7 @@ flowcache := labctl/overlay/datapath/flowcache.bpf
 # Handed to pytest: make unit ARGS='-k name'
 ARGS ?=
 
-.PHONY: help demo test bench lint hooks unit watch coverage netns containerlab contract e2e golden nightly soak \
+.PHONY: help demo test bench lint hooks unit properties watch coverage netns containerlab contract e2e golden nightly soak \
 	images containerlab-up engine-stop venv venv-dev host lock datapath dist clean
 
 help: ## this list
@@ -25,7 +25,7 @@ demo: venv datapath ## virtual networks behind three gateways, each losing its p
 	@$(root) $(labctl) doctor --install --for overlay --quiet
 	@$(root) $(labctl) run scenarios/zero-loss-gateway.yml --runtime netns --out results/demo
 
-test: lint unit netns containerlab ## everything that CI runs
+test: lint unit properties netns containerlab ## everything that CI runs
 
 lint: venv-dev ## every linter and the type checker
 	@$(ci)/lint
@@ -33,8 +33,11 @@ lint: venv-dev ## every linter and the type checker
 hooks: venv-dev ## run the quick linters before every commit (git hooks of this clone)
 	@.venv/bin/pre-commit install
 
-unit: venv-dev ## tests without root, one process a processor; ARGS='-k name' for some of them
-	@$(ci)/pytest-run unit 'not netns and not clab' -n auto --dist worksteal $(ARGS)
+unit: venv-dev ## quick tests without root, one process a processor; ARGS='-k name' for some of them
+	@$(ci)/pytest-run unit 'not netns and not clab and not hypothesis and not slow' -n auto --dist worksteal $(ARGS)
+
+properties: venv-dev ## the other tests without root: properties over examples (Hypothesis), packages
+	@$(ci)/pytest-run properties '(hypothesis or slow) and not netns and not clab' -n auto --dist worksteal $(ARGS)
 
 watch: venv-dev ## the unit tests again whenever a file is saved, those that failed first; ARGS as for unit
 	@$(ci)/watch $(ARGS)

@@ -215,6 +215,7 @@ def test_the_largest_lab_is_loaded_and_one_node_more_is_refused() -> None:
     assert "expected at most 4096" in refused(ring, "size=999999999")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "line"),
     [
