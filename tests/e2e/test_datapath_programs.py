@@ -292,3 +292,15 @@ def test_the_least_used_entry_goes_when_there_are_too_many(tmp_path_factory: pyt
         assert found.action is DatapathAction.DROP
     finally:
         small.close()
+
+
+def test_the_prefixes_of_ten_thousand_networks_of_both_versions_fit(trial: Trial) -> None:
+    prefixes: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [
+        *(ipaddress.IPv4Network((0x0A000000 + (number << 8), 24)) for number in range(10_000)),
+        *(ipaddress.IPv6Network(((0xFD00 << 112) + (number << 64), 64)) for number in range(10_000)),
+    ]
+    trial.cache.set_inside(prefixes)
+    try:
+        assert trial.cache.inside() == frozenset(prefixes)
+    finally:
+        trial.cache.unset_inside(prefixes)
