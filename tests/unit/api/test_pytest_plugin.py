@@ -67,6 +67,8 @@ pytestmark = pytest.mark.labctl("two.yml", sets={"size": 3})
 
 @pytest.fixture
 def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    # Names of labs follow from it, and these tests may be a worker's themselves.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     # What the inner conftest puts fakes in the place of comes back at the end.
     monkeypatch.setattr(os, "geteuid", os.geteuid)
     monkeypatch.setattr(labctl, "up", labctl.up)
