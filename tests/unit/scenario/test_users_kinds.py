@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # a process each, which scans what is installed
+
 MODULE = """
 from typing import Annotated
 
