@@ -36,7 +36,7 @@ hooks: venv-dev ## run the quick linters before every commit (git hooks of this 
 unit: venv-dev ## quick tests without root, one process a processor; ARGS='-k name' for some of them
 	@$(ci)/pytest-run unit 'not netns and not clab and not hypothesis and not slow' -n auto --dist worksteal $(ARGS)
 
-properties: venv-dev ## the other tests without root: properties over examples (Hypothesis), packages
+properties: venv-dev ## the other tests without root: properties over examples (Hypothesis), packages, all that takes long
 	@$(ci)/pytest-run properties '(hypothesis or slow) and not netns and not clab' -n auto --dist worksteal $(ARGS)
 
 watch: venv-dev ## the unit tests again whenever a file is saved, those that failed first; ARGS as for unit

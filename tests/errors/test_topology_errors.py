@@ -29,6 +29,7 @@ def said_about(path: Path) -> str:
     return str(caught.value).replace(str(path), path.name) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_every_problem_is_told_with_its_place(path: Path) -> None:
     said = said_about(path)

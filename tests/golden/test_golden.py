@@ -30,6 +30,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, bool]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_rendered_folder_is_the_golden_one(name: str, tmp_path: Path) -> None:
     render(load_topology(TOPOLOGIES / f"{name}.yml", CASES[name]), tmp_path / name)
@@ -49,6 +50,7 @@ PROGRAMS = sorted(
 )
 
 
+@pytest.mark.slow
 def test_programs_pass_shellcheck() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:

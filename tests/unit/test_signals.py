@@ -175,6 +175,7 @@ def test_a_signal_raises_where_it_is_released_within_blocks_that_hold() -> None:
     assert (done.returncode, done.stdout) == (130, "undone\n")
 
 
+@pytest.mark.slow
 def test_once_the_work_is_done_a_signal_is_too_late_and_the_third_gives_up() -> None:
     done = _program(signal.SIGTERM, "signals.done()\nsend()\nsend()\nprint('shown')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "shown\n", "")
@@ -205,6 +206,7 @@ def test_handlers_of_the_program_around_are_left_alone() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.slow
 @ALL
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_signal_while_up_reads_its_file_ends_it_at_once(number: int) -> None:

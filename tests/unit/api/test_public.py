@@ -20,6 +20,7 @@ def test_importing_labctl_imports_nothing_else_of_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_help_imports_nothing_of_the_api() -> None:
     code = (
         "import sys; sys.argv = ['labctl', '--help']\nfrom labctl.cli import main\n"

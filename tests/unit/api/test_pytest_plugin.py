@@ -130,6 +130,7 @@ def test_each_worker_of_xdist_has_labs_of_its_own_name(
     assert "UP two.yml two-gw3" in run(inner, "-s").stdout.str()
 
 
+@pytest.mark.slow
 def test_a_failure_has_the_nodes_logs_and_the_verdict_beside_it(inner: pytest.Pytester) -> None:
     inner.makepyfile(
         TEST
@@ -167,6 +168,7 @@ def test_one(lab):
     run(inner, "--labctl-inconclusive", wanted).assert_outcomes(**outcome)
 
 
+@pytest.mark.slow
 def test_scenario_files_are_tests(inner: pytest.Pytester) -> None:
     scenario = "name: x\ntopology: t.yml\ntraffic: []\n"
     folder = inner.mkdir("scenarios")
@@ -192,6 +194,7 @@ def test_who_is_not_root_skips_with_the_reason(inner: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(["*takes root*"])
 
 
+@pytest.mark.slow
 def test_a_baseline_is_recorded_and_held_against(inner: pytest.Pytester, tmp_path: Path) -> None:
     (inner.path / "x.yml").write_text("name: x\n")
     inner.makepyfile(

@@ -136,6 +136,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_interrupt_and_a_second_one_does_not_stop_the_healing(number: signal.Signals) -> None:
     child = subprocess.Popen(
@@ -153,6 +154,7 @@ def test_signals_interrupt_and_a_second_one_does_not_stop_the_healing(number: si
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_the_third_signal_gives_up() -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", SLOW], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

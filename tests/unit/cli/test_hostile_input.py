@@ -131,6 +131,7 @@ def test_a_file_of_a_role_that_leads_out_of_its_folder_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("words", ["schema topology", "ls --json"])
 def test_a_stdout_that_cannot_be_written_is_one_line(redirect: str, words: str) -> None:
@@ -141,6 +142,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line(redirect: str, words: str) 
     assert told.startswith("labctl: stdout cannot be written: ")
 
 
+@pytest.mark.slow
 def test_a_closed_stdout_is_nobodys_business_where_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "t.yml").write_text("name: [")
     line = f"exec {sys.executable} -m labctl validate {tmp_path / 't.yml'} >&-"

@@ -24,6 +24,7 @@ def _empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_it_writes_can_be_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,6 +38,7 @@ def test_what_it_writes_can_be_run(
     )
 
 
+@pytest.mark.slow
 def test_editors_find_the_schemas_of_this_version(capsys: pytest.CaptureFixture[str]) -> None:
     files = starter_files("edge")
     named = json.loads(files[".vscode/settings.json"])["yaml.schemas"]

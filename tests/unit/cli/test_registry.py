@@ -38,6 +38,7 @@ def test_every_parameter_of_every_command_is_explained(name: str) -> None:
             assert getattr(param, "help", None), f"{name} {one.name}: {param.name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_loading_a_command_for_its_help_imports_nothing_heavy(name: str) -> None:
     code = (
@@ -80,6 +81,7 @@ def test_help_and_version_import_no_command_and_nothing_heavy(words: tuple[str, 
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("ls",), ("up", "--help"), ("doctor", "--help")])
 def test_a_command_imports_nothing_heavy_but_what_typer_brings(words: tuple[str, ...]) -> None:
     found = _imported(*words)

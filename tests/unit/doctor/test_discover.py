@@ -57,6 +57,7 @@ def _names(package: ModuleType) -> list[str]:
     return [check.name for check in discover(package)]
 
 
+@pytest.mark.slow
 def test_a_new_check_is_one_file_and_labctl_doctor_runs_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ def test_a_node_that_does_not_stop_holds_up_nothing_for_longer_than_the_bound(gr
     assert (group / "cgroup.freeze").read_text() == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("group")
 def test_a_kernel_that_keeps_us_waiting_holds_up_nothing_and_has_ended_with_the_context(
     monkeypatch: pytest.MonkeyPatch,
@@ -63,6 +64,7 @@ def test_a_node_that_stops_at_once_is_not_waited_for(group: Path) -> None:
     assert waited_ns / 1e9 < LATE_S
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("group")
 def test_a_freeze_without_a_bound_says_that_not_all_have_stopped() -> None:
     with pytest.raises(ActionError, match="have not stopped within"):

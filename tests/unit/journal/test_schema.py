@@ -109,6 +109,7 @@ def written(out: Path) -> Iterator[Path]:
     yield run("bug", backend={"before": bug})
 
 
+@pytest.mark.slow
 def test_every_line_that_a_run_writes_is_of_the_schema(tmp_path: Path) -> None:
     seen: set[str] = set()
     for journal in written(tmp_path):
@@ -144,6 +145,7 @@ def test_a_line_of_another_shape_is_not(kind: str, change: dict[str, Any], told:
     assert list(complaints(line, BY_KIND[kind])) == [told]
 
 
+@pytest.mark.slow
 def test_the_verdict_reads_no_field_that_the_schema_does_not_have(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_the_documentation_has_the_table() -> None:
     assert text.partition("<!-- kinds -->\n")[2] == kinds_table(), "run: python -m labctl.journal.schema"
 
 
+@pytest.mark.slow
 def test_an_error_has_a_cause_that_is_documented_and_no_name_of_a_class(tmp_path: Path) -> None:
     causes = {
         event.data["cause"]
@@ -211,6 +214,7 @@ def test_an_error_has_a_cause_that_is_documented_and_no_name_of_a_class(tmp_path
     assert {"action", "node", INTERNAL} <= causes <= set(ERROR_CAUSES)
 
 
+@pytest.mark.slow
 def test_a_result_is_of_its_schema(tmp_path: Path) -> None:
     schema = result_schema()
     for journal in (RECORDED, *written(tmp_path)):

@@ -82,6 +82,7 @@ def test_values_after_the_name_of_a_secret_are_left_out(line: bytes, kept: bytes
     assert without_secrets(line) == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [b"x", b" ", b"password", b"a=", b"token "])
 def test_a_node_that_writes_long_lines_keeps_nobody_waiting(piece: bytes) -> None:
     line = piece * (LOG_BYTES // len(piece))

@@ -78,6 +78,7 @@ def test_validate_tells_it_and_the_file_is_sound_all_the_same(
     ]
 
 
+@pytest.mark.slow
 def test_who_has_pacemaker_does_not_need_keepalived(tmp_path: Path) -> None:
     lab = load_topology(folder("topologies") / "paris-nova.yml", ["cluster=pacemaker"])
     definition = read_definition(render(lab, tmp_path / "out"))

@@ -45,6 +45,7 @@ def _after(asks: int) -> Callable[[bytes | None], ExecResult]:
     return answer
 
 
+@pytest.mark.slow
 def test_every_node_is_told_of_once_whenever_it_becomes_ready(lab: LabDir) -> None:
     runtime = _running(lab, {"labctl-ready": "1"})
     for number, name in enumerate(NAMES):
@@ -66,6 +67,7 @@ def test_those_that_are_late_are_all_named_with_what_they_lack(lab: LabDir) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_node_that_has_stopped_is_told_at_once_with_its_log(lab: LabDir) -> None:
     runtime = _running(lab, {"labctl-ready": "1"})
     runtime.answers[READY_PROGRAM,] = ExecResult(1, b"", b"never\n")

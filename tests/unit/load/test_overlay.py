@@ -53,6 +53,7 @@ def test_guests_are_dealt_out_over_their_hosts_and_linked_to_them() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_rendered_plans_the_same_addresses_whatever_the_order_of_the_names() -> None:
     """Prefixes are given out in the order of the file; t10 comes before t2 where somebody sorts names."""
     text = NODES.replace("t1-net", '"t[1-2,10]-net"') + 'overlay: {tenants: {none: , "t[1-10]": }}'
@@ -107,6 +108,7 @@ def test_links_beyond_the_gateways_carry_no_tunnels() -> None:
     assert "does not fit links of 1300" in refused(narrow + "overlay: {networks: 1}")
 
 
+@pytest.mark.slow
 def test_what_is_rendered_for_tunnels_over_ipv6_has_the_ipv6_addresses() -> None:
     files = render_files(load(NODES + "overlay: {networks: 1, underlay: ipv6}"))
     routing = files["gw1/etc/frr/frr.conf"][0].decode()
@@ -125,6 +127,7 @@ def test_ranges_in_the_names_of_tenants_stand_for_several() -> None:
     assert list(lab.overlay["section"]["tenants"]) == ["t1", "t2", "t3", "q"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("networks", [3, 150, 300])
 def test_the_shipped_topology_with_many_networks(networks: int) -> None:
     lab = load_topology(SHIPPED, [f"networks={networks}"])
@@ -292,6 +295,7 @@ def test_what_is_wrong_with_a_guest_is_told_with_its_place(keys: str, said: str)
     assert said in refused(text + "overlay: {networks: 2}")
 
 
+@pytest.mark.slow
 def test_a_guests_host_stands_in_the_definition() -> None:
     files = render_files(load(NODES + "overlay: {networks: 1}"))
     said = yaml.safe_load(files["a.clab.yml"][0])["topology"]["nodes"]

@@ -208,6 +208,7 @@ def test_a_node_may_be_named_by_a_number() -> None:
     assert [node.name for node in lab.nodes] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_the_largest_lab_is_loaded_and_one_node_more_is_refused() -> None:
     ring = (ROOT / "topologies" / "ring.yml").read_text()
     assert len(load(ring, "size=4096").nodes) == 4096

@@ -84,6 +84,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run_here
 
 
+@pytest.mark.slow
 def test_init_prints_the_leases_of_the_network_and_its_cost_is_an_event(
     flag_file: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_init_prints_the_leases_of_the_network_and_its_cost_is_an_event(
     assert event["t_ns"] > before - 20_000_000
 
 
+@pytest.mark.slow
 def test_a_network_without_leases_prints_none(flag_file: Path, call: Callable[..., Done]) -> None:
     with closing(sqlite3.connect(flag_file.parent / "nova.sqlite")) as database:
         database.executescript("DELETE FROM fixed_ips")
@@ -144,6 +146,7 @@ def test_lease_events_are_taken_silently(flag_file: Path, tmp_path: Path, call: 
     assert not (tmp_path / "events.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_libraries_are_really_imported() -> None:
     code = "import sys; from labctl.nova.dhcpbridge import main; main(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -383,6 +383,7 @@ TELL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_stdout_by_name_keeps_the_order_of_what_is_printed(name: str, folder: Path) -> None:
     whole = "first\nsecond\nthird\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from labctl.overlay.config.model import Group, Network, Peering
@@ -21,6 +22,7 @@ def section() -> dict[str, object]:
     return read
 
 
+@pytest.mark.slow
 def test_the_section_in_the_documentation_can_be_planned() -> None:
     items = plan_overlay(section(), LabFacts())
     names = {kind: {item.name for item in items if type(item) is kind} for kind in (Network, Group, Peering)}

@@ -297,6 +297,7 @@ def test_nothing_changed_touches_nothing() -> None:
     assert same == topology
 
 
+@pytest.mark.slow
 def test_a_new_tenant_touches_no_flow_of_others() -> None:
     edit = random_world(5)
     world = World.of(edit.items())
@@ -330,6 +331,7 @@ def test_a_vm_can_be_reached_by_its_neighbours_in_some_worlds(seed: int) -> None
     assert reached or len(places) < 4
 
 
+@pytest.mark.slow
 def test_answers_are_for_the_one_who_asked() -> None:
     world = World.of(random_world(1).items())
     dice = random.Random(1)

@@ -153,6 +153,7 @@ def test_a_session_whose_work_hangs_is_ended_at_the_deadline(
     assert client.stopped.wait(5)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_says_a_word_is_given_up(space: Path, silent: str) -> None:
     began = time.monotonic()
     with pytest.raises(ActionError, match=f"none of the controllers answers: {silent}"):

@@ -84,6 +84,7 @@ def connections(kernel: Kernel) -> Connections:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_kernel", [False, True])
 def test_a_flood_of_one_port_leaves_another_ports_idle_connection(
     kernel: Kernel, connections: Connections, *, by_kernel: bool

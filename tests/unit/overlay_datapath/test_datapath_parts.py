@@ -426,6 +426,7 @@ def test_a_withdrawn_megaflow_makes_nothing_new_but_what_it_made_lives_until_it_
     assert memory.valid[old.generation % INDICES] != old.generation
 
 
+@pytest.mark.slow
 def test_the_oldest_megaflow_makes_room_when_all_generations_are_taken_and_takes_its_flows_with_it() -> None:
     table, memory = FlowTable(), Memory()
     megaflows = MegaflowTable(table, memory)
@@ -438,6 +439,7 @@ def test_the_oldest_megaflow_makes_room_when_all_generations_are_taken_and_takes
     assert memory.valid[newest.generation % INDICES] == newest.generation
 
 
+@pytest.mark.slow
 def test_a_vm_that_talks_to_everybody_pushes_out_its_own_megaflow_and_not_those_of_others() -> None:
     table, memory = FlowTable(), Memory()
     megaflows = MegaflowTable(table, memory)

@@ -34,6 +34,7 @@ def ends(link: LinkPlan) -> list[tuple[str, str]]:
     return [(end.node, end.interface) for end in (link.a, link.b)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pair", "ecmp-gateways", "zero-loss-gateway"])
 def test_a_shipped_topology_is_the_same_lab_in_the_words_of_clabernetes(name: str, tmp_path: Path) -> None:
     lab = load_topology(examples("topologies")[name])

@@ -222,6 +222,7 @@ def in_mounts(script: str, out: Path, code: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_mount_point_is_rendered_again_and_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -236,6 +237,7 @@ def test_a_mount_point_is_rendered_again_and_again(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("a/etc/labctl/boot lab.json x.clab.yml\n", "")
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_file_system_that_is_full_keeps_the_old_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -253,6 +255,7 @@ def test_a_file_system_that_is_full_keeps_the_old_folder(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_mount_inside_the_folder_is_not_emptied(tmp_path: Path) -> None:
     out = tmp_path / "out"

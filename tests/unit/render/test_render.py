@@ -58,6 +58,7 @@ def test_the_documented_role_works_as_documented(tmp_path: Path) -> None:
     assert "fw1/etc/firewall:/etc/firewall" in node["binds"]
 
 
+@pytest.mark.slow
 def test_rendering_twice_gives_the_same_bytes() -> None:
     lab = load_topology(ECMP)
     assert render_files(lab) == render_files(load_topology(ECMP))

@@ -181,6 +181,7 @@ def test_the_share_of_flows_without_service_falls_step_by_step(bench: Bench) -> 
     assert quantile(design, 1.0) == pytest.approx(1.6, abs=0.05)
 
 
+@pytest.mark.slow
 def test_designs_stand_side_by_side_in_table_and_page(bench: Bench) -> None:
     clean = design_of(bench.judge(), "clean")
     serial = design_of(out_of_service(bench, list(range(TENANTS))).judge(), "<serial>")

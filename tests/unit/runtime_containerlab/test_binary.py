@@ -58,6 +58,7 @@ def test_it_is_told_the_engine_the_owner_and_not_to_look_for_new_versions(tmp_pa
     assert outcome.log.strip() == f"unix:///e disable {tmp_path} destroy --name x"
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     path = script(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; wait")
     started = time.monotonic()

@@ -94,6 +94,7 @@ def reached(programs: tuple[str, ...], *, types: bool = False) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", sorted(PROGRAMS))
 def test_an_image_holds_what_its_programs_import_and_nothing_else(image: str) -> None:
     held = installed(image)
@@ -101,6 +102,7 @@ def test_an_image_holds_what_its_programs_import_and_nothing_else(image: str) ->
     assert sorted(held - reached(PROGRAMS[image], types=True)) == [], "nothing in the image names it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", sorted(PROGRAMS))
 def test_programs_can_be_imported_where_there_is_nothing_else_of_labctl(image: str, tmp_path: Path) -> None:
     for module in installed(image):

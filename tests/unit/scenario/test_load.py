@@ -95,6 +95,7 @@ def test_everything_of_the_format_is_read(tmp_path: Path) -> None:
     assert scenario.expect[2].bound == 0.1
 
 
+@pytest.mark.slow
 def test_the_shipped_scenarios_are_sound() -> None:
     folder = Path(__file__).parents[3] / "scenarios"
     shipped = sorted(folder.glob("*.yml"))

@@ -72,6 +72,7 @@ def validate(folder: Path, node: str = "a") -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ["paint = painter", "paint = painter:KIND"])
 def test_a_kind_of_an_installed_package_is_a_word_like_any_other(tmp_path: Path, entry: str) -> None:
     install(tmp_path, entry)
@@ -82,6 +83,7 @@ def test_a_kind_of_an_installed_package_is_a_word_like_any_other(tmp_path: Path,
     assert done.stderr == "s.yml:5:21: unknown node 'c' (known: a, b)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "module", "told"),
     [

@@ -61,6 +61,7 @@ def test_fishers_test_is_that_of_the_book() -> None:
     assert fisher_more(5, 5, 0, 5) == pytest.approx(1 / comb(10, 5))
 
 
+@pytest.mark.slow
 def test_the_same_again_is_not_worse(tmp_path: Path) -> None:
     base, new = series(tmp_path / "base", [40] * 8), series(tmp_path / "newer", [40] * 8)
     told = new.compare(base)
@@ -68,6 +69,7 @@ def test_the_same_again_is_not_worse(tmp_path: Path) -> None:
     assert "NOT WORSE" in told.sentence
 
 
+@pytest.mark.slow
 def test_longer_outages_are_worse_and_shorter_ones_better(tmp_path: Path) -> None:
     base, new = series(tmp_path / "base", [40] * 8), series(tmp_path / "newer", [400] * 8)
     told = new.compare(base)
@@ -78,6 +80,7 @@ def test_longer_outages_are_worse_and_shorter_ones_better(tmp_path: Path) -> Non
     assert "400 ms" in told.table()
 
 
+@pytest.mark.slow
 def test_more_fail_overs_with_loss_are_worse(tmp_path: Path) -> None:
     base = series(tmp_path / "base", [0] * 10)
     told = series(tmp_path / "newer", [40, 0] * 5).compare(base)
@@ -86,6 +89,7 @@ def test_more_fail_overs_with_loss_are_worse(tmp_path: Path) -> None:
     assert not told.worse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, 2, 5])
 def test_so_few_that_nothing_could_be_shown_cannot_tell(tmp_path: Path, runs: int) -> None:
     base, new = series(tmp_path / "base", [0] * runs), series(tmp_path / "newer", [0] * runs)
@@ -93,12 +97,14 @@ def test_so_few_that_nothing_could_be_shown_cannot_tell(tmp_path: Path, runs: in
     assert (told.cannot_tell, told.exit_code) == (True, 3)
 
 
+@pytest.mark.slow
 def test_a_difference_within_the_sampling_interval_is_none(tmp_path: Path) -> None:
     """Flows send every 8 ms: outages that differ by less than the two intervals are the same."""
     base, new = series(tmp_path / "base", [40] * 8), series(tmp_path / "newer", [48] * 8)
     assert outcomes(new.compare(base))["outage p50"] is RowOutcome.NOT_WORSE
 
 
+@pytest.mark.slow
 def test_a_tolerance_is_named_by_its_row(tmp_path: Path) -> None:
     base, new = series(tmp_path / "base", [40] * 8), series(tmp_path / "newer", [400] * 8)
     told = new.compare(base, tolerance={"outage p95": 1e9})
@@ -107,6 +113,7 @@ def test_a_tolerance_is_named_by_its_row(tmp_path: Path) -> None:
         new.compare(base, tolerance={"outage p59": 1e9})
 
 
+@pytest.mark.slow
 def test_what_did_not_measure_the_same_cannot_be_compared(tmp_path: Path) -> None:
     base, new = series(tmp_path / "base", [0] * 8), series(tmp_path / "newer", [0] * 8, rate=1000)
     told = new.compare(base)
@@ -114,12 +121,14 @@ def test_what_did_not_measure_the_same_cannot_be_compared(tmp_path: Path) -> Non
     assert told.rows[0].name == "traffic"
 
 
+@pytest.mark.slow
 def test_a_run_is_not_compared_with_its_copy(tmp_path: Path) -> None:
     base = series(tmp_path / "base", [0] * 8)
     with pytest.raises(InputError, match=r"copied|copy|same"):
         base.compare(JudgedResult(base.events))
 
 
+@pytest.mark.slow
 def test_the_command_says_worse_by_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, out_ms in (("base", 40), ("same2", 40), ("worst1", 400)):
         series(tmp_path / name, [out_ms] * 8)
@@ -133,6 +142,7 @@ def test_the_command_says_worse_by_its_exit_code(tmp_path: Path, capsys: pytest.
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 5
 
 
+@pytest.mark.slow
 def test_a_baseline_whose_journal_is_another_is_refused(tmp_path: Path) -> None:
     base, new = series(tmp_path / "base", [0] * 8), series(tmp_path / "newer", [0] * 8)
     write_baseline(base.data, tmp_path / "base")
@@ -144,6 +154,7 @@ def test_a_baseline_whose_journal_is_another_is_refused(tmp_path: Path) -> None:
         new.compare(tmp_path / "base")
 
 
+@pytest.mark.slow
 def test_an_error_is_no_baseline(tmp_path: Path) -> None:
     backend = FakeBackend(NODES, failing=frozenset({"power-off"}))
     scenario = scenario_of_words(words(), fake_lab(NODES), "test")

@@ -212,6 +212,7 @@ def mutated(events: list[dict[str, Any]], draw: random.Random) -> tuple[list[dic
     return events, told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True])
 def test_no_mutation_of_a_journal_is_a_crash_or_makes_a_pass(
     bench: Bench,

@@ -68,6 +68,7 @@ def test_journals_of_format_1_are_judged_without_evidence(name: str, verdict: Ve
 
 
 # Row 1, 3 and 8: whoever saw nothing cross, a fault that hit a flow is not null.
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["loss", "convergence-loss", "outage"])
 @pytest.mark.parametrize("witness", ["saw none", "failed", "was short"])
 def test_losses_at_a_fault_that_nobody_saw_a_flow_cross_are_counted(
@@ -131,6 +132,7 @@ def test_a_sender_that_stalls_at_the_fault_leaves_an_outage_open(bench: Bench) -
 
 
 # Row 5
+@pytest.mark.slow
 def test_an_outage_that_is_open_at_the_end_is_told_as_open(bench: Bench) -> None:
     bench.expect = outage(10_000)
     bench.timeline = cycle("gw1")[:1]
@@ -177,6 +179,7 @@ def test_traffic_so_thin_that_no_packet_left_while_it_was_dark_proves_nothing(be
 
 
 # Row 10
+@pytest.mark.slow
 def test_every_second_packet_lost_for_three_seconds_is_an_outage(bench: Bench) -> None:
     bench.expect = outage(50)
     bench.timeline = cycle("gw1", dark_s=4)
@@ -317,6 +320,7 @@ def _moved(event: Event, number: int) -> Event:
     return type(event)(event.kind, event.t_ns + offset, shift(dict(event.data)))
 
 
+@pytest.mark.slow
 def test_one_dead_fail_over_does_not_vanish_among_many_good_ones(bench: Bench) -> None:
     bench.expect = outage(50, quantile=0.9)
     died: list[int] = []
@@ -405,6 +409,7 @@ def test_off_path_selects_the_flows_that_did_not_cross(bench: Bench) -> None:
     assert "every flow crossed" in result.reasons[0]
 
 
+@pytest.mark.slow
 def test_what_must_be_lost_is_expected_with_at_least(bench: Bench) -> None:
     def isolated(data: dict[str, Any]) -> None:
         data["expect"] = [{**data["expect"][0], "kind": "loss", "at_least": 7686, "streams": ["in", "out"]}]
