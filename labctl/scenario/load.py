@@ -227,7 +227,7 @@ def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[
             "settle": data.get("settle"),
         },
     )
-    return Scenario(
+    scenario = Scenario(
         name=str(data.get("name", path.stem)),
         path=path,
         text=document.text,
@@ -243,6 +243,20 @@ def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[
         settle_ns=DEFAULT_SETTLE_NS if settle is None or settle.settle is None else settle.settle,
         collect=tuple(Collection(one.node, one.file) for _, one in _sound(data, "collect", CollectEntry)),
         warnings=warnings,
+    )
+    return _with_streams(scenario)
+
+
+def _with_streams(scenario: Scenario) -> Scenario:
+    """With the names of streams in conditions, where a user named traffic of both IP versions."""
+    of_name = {spec.name: spec.stream_names for spec in scenario.traffic}
+    return replace(
+        scenario,
+        steady=tuple(condition.with_streams(of_name) for condition in scenario.steady),
+        timeline=tuple(
+            step if step.after is None else replace(step, after=step.after.with_streams(of_name))
+            for step in scenario.timeline
+        ),
     )
 
 

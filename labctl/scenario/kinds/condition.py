@@ -19,7 +19,7 @@ from labctl.document.entries import Duration, Entry
 from labctl.errors import ActionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from labctl.scenario.backend import LabBackend, RunningTraffic
 
@@ -103,6 +103,14 @@ class Condition(ABC):
     def streams(self) -> tuple[str, ...] | None:
         """The streams that it is about (none for all); None if it needs no traffic."""
         return None
+
+    def with_streams(self, of_name: Mapping[str, Sequence[str]]) -> Condition:  # noqa: ARG002 - for those that count
+        """The same with names of traffic in the place of those that a user gave.
+
+        Args:
+            of_name: the streams that a name stands for: two for traffic of both IP versions.
+        """
+        return self
 
     def powered(self) -> Sequence[str]:
         """Nodes that must have power for it to hold."""

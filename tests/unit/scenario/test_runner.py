@@ -19,6 +19,7 @@ from labctl.scenario.kinds.conditions.ecmp_paths import EcmpPaths
 from labctl.scenario.kinds.conditions.loss import Loss
 from labctl.scenario.kinds.conditions.ready import Ready
 from labctl.scenario.kinds.conditions.wait import Wait
+from labctl.scenario.load import load_scenario
 from labctl.scenario.model import Scenario, Step, TrafficSpec
 from labctl.scenario.session import Series, run_series
 from labctl.testing.backend import FakeBackend, FakeTraffic
@@ -386,3 +387,21 @@ def test_a_run_that_is_over_keeps_nothing_of_its_traffic(tmp_path: Path) -> None
         assert [one() for one in kept] == [None] * 3
     finally:
         gc.enable()
+
+
+def test_a_name_of_two_families_means_both_in_a_loss_condition(tmp_path: Path) -> None:
+    (tmp_path / "t.yml").write_text("name: t\nnodes: {a: {role: host}, b: {role: host}}\nlinks: [[a, b]]\n")
+    (tmp_path / "s.yml").write_text(
+        "name: s\ntopology: t.yml\ntraffic: [{name: x, from: a, to: b, family: both}]\n"
+        "steady: [{loss: x, packets: 0, for: 1s}]\n"
+        "timeline: [{after: {loss: x-v6, packets: 0, for: 1s}, link-cut: [a, b]}]\n"
+    )
+    found, _ = load_scenario(tmp_path / "s.yml")
+    assert found.steady == (Loss(("x-v4", "x-v6"), 0, SECOND),)
+    assert found.timeline[0].after == Loss(("x-v6",), 0, SECOND)
+
+
+def test_a_loss_condition_over_no_stream_is_never_met(tmp_path: Path) -> None:
+    # Nothing counted is not nothing lost.
+    events = play(scenario((), (Loss(("nobody",), 0, SECOND),)), backend(), tmp_path)
+    assert "not steady before the first fault" in of_kind(events, "run.error")[0].data["error"]

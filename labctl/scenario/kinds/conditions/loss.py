@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -13,6 +13,8 @@ from labctl.errors import ActionError
 from labctl.scenario.kinds.condition import Condition, ConditionKind, Measured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from labctl.scenario.kinds.condition import Waiting
 
 __all__ = ["KIND", "Loss"]
@@ -69,6 +71,9 @@ class Loss(Condition):
                 "delay_p99_ns": {tally.stream.name: tally.delay_p99_ns for tally in tallies},
             }
             silent = [tally.stream.name for tally in tallies if tally.sent == 0]
+            if not tallies:
+                # Nothing counted is not nothing lost.
+                return Measured(met=False, values={**values, "silent": list(self.names)})
             if lost <= self.packets and not silent:
                 return Measured(met=True, values=values)
             if silent:
@@ -76,6 +81,11 @@ class Loss(Condition):
             if backend.now_ns() - begin >= self.within_ns:
                 return Measured(met=False, values=values)
             waiting.retried(values)
+
+    def with_streams(self, of_name: Mapping[str, Sequence[str]]) -> Loss:
+        """With the names that the streams have when they are counted."""
+        names = (stream for name in self.names for stream in of_name.get(name, (name,)))
+        return replace(self, names=tuple(dict.fromkeys(names)))
 
     def streams(self) -> tuple[str, ...]:
         """Those that it counts."""
