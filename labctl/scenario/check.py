@@ -57,7 +57,7 @@ def check_against_lab(scenario: Scenario, lab: Lab) -> Iterator[Wrong]:
 
 def _ends(scenario: Scenario, lab: Lab, names: list[str]) -> Iterator[Wrong]:
     """Where traffic comes from and goes to."""
-    for index, spec in enumerate(scenario.traffic):
+    for index, spec in _entries(scenario.traffic):
         ends = (
             ("from", spec.source, spec.source_address),
             ("to", spec.destination, spec.destination_address),
@@ -82,23 +82,38 @@ def _ends(scenario: Scenario, lab: Lab, names: list[str]) -> Iterator[Wrong]:
 
 
 def _twice(traffic: Iterable[TrafficSpec]) -> Iterator[Wrong]:
-    seen: dict[str, str] = {}
-    for index, spec in enumerate(traffic):
-        if spec.source == spec.destination:
-            yield ("traffic", index, "to"), f"stream {spec.name!r} goes from {spec.source} to itself", ""
-        for name in {spec.name, *spec.stream_names}:
-            if name in seen:
-                yield (
-                    ("traffic", index, "name"),
-                    f"stream {name!r} is there twice",
-                    "every stream needs its own name",
-                )
-                break
-        seen.update(dict.fromkeys((spec.name, *spec.stream_names), spec.name))
+    """Names that two entries have, as written or as they follow; streams that end where they begin."""
+    names: dict[int, dict[str, None]] = {}
+    for place, spec in enumerate(traffic):
+        index = place if spec.entry < 0 else spec.entry
+        if spec.source == spec.destination and index not in names:
+            name = spec.pair or spec.name
+            yield ("traffic", index, "to"), f"stream {name!r} goes from {spec.source} to itself", ""
+        # What was written comes first: that is what is told.
+        own = filter(None, (spec.pair, spec.name, *spec.stream_names))
+        names.setdefault(index, {}).update(dict.fromkeys(own))
+    seen: set[str] = set()
+    for index, own_names in names.items():
+        twice = next((name for name in own_names if name in seen), None)
+        if twice is not None:
+            hint = "every stream needs its own name"
+            yield ("traffic", index, "name"), f"stream {twice!r} is there twice", hint
+        seen.update(own_names)
+
+
+def _entries(traffic: Iterable[TrafficSpec]) -> Iterator[tuple[int, TrafficSpec]]:
+    """One of each entry of the file, with its place: what comes back has the same ends."""
+    for place, spec in enumerate(traffic):
+        if spec.name != f"{spec.pair}-back":
+            yield (place if spec.entry < 0 else spec.entry), spec
 
 
 def _streams(scenario: Scenario) -> Iterator[Wrong]:
-    known = {name for spec in scenario.traffic for name in (spec.name, *spec.stream_names)}
+    known = {
+        name
+        for spec in scenario.traffic
+        for name in (spec.name, *spec.stream_names, *filter(None, (spec.pair,)))
+    }
     selected: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
         ((*path, condition.kind), streams)
         for path, condition in _conditions(scenario)

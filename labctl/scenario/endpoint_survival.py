@@ -54,9 +54,7 @@ def _told(
     others: list[str] = []
     dead: tuple[TrafficSpec, str, str] | None = None
     for spec in scenario.traffic:
-        chosen = [
-            name for name in spec.stream_names if not streams or name in streams or spec.name in streams
-        ]
+        chosen = spec.chosen_by(streams)
         # Whoever has the address answers an echo request: no socket of ours dies with that node.
         sockets = (spec.source,) if spec.proto == "icmp" else (spec.source, spec.destination)
         ends = ((end, power) for end in sockets for power in (end, hosts.get(end, "")))

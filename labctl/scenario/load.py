@@ -232,7 +232,11 @@ def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[
         path=path,
         text=document.text,
         topology=path.parent / topology if isinstance(topology, str) else path,
-        traffic=tuple(_traffic(entry) for _, entry in _sound(data, "traffic", TrafficEntry)),
+        traffic=tuple(
+            spec
+            for place, (_, entry) in enumerate(_sound(data, "traffic", TrafficEntry))
+            for spec in _traffic(place, entry)
+        ),
         steady=tuple(_condition(entry) for _, entry in _sound(data, "steady", ConditionEntry)),
         timeline=steps_of([(index, one, _after(one)) for index, one in _sound(data, "timeline", StepEntry)]),
         expect=tuple(
@@ -248,8 +252,11 @@ def _build(document: Document, path: Path, sets: Sequence[str], warnings: tuple[
 
 
 def _with_streams(scenario: Scenario) -> Scenario:
-    """With the names of streams in conditions, where a user named traffic of both IP versions."""
-    of_name = {spec.name: spec.stream_names for spec in scenario.traffic}
+    """With the names of streams in conditions, where a user named traffic of several."""
+    of_name: dict[str, list[str]] = {}
+    for spec in scenario.traffic:
+        for name in filter(None, (spec.name, spec.pair)):
+            of_name.setdefault(name, []).extend(spec.stream_names)
     return replace(
         scenario,
         steady=tuple(condition.with_streams(of_name) for condition in scenario.steady),
@@ -278,9 +285,10 @@ def _scalar(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _traffic(entry: TrafficEntry) -> TrafficSpec:
-    return TrafficSpec(
-        name=entry.name,
+def _traffic(place: int, entry: TrafficEntry) -> Iterator[TrafficSpec]:
+    """What one entry asks for: one, or one in each direction."""
+    there = TrafficSpec(
+        name=f"{entry.name}-there" if entry.both else entry.name,
         source=entry.from_,
         destination=entry.to,
         proto=entry.proto,
@@ -291,7 +299,19 @@ def _traffic(entry: TrafficEntry) -> TrafficSpec:
         addresses=entry.addresses or "",
         source_address=str(entry.from_address or ""),
         destination_address=str(entry.to_address or ""),
+        pair=entry.name if entry.both else "",
+        entry=place,
     )
+    yield there
+    if entry.both:
+        yield replace(
+            there,
+            name=f"{entry.name}-back",
+            source=there.destination,
+            destination=there.source,
+            source_address=there.destination_address,
+            destination_address=there.source_address,
+        )
 
 
 def _condition(entry: FlatEntry) -> Condition:

@@ -76,6 +76,8 @@ class TrafficSpec:
             for the destination's loopback address.
         source_address, destination_address: addresses of the two nodes to go between; empty for
             their loopback addresses.
+        pair: the name that a user gave to two of them, one in each direction; empty for one alone.
+        entry: 0-based place of its entry among those of the file; -1 if it comes from none.
     """
 
     name: str
@@ -89,6 +91,14 @@ class TrafficSpec:
     addresses: str = ""
     source_address: str = ""
     destination_address: str = ""
+    pair: str = ""
+    entry: int = -1
+
+    def chosen_by(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of its streams that a user names, by themselves or by its pair; no names are all."""
+        if not names or self.name in names or self.pair in names:
+            return self.stream_names
+        return tuple(name for name in self.stream_names if name in names)
 
     @property
     def stream_names(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class TrafficEntry(Entry):
-    """One stream, in one direction."""
+    """One stream in one direction, or one in each."""
 
     name: Name
     from_: Annotated[Name, Field(alias="from", description="node that sends")]
@@ -38,6 +38,9 @@ class TrafficEntry(Entry):
     )
     flows: Annotated[int, Field(ge=1, le=4096, description="number of 5-tuples")] = 1
     size: Annotated[int, Field(ge=64, le=9000, description="bytes of IP packet")] = 128
+    both: Annotated[
+        bool, Field(description="a second stream in the other direction: NAME-there and NAME-back")
+    ] = False
     family: Annotated[Literal[4, 6, "both"], Field(description="IP version; both: a stream of each")] = 4
     addresses: Annotated[
         str | None,
@@ -67,8 +70,8 @@ class TrafficEntry(Entry):
     def _addresses_are_flows(self) -> TrafficEntry:
         if self.addresses is None:
             return self
-        if self.proto != "icmp" or self.family == "both":
-            raise ValueError("addresses need proto icmp and one family")
+        if self.proto != "icmp" or self.family == "both" or self.both:
+            raise ValueError("addresses need proto icmp, one family and one direction")
         if "flows" in self.model_fields_set:
             raise ValueError("addresses say how many flows there are: leave out flows")
         return self

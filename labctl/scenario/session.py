@@ -262,10 +262,5 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
 def _expectation(plan: Plan, index: int) -> dict[str, Any]:
     """An expectation with its selector resolved to the names of streams."""
     expected = plan.scenario.expect[index]
-    names = [
-        name
-        for spec in plan.scenario.traffic
-        for name in spec.stream_names
-        if not expected.streams or spec.name in expected.streams or name in expected.streams
-    ]
+    names = [name for spec in plan.scenario.traffic for name in spec.chosen_by(expected.streams)]
     return {**asdict(expected), "streams": names}
