@@ -11,7 +11,8 @@ from pydantic import Field, IPvAnyAddress, model_validator
 
 from labctl.document.entries import Duration, Entry, Name
 from labctl.document.kinds import FlatEntry, flat_model
-from labctl.scenario.kinds.registry import ACTIONS, CONDITIONS
+from labctl.scenario.kinds.conditions_known import ConditionEntry
+from labctl.scenario.kinds.registry import ACTIONS
 from labctl.verdict.expectations import EXPECTATIONS
 
 __all__ = [
@@ -82,10 +83,6 @@ class CollectEntry(Entry):
 
     node: Annotated[Name, Field(description="node that writes it")]
     file: Annotated[str, Field(pattern="^/", description="its absolute path in the node")]
-
-
-ConditionEntry = flat_model("ConditionEntry", f"Exactly one of {', '.join(CONDITIONS)}.", CONDITIONS)
-"""One entry of ``steady``, or what a step waits for: see :mod:`labctl.scenario.kinds.conditions`."""
 
 
 class StepMoment(FlatEntry):

@@ -107,7 +107,10 @@ class Timeline:
             self.in_force.append(fault)
         self.links.before(planned.step)
         try:
-            effect = self.backend.act(action, self.emit)
+            if action.kind.assess is not None:
+                effect = action.kind.assess(action, self.waiting)
+            else:
+                effect = self.backend.act(action, self.emit)
         except LabctlError as error:
             self._tell("action.failed", {**about, "error": str(error)})
             raise ActionError(f"step {planned.step.index + 1}: {action} failed: {error}") from error

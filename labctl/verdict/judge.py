@@ -122,6 +122,9 @@ def _checks(facts: RunFacts, faults: Sequence[FaultResult]) -> Iterator[RunCheck
         if fault.breaks and not fault.silent and told < max(awaited, 1):
             reason = f"{fault.action} {fault.label} had no effect at {awaited - told or 'any'} of its peers"
             yield RunCheck(Verdict.ERROR, reason)
+    for action in record.actions:
+        if action.missed:
+            yield RunCheck(Verdict.FAIL, f"check of step {action.step + 1} missed: {action.missed}")
     for missed in record.missed:
         if missed.when == "after":
             verdict = Verdict.ERROR if missed.kind == "ready" else Verdict.FAIL

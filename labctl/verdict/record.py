@@ -65,6 +65,7 @@ class ActionRecord:
         pull_ns: how long the kernel took from there; 0 where that was not measured.
         carriers: moments of the awaited carrier changes, 0 for one that never came.
         ends: node and interface of each of these.
+        missed: of a check: what did not hold; empty for any other action.
     """
 
     line: int
@@ -85,6 +86,7 @@ class ActionRecord:
     pull_ns: int
     carriers: tuple[int, ...]
     ends: tuple[tuple[str, str], ...]
+    missed: str = ""
 
     @property
     def breaks(self) -> bool:
@@ -325,6 +327,7 @@ class _Reader:
             ends=tuple(
                 (carrier.text("node"), carrier.text("interface")) for carrier in fields.records("carriers")
             ),
+            missed=detail.text("missed", ""),
         )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labctl.lab.runtime import Runtime
     from labctl.lab.state import LabDir
     from labctl.model.lab import Lab
+    from labctl.scenario.kinds.condition import Waiting
 
 __all__ = ["Action", "ActionKind", "LabInUse", "Mention", "NoParams", "Power", "unchecked"]
 
@@ -89,6 +90,8 @@ class ActionKind(Generic[P]):
         passing: it takes something away that comes back by itself: there is nothing to take back.
         power: what it does to the power of its target; asked of the parameters.
         for_needed: whether an entry must say how long it lasts (``for``).
+        assess: of a kind that does nothing to the lab but waits for something in it: done in the place of
+            ``act``. Text under ``missed`` in the detail of its effect makes the run a FAIL.
     """
 
     name: str
@@ -105,6 +108,7 @@ class ActionKind(Generic[P]):
     passing: bool = False
     power: Callable[[P], Power] = lambda _params: Power.NONE
     for_needed: bool = False
+    assess: Callable[[Action[P], Waiting], Effect] | None = None
 
     @property
     def breaks(self) -> bool:

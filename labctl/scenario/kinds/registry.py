@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.document.kinds import discover_kinds
-from labctl.scenario.kinds import actions, conditions
+from labctl.scenario.kinds import actions
 from labctl.scenario.kinds.action import ActionKind
-from labctl.scenario.kinds.condition import ConditionKind
+from labctl.scenario.kinds.conditions_known import CONDITIONS
 from labctl.scenario.kinds.plugins import with_users_kinds
 
 if TYPE_CHECKING:
@@ -17,8 +17,3 @@ __all__ = ["ACTIONS", "CONDITIONS"]
 
 ACTIONS: Mapping[str, ActionKind[Any]] = with_users_kinds(discover_kinds(actions, ActionKind), ActionKind)
 """What can be done to a lab in the timeline."""
-
-CONDITIONS: Mapping[str, ConditionKind] = with_users_kinds(
-    discover_kinds(conditions, ConditionKind), ConditionKind
-)
-"""What can be waited for."""

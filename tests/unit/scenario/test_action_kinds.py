@@ -126,7 +126,7 @@ def test_a_fault_that_lasts_is_taken_back_after_its_time(tmp_path: Path) -> None
         ("{at: 1s, link-cut: [r1, [gw1]]}", "expected node or node:interface"),
         ("{at: 1s, link-cut: r1}", "expected a link such as [r1, gw1]"),
         ("{at: 1s, power-of: gw1}", "unknown key 'power-of' (did you mean 'power-off'?)"),
-        ("{at: 1s, power-off: gw1, power-on: gw2}", "exactly one of exec, fence, "),
+        ("{at: 1s, power-off: gw1, power-on: gw2}", "exactly one of check, exec, "),
         ("{at: 1s, power-off: 'gw[1-100000]'}", "stands for 100000 names, expected at most 1024"),
     ],
 )
