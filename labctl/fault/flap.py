@@ -118,8 +118,8 @@ def _flap(where: Path, interface: str, down_ns: int, times: int, every_ns: int) 
             prepared = [route.prepare(batch) for batch in batches]
             _until(due)
             begin = now_ns()
-            for place_of, message in enumerate(prepared):
-                _until(begin + place_of * down_ns)
+            for number, message in enumerate(prepared):
+                _until(begin + number * down_ns)
                 route.send(message)
             spans.append((begin, now_ns()))
             due += every_ns
