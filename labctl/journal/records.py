@@ -18,7 +18,7 @@ __all__ = [
     "WITNESS_PLACES",
 ]
 
-EXPECTATION_KINDS = ("loss", "convergence-loss", "outage", "duplicated", "reordered", "delay")
+EXPECTATION_KINDS = ("loss", "convergence-loss", "outage", "duplicated", "reordered", "delay", "carries")
 """What an expectation may be about."""
 
 WITNESS_PLACES = ("interfaces", "node")
