@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.events import Listener
     from labctl.lab.state import LabDir
 
-__all__ = ["ExecResult", "NodeState", "NodeStatus", "Runtime"]
+__all__ = ["LOG_BYTES", "ExecResult", "NodeState", "NodeStatus", "Runtime"]
 
 
 class NodeStatus(StrEnum):
@@ -47,6 +47,10 @@ class NodeState:
 
     status: NodeStatus
     init_pid: int = 0
+
+
+LOG_BYTES = 16 << 20
+"""Of a node's log no more than so much of its end is read: a node can write faster than anybody can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Runtime(Protocol):
         """The command line on the host that runs ``argv`` in the node on the caller's terminal."""
 
     def logs(self, lab: LabDir, node: str) -> bytes:
-        """What the node's PID 1 wrote since its last boot, both streams."""
+        """What the node's PID 1 wrote since its last boot, both streams: the last :data:`LOG_BYTES` of it."""
 
     def kill(self, lab: LabDir, node: str) -> None:
         """Kill every process of the node at once; its network namespace stays if it is pinned."""

@@ -42,6 +42,9 @@ __all__ = ["LiveBackend", "LiveSource", "backend_of"]
 LOOK_TIMEOUT_S = 5.0
 """A look at a routing table that takes longer has failed."""
 
+READ_BYTES = 64 << 20
+"""A file of a node that is longer is not read: a node can write without end."""
+
 _DEAD = {"dead", "linkdown"}
 
 
@@ -103,10 +106,13 @@ class LiveBackend:
         return self.runtime.exec(self.folder, node, list(argv), timeout_s=timeout_s)
 
     def read(self, node: str, path: str) -> bytes:
-        """By cat, in the node."""
-        result = self.runtime.exec(self.folder, node, ["cat", path], timeout_s=LOOK_TIMEOUT_S)
+        """By head, in the node."""
+        argv = ["head", "-c", str(READ_BYTES + 1), path]
+        result = self.runtime.exec(self.folder, node, argv, timeout_s=LOOK_TIMEOUT_S)
         if not result.ok:
             raise ActionError(f"{node}: {result.stderr.decode(errors='replace').strip()}")
+        if len(result.stdout) > READ_BYTES:
+            raise ActionError(f"{node}: {path} is longer than {READ_BYTES >> 20} MiB")
         return result.stdout
 
     def first_reply(self, node: str, to: str, within_ns: int) -> int | None:

@@ -25,7 +25,7 @@ from labctl.lab import cleanup
 from labctl.lab.definition_cache import definition_of, save_definition
 from labctl.lab.exec_commands import run_exec_commands
 from labctl.lab.node_groups import freezer_of
-from labctl.lab.runtime import ExecResult, NodeState, NodeStatus
+from labctl.lab.runtime import LOG_BYTES, ExecResult, NodeState, NodeStatus
 from labctl.linux import processes
 from labctl.linux.endings import end_inhabitants
 from labctl.linux.netns import unpin
@@ -144,9 +144,14 @@ class NetnsRuntime:
         """
         _spec(lab, node)
         try:
-            return (lab.logs / node).read_bytes()
+            with (lab.logs / node).open("rb") as log:
+                size = os.fstat(log.fileno()).st_size
+                skipped = max(size - LOG_BYTES, 0)
+                log.seek(skipped)
+                text = log.read(LOG_BYTES)
         except FileNotFoundError:
             return b""
+        return f"({skipped} bytes before this are left out)\n".encode() + text if skipped else text
 
     def kill(self, lab: LabDir, node: str) -> None:
         """Kill every process of the node; its network namespace stays if it is pinned elsewhere.
