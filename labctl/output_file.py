@@ -13,6 +13,7 @@ machine has switched on. As there, the folders on the way are the user's own cho
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -68,18 +69,20 @@ def write_output(path: Path, content: str | bytes) -> None:
                 _write_over(place, data)
 
 
-def open_output(path: Path, *, append: bool = False) -> IO[str]:
+def open_output(path: Path, *, append: bool = False, alone: bool = False) -> IO[str]:
     """Open an output that is written as it comes, in place.
 
     Args:
         path: as for :func:`write_output`.
         append: keep what is there, and write behind it.
+        alone: nobody else who asks the same may have it open; a regular file is locked (flock) as long as it
+            is open here.
 
     Returns:
         The file, for UTF-8 text.
 
     Raises:
-        HostError: it cannot be opened.
+        HostError: it cannot be opened, or another program has it alone.
     """
     with _told(path):
         _make_folder(path)
@@ -90,9 +93,20 @@ def open_output(path: Path, *, append: bool = False) -> IO[str]:
                 handle = os.open(place.name, _CREATE, 0o666, dir_fd=place.folder)
             else:
                 handle = place.open(_WRITE | (os.O_APPEND if append else 0))
-                if not append and stat.S_ISREG(os.fstat(handle).st_mode):
-                    os.ftruncate(handle, 0)
+            regular = stat.S_ISREG(os.fstat(handle).st_mode)
+            if alone and regular:
+                _lock(handle, path)  # before anything of it is lost
+            if place.found is not None and place.descriptor is None and not append and regular:
+                os.ftruncate(handle, 0)
         return os.fdopen(handle, "w", encoding="utf-8")
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise HostError(f"{path}: another program is writing it at this moment") from None
 
 
 def check_output(path: Path) -> None:

@@ -55,10 +55,10 @@ class JournalWriter:
         """Open a fresh journal; what stood there before is overwritten.
 
         Raises:
-            HostError: there can be none.
+            HostError: there can be none, or another run writes it.
         """
         try:
-            self._file: IO[str] = open_output(path)
+            self._file: IO[str] = open_output(path, alone=True)
         except HostError as error:
             raise HostError(f"no journal can be written to {error}") from error
         self.failure: OSError | None = None

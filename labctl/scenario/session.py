@@ -106,9 +106,7 @@ def run_series(
         LabctlError: the lab could not be taken down.
     """
     path = series.out / JOURNAL_NAME
-    if path.exists():
-        # The logs of the results that are overwritten would be taken for these.
-        shutil.rmtree(series.out / "logs", ignore_errors=True)
+    stale = path.exists()
 
     def told(event: Event) -> None:
         # A terminal that has gone must not keep a lab from being healed.
@@ -116,6 +114,9 @@ def run_series(
             listen(event)
 
     with JournalWriter(path) as journal:
+        # The logs of the results that are overwritten would be taken for these.
+        if stale:
+            shutil.rmtree(series.out / "logs", ignore_errors=True)
         session = _Session(series, source, Fanout((journal, told)), suspect, unclear)
         session.carry_out(lambda: journal.failure is not None)
     if journal.failure is not None:

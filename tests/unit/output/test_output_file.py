@@ -467,3 +467,16 @@ def test_several_outputs_share_what_is_no_file(folder: Path) -> None:
     (folder / "link").symlink_to("fifo")
     for path in (folder / "fifo", folder / "link", Path("/dev/null"), Path("/dev/stdout")):
         assert numbered(path, 2) == path
+
+
+def test_of_two_who_want_a_file_alone_the_second_is_refused_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with open_output(path, alone=True) as first:
+        first.write("one\n")
+        first.flush()
+        with pytest.raises(HostError, match=r"journal\.jsonl: another program is writing it at this moment"):
+            open_output(path, alone=True)
+        assert path.read_text() == "one\n"
+    with open_output(path, alone=True) as third:
+        third.write("two\n")
+    assert path.read_text() == "two\n"
