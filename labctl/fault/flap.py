@@ -10,12 +10,12 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+from labctl import signals
 from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault.ends import label, link_between, place
-from labctl.fault.link import restore_link
-from labctl.fault.linkstate import CUT, admin_down_end, note_cut
-from labctl.fault.registry import faults, lock_nodes
+from labctl.fault.linkstate import CUT, admin_down_end, note_cut, set_ends_up
+from labctl.fault.registry import clear, faults, lock_nodes
 from labctl.fault.types import Effect
 from labctl.linux import netlink
 from labctl.linux.netns import inside
@@ -55,7 +55,7 @@ def flap_link(
         lab: the lab.
         a: a node, or ``node:interface``.
         b: the node at the other end, in the same way.
-        listen: told of what the restore at the end does.
+        listen: gets nothing here; for the sake of one form for all faults.
         down_ns: between the two requests to the kernel; 0 for both in one.
         times: how often.
         every_ns: from one loss of carrier to the next; no less than ``down_ns``.
@@ -69,6 +69,7 @@ def flap_link(
     Raises:
         ActionError: no such link, an end has no power, or the far end has seen fewer losses of carrier.
     """
+    del listen
     requested = now_ns()
     link = link_between(lab, a, b)
     held = admin_down_end(lab, link)
@@ -81,8 +82,12 @@ def flap_link(
         before = _carrier_downs(runtime, lab, peer)
         # Whoever finds the link down after a kill of labctl restores it as one that was cut.
         note_cut(lab, link, held, where)
-        spans = _flap(where, held.interface, down_ns, times, every_ns)
-    restore_link(runtime, lab, a, b, listen)
+        try:
+            spans = _flap(where, held.interface, down_ns, times, every_ns)
+        finally:
+            with signals.held():
+                set_ends_up(runtime, lab, link)
+                clear(lab, CUT, label(link))
     seen = _carrier_downs(runtime, lab, peer) - before if before >= 0 else -1
     if 0 <= seen < times:
         raise ActionError(f"{peer} has seen {seen} losses of carrier, of {times}")

@@ -174,8 +174,12 @@ class _Run:
             raise errors[0]
 
     def _heal(self) -> None:
-        if self.timeline is None or not self.timeline.in_force:
+        if self.timeline is None:
             return
+        if self.timeline.half_done:
+            # Only the state on disk knows what it has left in force.
+            self.timeline.half_done = False
+            self.backend.undo_all(self.emit)
         try:
             self.timeline.heal()
         except LabctlError:

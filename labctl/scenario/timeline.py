@@ -36,6 +36,7 @@ class Timeline:
         zero_ns: the moment that ``at:`` counts from.
         in_force: faults not yet taken back, oldest first.
         due_ns: when each step was due, by its index.
+        half_done: whether an action that nothing takes back failed, or was interrupted, midway.
     """
 
     plan: Plan
@@ -46,6 +47,7 @@ class Timeline:
     zero_ns: int
     in_force: list[Action[Any]] = field(default_factory=list)
     due_ns: dict[int, int] = field(default_factory=dict)
+    half_done: bool = False
 
     def run(self) -> None:
         """Do every step.
@@ -110,7 +112,9 @@ class Timeline:
             if action.kind.assess is not None:
                 effect = action.kind.assess(action, self.waiting)
             else:
+                self.half_done = fault is None
                 effect = self.backend.act(action, self.emit)
+                self.half_done = False
         except LabctlError as error:
             self._tell("action.failed", {**about, "error": str(error)})
             raise ActionError(f"step {planned.step.index + 1}: {action} failed: {error}") from error

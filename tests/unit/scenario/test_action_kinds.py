@@ -56,7 +56,7 @@ def test_an_action_says_what_it_is(kind: ActionKind[Any]) -> None:
     example.pop("for", None) if kind.for_needed else None
     actions = kind.read(kind.entry.model_validate(example))
     assert actions
-    undo = f"`{kind.undo.example.strip('{}')}`" if kind.undo is not None else "-"
+    undo = f"`{kind.undo.name}`" if kind.undo is not None else "-"
     rows = (ROOT / "docs/scenario.md").read_text()
     assert f"| `{kind.example}` | {kind.doc} | {undo} |\n" in rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 from dataclasses import replace
@@ -405,3 +406,22 @@ def test_a_loss_condition_over_no_stream_is_never_met(tmp_path: Path) -> None:
     # Nothing counted is not nothing lost.
     events = play(scenario((), (Loss(("nobody",), 0, SECOND),)), backend(), tmp_path)
     assert "not steady before the first fault" in of_kind(events, "run.error")[0].data["error"]
+
+
+@pytest.mark.parametrize("error", [ActionError("no"), KeyboardInterrupt()])
+def test_an_action_that_nothing_takes_back_and_that_ends_midway_is_undone_from_the_state_on_disk(
+    tmp_path: Path, error: BaseException
+) -> None:
+    def fail(_: FakeBackend, action: Action[Any]) -> None:
+        if action.name == "kill":
+            raise error
+
+    made = backend()
+    made.before = fail
+    steps = (
+        Step(0, act("link-cut", ("a", "gw1")), at_ns=SECOND),
+        Step(1, act("kill", ("gw1",), "bgpd"), at_ns=2 * SECOND),
+    )
+    with contextlib.suppress(LabInterrupted):
+        play(scenario(steps), made, tmp_path)
+    assert [done for done, _ in made.done] == ["link-cut a-gw1", "undo-all", "link-restore a-gw1"]
