@@ -46,7 +46,7 @@ coverage: venv-dev ## lines and branches that the unit tests reach: a table, and
 	@$(ci)/coverage $(ARGS)
 
 netns: venv-dev host datapath ## tests that make labs in network namespaces (root)
-	@$(root) $(ci)/pytest-run netns 'netns and not clab' $(ARGS)
+	@$(root) $(ci)/pytest-run netns 'netns and not clab and not nightly' $(ARGS)
 
 containerlab: venv-dev host ## tests that make labs with containerlab (root); starts an engine if none runs
 	@$(root) $(ci)/containerlab-env $(ci)/pytest-run containerlab clab $(ARGS)
@@ -59,6 +59,7 @@ nightly: venv-dev host datapath ## random examples, 200 interruptions a signal, 
 	@code=0; \
 	$(ci)/random-examples nightly 'hypothesis and not netns and not clab' -n auto --dist worksteal $(ARGS) || code=1; \
 	$(root) env LABCTL_MOMENTS=200 $(ci)/pytest-run interruptions netns tests/e2e/test_interruptions.py || code=1; \
+	$(root) $(ci)/pytest-run long 'nightly and netns and not clab' || code=1; \
 	$(root) env LABCTL_KILLS=80 $(ci)/pytest-run kills netns tests/e2e/test_cli_kill.py || code=1; \
 	exit $$code
 

@@ -64,7 +64,9 @@ def fail_over(
     return result, events, stairs
 
 
-@pytest.mark.parametrize(("helper", "networks"), [("none", 4), ("rootwrap", 2)])
+@pytest.mark.parametrize(
+    ("helper", "networks"), [pytest.param("none", 4, marks=pytest.mark.nightly), ("rootwrap", 2)]
+)
 def test_tenants_come_back_in_the_order_of_the_range_the_queue_last_and_none_is_forgotten(
     host: Machine, helper: str, networks: int
 ) -> None:
@@ -97,6 +99,7 @@ def test_tenants_come_back_in_the_order_of_the_range_the_queue_last_and_none_is_
     assert host.settled(before) == before
 
 
+@pytest.mark.nightly
 def test_a_planned_move_is_a_fail_over_all_the_same(host: Machine) -> None:
     before = host.census()
     _, _, stairs = fail_over(host, "paris-planned-move", "networks=3", "helper=none")
