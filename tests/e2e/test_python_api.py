@@ -72,7 +72,7 @@ def test_a_program_and_a_scenario_say_the_same_of_a_cut(folder: Path) -> None:
     assert 0 < cut.crossed < 32
     assert 0 < fault.crossed < 32
     assert cut.window.total_seconds() < 0.01
-    # A busy machine may hold a sender back, which leaves it open: but nothing that left is lost to convergence.
+    # A busy machine may hold a sender back, which leaves it open: but nothing that left is lost.
     open_or_held = (labctl.Verdict.PASS, labctl.Verdict.INCONCLUSIVE)
     assert told.verdict in open_or_held, told.explain()
     assert written.verdict in open_or_held, written.explain()
