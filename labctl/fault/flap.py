@@ -15,7 +15,7 @@ from labctl.errors import ActionError
 from labctl.events import now_ns
 from labctl.fault.ends import label, link_between, place
 from labctl.fault.linkstate import CUT, admin_down_end, note_cut, set_ends_up
-from labctl.fault.registry import clear, faults, lock_nodes
+from labctl.fault.registry import clear, in_force, lock_nodes
 from labctl.fault.types import Effect
 from labctl.linux import netlink
 from labctl.linux.netns import inside
@@ -75,7 +75,7 @@ def flap_link(
     held = admin_down_end(lab, link)
     peer = link.a if held == link.b else link.b
     with lock_nodes(lab, (link.a.node, link.b.node)):
-        if any((fault.action, fault.target) == (CUT, label(link)) for fault in faults(lab)):
+        if in_force(lab, CUT, label(link)):
             raise ActionError(f"{label(link)} is cut: it cannot flap")
         where = _running(runtime, lab, held)
         _running(runtime, lab, peer)

@@ -13,7 +13,7 @@ from labctl.fault import blackhole
 from labctl.fault.effects import effect_of
 from labctl.fault.ends import known_node, label, link_between, own_ends, place
 from labctl.fault.linkstate import CUT, set_end_down, set_ends_up
-from labctl.fault.registry import Fault, clear, faults, lock_nodes, record
+from labctl.fault.registry import Fault, clear, faults, in_force, lock_nodes, record
 from labctl.fault.watch import CarrierWatch
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def cut_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener) ->
     requested = now_ns()
     link = link_between(lab, a, b)
     with lock_nodes(lab, (link.a.node, link.b.node)):
-        before = _in_force(lab, CUT, label(link))
+        before = in_force(lab, CUT, label(link))
         with CarrierWatch(_running_ends(runtime, lab, link), carrier=False) as watch:
             down = set_end_down(runtime, lab, link)
             seen = watch.wait(_SEEN_S)
@@ -95,7 +95,7 @@ def restore_link(runtime: Runtime, lab: LabDir, a: str, b: str, listen: Listener
     link = link_between(lab, a, b)
     name = label(link)
     with lock_nodes(lab, (link.a.node, link.b.node)):
-        was_hole, was_cut = _in_force(lab, BLACKHOLE, name), _in_force(lab, CUT, name)
+        was_hole, was_cut = in_force(lab, BLACKHOLE, name), in_force(lab, CUT, name)
         if was_hole:
             # An end on a node that is a black hole itself stays one.
             _open_ends(runtime, lab, link.ends, (BLACKHOLE, name))
@@ -170,7 +170,7 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
     requested = now_ns()
     ends = own_ends(known_node(lab, node), node)
     with lock_nodes(lab, [node]):
-        was = _in_force(lab, NODE_BLACKHOLE, node)
+        was = in_force(lab, NODE_BLACKHOLE, node)
         if was:
             _open_ends(runtime, lab, ends, (NODE_BLACKHOLE, node))
             clear(lab, NODE_BLACKHOLE, node)
@@ -183,7 +183,7 @@ def restore_node(runtime: Runtime, lab: LabDir, node: str, listen: Listener) -> 
 def _close_ends(
     runtime: Runtime, lab: LabDir, fault: Fault, ends: tuple[Endpoint, ...], requested: int
 ) -> Effect:
-    already = _in_force(lab, fault.action, fault.target)
+    already = in_force(lab, fault.action, fault.target)
     record(lab, fault)
     closed = _close(runtime, lab, {end: _drops(lab, end) for end in ends})
     if already:
@@ -277,7 +277,3 @@ def _running_ends(runtime: Runtime, lab: LabDir, link: LinkPlan) -> list[tuple[E
         if where is not None and where.parent != lab.parked:
             found.append((end, where))
     return found
-
-
-def _in_force(lab: LabDir, action: str, target: str) -> bool:
-    return any((fault.action, fault.target) == (action, target) for fault in faults(lab))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from labctl.lab.state import LabDir
 
-__all__ = ["Fault", "clear", "faults", "lock_nodes", "record"]
+__all__ = ["Fault", "clear", "faults", "in_force", "lock_nodes", "record"]
 
 _FILE = "faults.json"
 
@@ -41,6 +41,11 @@ def faults(lab: LabDir) -> tuple[Fault, ...]:
         return tuple(Fault(**entry) for entry in entries)
     except (FileNotFoundError, ValueError, TypeError):
         return ()
+
+
+def in_force(lab: LabDir, action: str, target: str) -> bool:
+    """Whether a fault of that name is in force."""
+    return any((fault.action, fault.target) == (action, target) for fault in faults(lab))
 
 
 def record(lab: LabDir, fault: Fault) -> None:
