@@ -72,7 +72,7 @@ def _ordered(timed: list[Step]) -> list[Step]:
 
 
 def _steps(place: int, entry: FlatEntry, after: Condition | None) -> list[Step]:
-    """The steps of one entry; ``since`` is for now the entry's place, and -1 for its first step."""
+    """The steps of one entry; ``since`` is for now the entry's place, and None for its first step."""
     assert isinstance(entry, StepMoment)  # noqa: S101 - for the type checker: StepEntry is made of it
     actions = ACTIONS[entry.kind].read(entry.params)
     apart = entry.stagger or 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,11 +12,6 @@ from labctl.scenario.kinds.action import Action, ActionKind
 from labctl.scenario.kinds.actions import power_off
 from labctl.scenario.kinds.actions.power_off import Mode, PowerOff
 from labctl.scenario.kinds.targets import NodeTargets
-
-if TYPE_CHECKING:
-    from labctl.events import Listener
-    from labctl.fault.types import Effect
-    from labctl.scenario.kinds.action import LabInUse
 
 __all__ = ["KIND"]
 
@@ -36,16 +31,12 @@ def _read(entry: PowerCycleEntry) -> tuple[Action[PowerOff], ...]:
     return tuple(Action(power_off.KIND, (node,), params) for node in entry.nodes)
 
 
-def _act(lab: LabInUse, action: Action[PowerOff], listen: Listener) -> Effect:
-    return power_off.KIND.act(lab, action, listen)
-
-
 KIND: ActionKind[PowerOff] = ActionKind(
     name="power-cycle",
     doc="`power-off`, and `power-on` after the time that `for` says",
     example="{power-cycle: gw1, for: 3s}",
     entry=PowerCycleEntry,
     read=_read,
-    act=_act,
+    act=power_off.KIND.act,
     for_needed=True,
 )

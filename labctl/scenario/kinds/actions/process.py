@@ -10,14 +10,17 @@ from pydantic import Field, field_validator
 
 from labctl.document.entries import Entry, Name
 from labctl.document.hints import nearest
-from labctl.fault.process import continue_process, kill_process, restart_process, signal_process, stop_process
+from labctl.fault.process import continue_process, restart_process, signal_process, stop_process
 from labctl.scenario.kinds.action import Action, ActionKind
+from labctl.scenario.kinds.actions import kill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from labctl.events import Listener
     from labctl.fault.types import Effect
+    from labctl.lab.runtime import Runtime
+    from labctl.lab.state import LabDir
     from labctl.scenario.kinds.action import LabInUse
 
 __all__ = ["KIND", "ProcessOf"]
@@ -60,32 +63,26 @@ class ProcessOf:
         return f"{self.process} {self.signal}".rstrip()
 
 
-def _kind(name: str, act: Any, **traits: Any) -> ActionKind[ProcessOf]:  # noqa: ANN401 - a kind's own fields
+def _kind(
+    name: str,
+    act: Callable[[Runtime, LabDir, str, str, Listener], Effect],
+    **traits: Any,  # noqa: ANN401 - fields of ActionKind
+) -> ActionKind[ProcessOf]:
     """One thing that is done to processes; in a scenario all of them are called ``process``."""
-    return ActionKind(name=name, doc="", example="", entry=ProcessEntry, read=_read, act=act, **traits)
+
+    def done(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
+        return act(lab.runtime, lab.folder, action.target[0], action.params.process, listen)
+
+    return ActionKind(name, "", "", ProcessEntry, _read, done, **traits)
 
 
-def _read(entry: ProcessEntry) -> tuple[Action[ProcessOf], ...]:
+def _read(entry: ProcessEntry) -> tuple[Action[Any], ...]:
     wanted = entry.process
+    if wanted.do == "kill":
+        return (Action(kill.KIND, (wanted.node,), kill.Kill(wanted.name)),)
     kind = _KINDS.get(wanted.do, _SIGNAL)
     params = ProcessOf(wanted.name, wanted.do if kind is _SIGNAL else "")
     return (Action(kind, (wanted.node,), params),)
-
-
-def _kill(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
-    return kill_process(lab.runtime, lab.folder, action.target[0], action.params.process, listen)
-
-
-def _stop(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
-    return stop_process(lab.runtime, lab.folder, action.target[0], action.params.process, listen)
-
-
-def _continue(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
-    return continue_process(lab.runtime, lab.folder, action.target[0], action.params.process, listen)
-
-
-def _restart(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
-    return restart_process(lab.runtime, lab.folder, action.target[0], action.params.process, listen)
 
 
 def _signal(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effect:
@@ -95,13 +92,14 @@ def _signal(lab: LabInUse, action: Action[ProcessOf], listen: Listener) -> Effec
 
 
 # The peers are told of none of these: carrier stays.
-_CONTINUE = _kind("process-continue", _continue, named_by_params=True)
-_SIGNAL = _kind("process-signal", _signal)
+_CONTINUE = _kind("process-continue", continue_process, named_by_params=True)
+_SIGNAL: ActionKind[ProcessOf] = ActionKind("process-signal", "", "", ProcessEntry, _read, _signal)
 _KINDS: Mapping[str, ActionKind[ProcessOf]] = {
-    "kill": _kind("kill", _kill, silent=lambda _params: True, passing=True),
-    "stop": _kind("process-stop", _stop, silent=lambda _params: True, undo=_CONTINUE, named_by_params=True),
+    "stop": _kind(
+        "process-stop", stop_process, silent=lambda _params: True, undo=_CONTINUE, named_by_params=True
+    ),
     "continue": _CONTINUE,
-    "restart": _kind("process-restart", _restart, silent=lambda _params: True, passing=True),
+    "restart": _kind("process-restart", restart_process, silent=lambda _params: True, passing=True),
 }
 
 KIND: ActionKind[ProcessOf] = ActionKind(
